@@ -1,0 +1,73 @@
+"""What every entry point shares: an argument parser that refuses in one line, and errors that become exit codes."""
+
+import argparse
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness.errors import HarnessError
+
+RUNS = Path("runs")
+"""Where studies, teachers and caches go unless ``--runs`` says otherwise."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` whose refusal is one line on stderr, with exit code 2."""
+
+    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=f"python -m {prog}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def emit(data: Any) -> None:
+    """Print one JSON object on stdout."""
+    json.dump(data, sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+_ENVIRONMENT = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the file system is read-only; choose a writable folder with --runs",
+    errno.EACCES: "permission denied; choose a writable folder with --runs",
+}
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run an entry point and turn its errors into one line and an exit code.
+
+    2: the user's input is wrong. 1: the environment failed on the way (disk full, interrupted). Anything else is a
+    defect of the harness and keeps its traceback.
+    """
+    try:
+        code = main(argv)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    raise SystemExit(code)

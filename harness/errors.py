@@ -1,0 +1,44 @@
+"""The few ways in which the harness refuses to go on, each with the exit code a shell sees."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Something stopped the command; its message is one line that a user can act on."""
+
+    exit_code = 1
+
+
+class InputError(HarnessError):
+    """The user's input is wrong; nothing was started (exit code 2)."""
+
+    exit_code = 2
+
+
+class BudgetError(InputError):
+    """A candidate, or a whole space, does not fit its parameter budget."""
+
+
+class DataError(InputError):
+    """Images, annotations or predictions on disk are missing or broken."""
+
+
+class NonFiniteLossError(HarnessError):
+    """Training diverged; the message holds every loss term."""
+
+
+def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not known: it lists the known names and the closest one.
+
+    A path is recognised, and refused with the spelling that was probably meant.
+    """
+    names = sorted(known)
+    listed = ", ".join(names)
+    if "/" in given or "\\" in given or given.endswith(".py"):
+        stem = given.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
+        hint = f"; did you mean '{stem}'?" if stem in names else ""
+        return InputError(f"{kind} '{given}' is a path: give a name{hint} (known: {listed})")
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return InputError(f"unknown {kind} '{given}'{hint} (known: {listed})")

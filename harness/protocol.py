@@ -1,0 +1,243 @@
+"""What is held fixed while candidates vary: budget, data, schedule, distillation, study. Frozen and checked.
+
+A protocol that cannot be run cannot be constructed: each class names the field, the value and what is accepted.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harness.errors import InputError
+
+STRIDES = (8, 16, 32)
+ANCHORS = ((16, 32), (64, 128), (256, 512))
+"""Prior side lengths in pixels at each stride, as RetinaFace-MobileNet0.25 has them."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a candidate may cost. Every ``nn.Parameter`` counts, frozen or not."""
+
+    max_params: int = 256_148
+
+    def __post_init__(self) -> None:
+        _require(
+            self.max_params > 0, f"budget must be a positive number of parameters, got {self.max_params:,}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.max_params:,} parameters"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images are trained and evaluated on, and at which size.
+
+    Attributes:
+        source: ``synthetic``, or the folder of a WIDER FACE copy.
+        size: side of the square training crop, pixels.
+        train_images: how many training images to use; 0 uses all (synthetic: must be positive).
+        val_images: how many validation images to use; 0 uses all (synthetic: must be positive).
+        epoch_images: how many of the validation images the AP after each epoch is taken on; 0 uses all. The final
+            AP always uses all.
+        eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
+        seed: seed of the synthetic scenes and of the choice of images.
+    """
+
+    source: str = "synthetic"
+    size: int = 128
+    train_images: int = 1_200
+    val_images: int = 400
+    epoch_images: int = 0
+    eval_side: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 32 and self.size % 32 == 0, f"size must be a multiple of 32, got {self.size}")
+        for name in ("train_images", "val_images", "epoch_images", "eval_side"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        if self.source == "synthetic":
+            _require(
+                self.train_images > 0 and self.val_images > 0,
+                "synthetic data needs train_images and val_images above 0, "
+                f"got {self.train_images} and {self.val_images}",
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: AdamW, linear warm-up, cosine decay to zero.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images a step.
+        lr: peak learning rate.
+        weight_decay: AdamW's decoupled weight decay (not on biases, norms and fusion weights).
+        warmup: share of all steps in which the learning rate rises linearly, in [0, 1).
+        clip: gradient norm to which gradients are clipped.
+        box_weight, class_weight, landmark_weight: the multibox loss's weights (RetinaFace: 2, 1, 1).
+    """
+
+    epochs: int = 4
+    batch: int = 32
+    lr: float = 4e-3
+    weight_decay: float = 5e-4
+    warmup: float = 0.1
+    clip: float = 10.0
+    box_weight: float = 2.0
+    class_weight: float = 1.0
+    landmark_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs > 0, f"epochs must be positive, got {self.epochs}")
+        _require(self.batch > 0, f"batch must be positive, got {self.batch}")
+        _require(0 < self.lr < 1, f"lr must lie between 0 and 1, got {self.lr}")
+        _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
+        _require(0 <= self.warmup < 1, f"warmup is a share of the steps in [0, 1), got {self.warmup}")
+        _require(self.clip > 0, f"clip must be positive, got {self.clip}")
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """loss = (1 - alpha) · ground truth + alpha · (T² · KL + box + landmark) + feature_weight · feature.
+
+    Attributes:
+        temperature: T, softens both class distributions (Hinton et al., arXiv 1503.02531).
+        alpha: weight of the teacher's outputs against the ground truth, in [0, 1]; 0 with ``feature_weight`` 0
+            trains without a teacher.
+        feature_weight: λ of the feature imitation through trainable 1×1 adapters.
+        score_threshold: priors where the teacher's face score exceeds it are imitated too.
+    """
+
+    temperature: float = 4.0
+    alpha: float = 0.7
+    feature_weight: float = 0.0
+    score_threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(self.temperature > 0, f"temperature must be positive, got {self.temperature}")
+        _require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], got {self.alpha}")
+        _require(self.feature_weight >= 0, f"feature_weight must not be negative, got {self.feature_weight}")
+        _require(0 <= self.score_threshold < 1, f"score_threshold lies in [0, 1), got {self.score_threshold}")
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether any term needs the teacher's outputs."""
+        return self.alpha > 0 or self.feature_weight > 0
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How detections are made, part of every AP's protocol.
+
+    Attributes:
+        score_threshold: detections scoring no more are dropped.
+        nms_iou: IoU above which the lower-scoring of two boxes is suppressed.
+        max_candidates: boxes by score that enter the suppression.
+        max_detections: boxes kept an image.
+        pad_multiple: the image is padded at the bottom and right to a multiple of this; 1 does not pad.
+    """
+
+    score_threshold: float = 0.02
+    nms_iou: float = 0.4
+    max_candidates: int = 5_000
+    max_detections: int = 750
+    pad_multiple: int = 1
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.score_threshold < 1, f"score_threshold lies in [0, 1), got {self.score_threshold}")
+        _require(0 < self.nms_iou <= 1, f"nms_iou lies in (0, 1], got {self.nms_iou}")
+        _require(
+            min(self.max_candidates, self.max_detections, self.pad_multiple) >= 1,
+            "max_candidates, max_detections and pad_multiple must be at least 1",
+        )
+
+
+@dataclass(frozen=True)
+class SpeedConfig:
+    """How FPS is measured: batch 1 at ``size`` × ``size``, candidate and V1 in alternating runs."""
+
+    size: int = 640
+    runs: int = 20
+    warmup: int = 3
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 32, f"speed size must be at least 32 pixels, got {self.size}")
+        _require(self.runs >= 3 and self.warmup >= 0, "speed needs at least 3 runs and no negative warm-up")
+
+
+SAMPLERS = ("tpe", "random", "nsga2", "gp")
+PRUNERS = ("median", "halving", "none")
+OBJECTIVES = ("ap", "params", "latency")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """One study: a space searched under a budget by one protocol.
+
+    Attributes:
+        name: also the folder under ``runs/``.
+        space: name of a module of ``search_spaces``.
+        trials: how many candidates to try.
+        sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
+        objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
+        seed: study seed; every trial's sampler and training seed derive from it.
+        from_scratch: students do not start from the teacher's backbone.
+        references: arch names trained outside the search by the students' protocol.
+    """
+
+    name: str
+    description: str
+    space: str
+    budget: Budget = field(default_factory=Budget)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    teacher: TrainConfig = field(default_factory=TrainConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
+    trials: int = 12
+    sampler: str = "tpe"
+    pruner: str = "median"
+    objectives: tuple[str, ...] = ("ap",)
+    seed: int = 0
+    from_scratch: bool = False
+    references: tuple[str, ...] = ("v2",)
+
+    def __post_init__(self) -> None:
+        safe = self.name and all(c.isalnum() or c in "_-" for c in self.name) and self.name.isascii()
+        _require(bool(safe), f"a study's name holds letters, digits, '_' and '-' only, got '{self.name}'")
+        _require(self.trials > 0, f"trials must be positive, got {self.trials}")
+        _require(self.sampler in SAMPLERS, f"unknown sampler '{self.sampler}' (known: {', '.join(SAMPLERS)})")
+        _require(self.pruner in PRUNERS, f"unknown pruner '{self.pruner}' (known: {', '.join(PRUNERS)})")
+        _require(
+            bool(self.objectives)
+            and self.objectives[0] == "ap"
+            and set(self.objectives) <= set(OBJECTIVES)
+            and len(set(self.objectives)) == len(self.objectives),
+            f"objectives start with 'ap' and name each of {', '.join(OBJECTIVES)} at most once, "
+            f"got '{','.join(self.objectives)}'",
+        )
+        _require(
+            len(self.objectives) == 1 or self.pruner == "none",
+            f"several objectives ({','.join(self.objectives)}) cannot prune: use --pruner none",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain data."""
+        return asdict(self)
+
+
+def digest(value: Any) -> str:
+    """Return 12 hex digits of plain data (dicts, lists, numbers, strings; finite floats only)."""
+    for item in value.values() if isinstance(value, dict) else ():
+        if isinstance(item, float) and not math.isfinite(item):
+            raise ValueError(f"cannot digest {item!r}")
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()[:12]

@@ -1,0 +1,103 @@
+"""``TrialRecord``: all that is known of one trained network, as one JSON file that survives everything else.
+
+Reports and tables read these files and nothing else, so that they need neither the study's database nor a tracking
+server. A record is written before training starts, after every epoch, and at the end, each time atomically.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+ROLES = ("teacher", "reference", "candidate")
+STATES = ("running", "complete", "pruned", "failed")
+
+
+@dataclass
+class TrialRecord:
+    """One network's way through training and measurement.
+
+    Attributes:
+        label: folder name below ``trials/`` and row label: ``v1``, ``v2`` or the trial's number, four digits.
+        role: ``teacher``, ``reference`` or ``candidate``.
+        state: ``running``, ``complete``, ``pruned`` or ``failed``; ``reason`` says why for the last two.
+        configuration: axis → value (empty for references).
+        arch: ``ArchConfig.to_dict()``.
+        distill: ``DistillConfig`` as a dict; empty where no teacher was used.
+        params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
+            ``size_mb``: the weights file in 10^6 bytes.
+        epochs: a dict an epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
+            ``lr``, ``seconds``.
+        ap: final AP in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
+        curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
+        landmark: ``{"nme": …, "failure_rate": …}``, or empty.
+        speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
+        seconds: ``train``, ``evaluate``, ``speed``, ``total``.
+        protocol: what the AP was measured by (``evaluation`` digest, data digest, …).
+    """
+
+    label: str
+    role: str
+    number: int | None = None
+    state: str = "running"
+    reason: str = ""
+    seed: int = 0
+    configuration: dict[str, Any] = field(default_factory=dict)
+    arch: dict[str, Any] = field(default_factory=dict)
+    distill: dict[str, Any] = field(default_factory=dict)
+    params: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
+    macs: int = 0
+    size_mb: float = 0.0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    ap: dict[str, float | None] = field(default_factory=dict)
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    landmark: dict[str, float] = field(default_factory=dict)
+    speed: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write ``folder/record.json`` atomically."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "record.json", asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrialRecord":
+        """Read ``folder/record.json``.
+
+        Raises:
+            DataError: the file is missing or is not a record.
+        """
+        path = folder / "record.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            known = {f.name for f in fields(cls)}
+            return cls(**{key: value for key, value in data.items() if key in known})
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"{path} is not a readable trial record: {error}") from error
+
+
+def load_records(study_folder: Path) -> list[TrialRecord]:
+    """Return every record of a study: teacher first, then references, then candidates by number."""
+    records = [TrialRecord.load(path.parent) for path in sorted(study_folder.glob("trials/*/record.json"))]
+    return sorted(
+        records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label)
+    )
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` to ``path`` through a temporary file, so that no reader ever sees half of it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Studies: one module each, holding one ``STUDY``."""
