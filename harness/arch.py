@@ -72,9 +72,7 @@ class ArchConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not isinstance(getattr(self, field.name), Part):
-                raise InputError(
-                    f"arch slot '{field.name}' must be a Part, got {getattr(self, field.name)!r}"
-                )
+                raise InputError(f"arch slot '{field.name}' must be a Part, got {getattr(self, field.name)!r}")
 
     def parts(self) -> dict[str, Part]:
         """Return slot → part, in forward order."""

@@ -28,9 +28,7 @@ class Budget:
     max_params: int = 256_148
 
     def __post_init__(self) -> None:
-        _require(
-            self.max_params > 0, f"budget must be a positive number of parameters, got {self.max_params:,}"
-        )
+        _require(self.max_params > 0, f"budget must be a positive number of parameters, got {self.max_params:,}")
 
     def __str__(self) -> str:
         return f"{self.max_params:,} parameters"

@@ -84,9 +84,7 @@ class TrialRecord:
 def load_records(study_folder: Path) -> list[TrialRecord]:
     """Return every record of a study: teacher first, then references, then candidates by number."""
     records = [TrialRecord.load(path.parent) for path in sorted(study_folder.glob("trials/*/record.json"))]
-    return sorted(
-        records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label)
-    )
+    return sorted(records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label))
 
 
 def write_json(path: Path, data: Any) -> None:

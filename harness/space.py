@@ -51,9 +51,7 @@ class Choice:
         _check_axis(self.name, self.when)
         keys = {(type(value), value) for value in self.values}
         if not self.values or len(keys) != len(self.values):
-            raise InputError(
-                f"axis '{self.name}' needs at least one value and no value twice, got {self.values}"
-            )
+            raise InputError(f"axis '{self.name}' needs at least one value and no value twice, got {self.values}")
 
 
 @dataclass(frozen=True)
@@ -137,11 +135,13 @@ class SearchSpace:
         """List every combination of the axes of one group, in axis order."""
         found: list[Configuration] = [{}]
         for axis in self.groups().get(group, ()):
-            found = [
-                {**chosen, axis.name: value} if self.active(axis, chosen) else chosen
-                for chosen in found
-                for value in (axis.values if self.active(axis, chosen) else (None,))
-            ]  # type: ignore[misc]
+            longer: list[Configuration] = []
+            for chosen in found:
+                if self.active(axis, chosen):
+                    longer += [{**chosen, axis.name: value} for value in axis.values]
+                else:
+                    longer.append(chosen)
+            found = longer
         return found
 
     def size(self) -> int:
@@ -174,9 +174,7 @@ class SearchSpace:
                 raise InputError(f"space '{self.name}': axis '{axis.name}' {state}")
             value = configuration.get(axis.name)
             if here and not any(value == v and type(value) is type(v) for v in axis.values):
-                raise InputError(
-                    f"space '{self.name}': axis '{axis.name}' offers {list(axis.values)}, not {value!r}"
-                )
+                raise InputError(f"space '{self.name}': axis '{axis.name}' offers {list(axis.values)}, not {value!r}")
 
     def contains(self, configuration: Mapping[str, Any]) -> bool:
         """Say whether the configuration is in the space."""
@@ -206,9 +204,7 @@ class SearchSpace:
     def distill(self, configuration: Mapping[str, OptionValue]) -> dict[str, float]:
         """Return the distillation values that the configuration sets, without the ``distill.`` prefix."""
         return {
-            key.partition(".")[2]: float(value)
-            for key, value in configuration.items()
-            if key.startswith("distill.")
+            key.partition(".")[2]: float(value) for key, value in configuration.items() if key.startswith("distill.")
         }
 
     def to_dict(self) -> dict[str, Any]:
