@@ -1,0 +1,44 @@
+# make study   search students under the budget on the embedded data, and write a report
+# make test    format, lint, types, tests
+# make ui      open the tracked runs in MLflow on this machine
+# make clean   remove what the commands above made, studies under runs/ included
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+ARGS ?=
+
+.PHONY: help install study test ui clean constraints
+
+help:
+	@sed -n '1,4s/^# //p' Makefile
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which with make PYTHON=python3.12")'
+	@echo "Installing into $(VENV) (once; a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+study: $(READY)
+	@$(BIN)/python -m harness.study $(ARGS)
+
+test: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --cov=harness --cov-report=term:skip-covered $(ARGS)
+
+ui: $(READY)
+	@$(BIN)/python -m harness.ui $(ARGS)
+
+constraints:
+	@(echo "# Exact versions that the tests ran with (CPython 3.11). Regenerate: make constraints"; \
+		$(BIN)/python -m pip freeze --exclude-editable) > constraints.txt
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
