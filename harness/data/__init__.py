@@ -1,0 +1,1 @@
+"""Images and faces: synthetic scenes, WIDER FACE folders, augmentation and batches."""

@@ -1,0 +1,289 @@
+"""``FaceSet``: decoded images and their faces as files on disk, mapped into memory and shared by every worker.
+
+A face set is a folder of three files: ``pixels.bin`` (all images, BGR uint8, one after another), ``arrays.npz``
+(shapes, boxes, landmarks, offsets, lists) and ``meta.json`` (ids, digest, notes). It is written beside its place and
+renamed into it, so a folder under its own name is always complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.record import write_json
+
+if TYPE_CHECKING:
+    from harness.evaluation.widerface import GroundTruth
+
+FORMAT = 1
+"""Rises when the files' layout changes; an older folder is then rebuilt."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """Images with their faces. N images, M faces in all; pixels are shared between processes through the page cache.
+
+    Attributes:
+        folder: where it lies on disk.
+        name: what it is, for messages: ``synthetic train``.
+        digest: 16 hex digits of everything it holds (pixels, faces, lists, ids), and of nothing else.
+        ids: one unique name an image.
+        shapes: (N, 2) int64, height and width.
+        boxes: (M, 4) float32, x1, y1, x2, y2 in pixels; pixel column i covers [i, i + 1).
+        landmarks: (M, 10) float32, five points x, y in pixels; NaN where a face has none.
+        offsets: (N + 1,) int64; image i has faces ``offsets[i]:offsets[i + 1]``.
+        keep: list name → (M,) bool: the faces that count in ``easy``, ``medium`` and ``hard``; empty for training.
+        notes: how it was made: plain data, not part of the digest.
+        pixels: (bytes,) uint8, read-only.
+    """
+
+    folder: Path
+    name: str
+    digest: str
+    ids: list[str]
+    shapes: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    keep: dict[str, NDArray[np.bool_]]
+    notes: dict[str, Any]
+    pixels: NDArray[np.uint8] = field(repr=False)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *np.cumsum(self.shapes.prod(axis=1) * 3).tolist()]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the folder's path: another process maps the same pages."""
+        return open_faceset, (self.folder,)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as a read-only (H, W, 3) BGR uint8 view."""
+        height, width = (int(side) for side in self.shapes[index])
+        start = self._starts[index]
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+    def faces(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return image ``index``'s boxes (n, 4) and landmarks (n, 10), pixels."""
+        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return self.boxes[rows], self.landmarks[rows]
+
+    def truth(self) -> "GroundTruth":
+        """Return the boxes and lists that an AP is computed on.
+
+        Raises:
+            DataError: the set carries no easy/medium/hard lists (a training split).
+        """
+        # The evaluator's prediction reads face sets, so this cannot be imported at the top.
+        from harness.evaluation.widerface import GroundTruth
+
+        if not self.keep:
+            raise DataError(f"{self.name} has no easy/medium/hard lists: an AP needs a validation split")
+        cuts = self.offsets[1:-1]
+        return GroundTruth(
+            boxes=np.split(self.boxes.astype(np.float64), cuts),
+            keep={name: np.split(mask, cuts) for name, mask in self.keep.items()},
+            ids=list(self.ids),
+        )
+
+    def subset(self, count: int, seed: int) -> NDArray[np.int64]:
+        """Return ``count`` image indices, ascending, drawn by ``seed``; all of them if ``count`` is 0 or large."""
+        return choose(len(self), count, seed)
+
+
+def choose(total: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Return ``count`` of ``range(total)``, ascending, drawn by ``seed``; all for 0.
+
+    Of one seed, a smaller draw lies inside a larger one.
+    """
+    if count == 0 or count >= total:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).permutation(total)[:count])
+
+
+class FaceSetWriter:
+    """Writes a face set image by image; the folder appears, complete, when ``finish`` is called.
+
+    Leaving the ``with`` block without ``finish`` removes everything that was written.
+
+    Args:
+        folder: where the set will lie; its parent is made.
+        name: what it is, for messages.
+
+    Raises:
+        DataError: an image or its faces have a wrong shape or type (``add``).
+        OSError: the disk is full or not writable.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.notes: dict[str, Any] = {}
+        self._partial = partial_folder(folder)
+        self._pixels: BinaryIO | None = None
+        self._hash = hashlib.sha256()
+        self._ids: list[str] = []
+        self._shapes: list[tuple[int, int]] = []
+        self._boxes: list[NDArray[np.float32]] = []
+        self._landmarks: list[NDArray[np.float32]] = []
+        self._keep: list[dict[str, NDArray[np.bool_]]] = []
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._pixels = (self._partial / "pixels.bin").open("wb")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pixels is not None:
+            self._pixels.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(
+        self,
+        identity: str,
+        image: NDArray[np.uint8],
+        boxes: NDArray[Any],
+        landmarks: NDArray[Any],
+        keep: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> None:
+        """Append one image.
+
+        Args:
+            identity: a name that no other image of the set has.
+            image: (H, W, 3) uint8, BGR.
+            boxes: (n, 4) x1, y1, x2, y2 in pixels.
+            landmarks: (n, 10) in pixels, NaN rows for faces without.
+            keep: list name → (n,) bool; every image of a set has the same names.
+        """
+        if self._pixels is None:
+            raise RuntimeError("FaceSetWriter is used in a with block")
+        count = len(boxes)
+        lists = {name: np.asarray(mask, dtype=np.bool_) for name, mask in (keep or {}).items()}
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise DataError(f"{identity}: an image is (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if np.shape(boxes) != (count, 4) or np.shape(landmarks) != (count, 10):
+            raise DataError(f"{identity}: boxes {np.shape(boxes)} and landmarks {np.shape(landmarks)} do not match")
+        if any(mask.shape != (count,) for mask in lists.values()) or (self._keep and set(lists) != set(self._keep[0])):
+            raise DataError(f"{identity}: lists {sorted(lists)} do not match its {count:,} faces or the other images")
+        pixels = np.ascontiguousarray(image).data
+        self._pixels.write(pixels)
+        self._hash.update(pixels)
+        self._ids.append(identity)
+        self._shapes.append((image.shape[0], image.shape[1]))
+        self._boxes.append(np.asarray(boxes, dtype=np.float32).reshape(count, 4))
+        self._landmarks.append(np.asarray(landmarks, dtype=np.float32).reshape(count, 10))
+        self._keep.append(lists)
+
+    def finish(self) -> FaceSet:
+        """Write the rest, move the folder into its place and open it.
+
+        If another process has put the same set there meanwhile, that one is opened.
+
+        Raises:
+            DataError: the set holds no image, or two of one name.
+        """
+        if self._pixels is None or not self._ids:
+            raise DataError(f"{self.name} holds no image")
+        if len(set(self._ids)) != len(self._ids):
+            double = next(name for name in self._ids if self._ids.count(name) > 1)
+            raise DataError(f"{self.name} holds two images named {double}")
+        arrays: dict[str, NDArray[Any]] = {
+            "shapes": np.array(self._shapes, dtype=np.int64),
+            "boxes": np.concatenate(self._boxes),
+            "landmarks": np.concatenate(self._landmarks),
+            "offsets": np.cumsum([0, *(len(b) for b in self._boxes)], dtype=np.int64),
+        }
+        for name in sorted(self._keep[0]):
+            arrays[f"keep_{name}"] = np.concatenate([lists[name] for lists in self._keep])
+        for key in sorted(arrays):
+            self._hash.update(key.encode())
+            self._hash.update(np.ascontiguousarray(arrays[key]).tobytes())
+        self._hash.update(json.dumps(self._ids).encode())
+        self._pixels.flush()
+        os.fsync(self._pixels.fileno())
+        self._pixels.close()
+        with (self._partial / "arrays.npz").open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        meta = {
+            "format": FORMAT,
+            "name": self.name,
+            "digest": self._hash.hexdigest()[:16],
+            "ids": self._ids,
+            "notes": self.notes,
+        }
+        write_json(self._partial / "meta.json", meta)
+        try:
+            self._partial.rename(self.folder)
+        except OSError:
+            if not self.folder.is_dir():
+                raise
+        return open_faceset(self.folder)
+
+
+def partial_folder(folder: Path) -> Path:
+    """Return where this process writes a face set before it is complete."""
+    return folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+
+
+def open_faceset(folder: Path) -> FaceSet:
+    """Map a finished face set into memory; milliseconds, whatever its size.
+
+    Raises:
+        DataError: files are missing, unreadable, of another format, or of sizes that do not belong together.
+    """
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != FORMAT:
+            raise DataError(f"{folder} has format {meta['format']}, this version reads {FORMAT}: delete it")
+        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        ids, shapes, offsets = list(meta["ids"]), arrays["shapes"], arrays["offsets"]
+        wanted = int(shapes.prod(axis=1).sum() * 3)
+        faces = int(offsets[-1])
+        lists = {name.removeprefix("keep_"): mask for name, mask in arrays.items() if name.startswith("keep_")}
+        pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r")
+        sound = (
+            pixels.size == wanted
+            and shapes.shape == (len(ids), 2)
+            and offsets.shape == (len(ids) + 1,)
+            and arrays["boxes"].shape == (faces, 4)
+            and arrays["landmarks"].shape == (faces, 10)
+            and all(mask.shape == (faces,) for mask in lists.values())
+        )
+        if not sound:
+            raise DataError(f"{folder} is not whole: pixels.bin has {pixels.size:,} bytes of {wanted:,}; delete it")
+        # A plain view: indexing a memmap object costs more than the crop that follows.
+        return FaceSet(
+            folder=folder,
+            name=meta["name"],
+            digest=meta["digest"],
+            ids=ids,
+            shapes=shapes,
+            boxes=arrays["boxes"],
+            landmarks=arrays["landmarks"],
+            offsets=offsets,
+            keep=lists,
+            notes=meta["notes"],
+            pixels=pixels.view(np.ndarray),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{folder} is not a readable face set ({error}); delete it and it is made again") from error
