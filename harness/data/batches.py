@@ -1,0 +1,109 @@
+"""Training batches: augmented samples as the network takes them, every one reproducible by itself."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.augment import MEAN, Augmentation, augment
+from harness.data.faces import FaceSet
+from harness.losses import Targets
+
+_MEAN = np.array([*MEAN, 0.0])
+"""Four float64 numbers: what OpenCV takes for a scalar."""
+
+
+class Batch(NamedTuple):
+    """Images and their faces.
+
+    Attributes:
+        images: (B, 3, S, S) float32, BGR minus the mean, channels_last in memory.
+        targets: the faces in the images' pixels, padded to the batch's largest number of faces (at least 1).
+    """
+
+    images: Tensor
+    targets: Targets
+
+
+def steps_per_epoch(faces: FaceSet, batch: int) -> int:
+    """Return how many batches an epoch has: whole ones only, and one smaller one where there are fewer images."""
+    return max(1, len(faces) // batch)
+
+
+def batches(
+    faces: FaceSet,
+    size: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    settings: Augmentation | None = None,
+    threads: int = 0,
+) -> Iterator[Batch]:
+    """Yield an epoch's batches; the same arguments give the same bits, whatever ``threads`` is.
+
+    The order comes from (seed, epoch) and a sample's crop, colours and flip from (seed, epoch, image).
+
+    Args:
+        faces: the training images.
+        size: side of the square samples, pixels.
+        batch: samples a batch; what is left over at the end of an epoch is not used.
+        seed, epoch: not negative.
+        settings: what is drawn; RetinaFace's by default.
+        threads: how many threads prepare batches ahead, for an accelerator that would otherwise wait; 0 prepares
+            each when it is asked for, which costs the least in all and suits training on the CPU.
+    """
+    settings = settings or Augmentation()
+    # OpenCV's own threads would fight the pinned threads of training; the images are too small to gain from them.
+    cv2.setNumThreads(1)
+    order = np.random.default_rng((seed, epoch)).permutation(len(faces))
+    steps = steps_per_epoch(faces, batch)
+    chosen = [order[step * batch : (step + 1) * batch] for step in range(steps)]
+    if threads == 0:
+        for indices in chosen:
+            yield make_batch(faces, indices, size, seed, epoch, settings)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for indices in chosen:
+                waiting.append(pool.submit(make_batch, faces, indices, size, seed, epoch, settings))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def make_batch(
+    faces: FaceSet, indices: NDArray[np.int64], size: int, seed: int, epoch: int, settings: Augmentation
+) -> Batch:
+    """Return the augmented samples of the images ``indices``."""
+    count = len(indices)
+    images = np.empty((count, size, size, 3), dtype=np.float32)
+    found: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for row, index in enumerate(indices):
+        # SeedSequence fills up with zeros: image 0 would share the stream of the epoch's order.
+        rng = np.random.default_rng((seed, epoch, int(index) + 1))
+        image, boxes, landmarks = augment(faces.image(index), *faces.faces(index), size, rng, settings)
+        cv2.subtract(image, _MEAN, dst=images[row], dtype=cv2.CV_32F)
+        found.append((boxes, landmarks))
+    most = max(1, *(len(boxes) for boxes, _ in found))
+    padded_boxes = np.zeros((count, most, 4), dtype=np.float32)
+    padded_landmarks = np.full((count, most, 10), np.nan, dtype=np.float32)
+    valid = np.zeros((count, most), dtype=np.bool_)
+    for row, (boxes, landmarks) in enumerate(found):
+        padded_boxes[row, : len(boxes)] = boxes
+        padded_landmarks[row, : len(boxes)] = landmarks
+        valid[row, : len(boxes)] = True
+    return Batch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2),
+        targets=Targets(torch.from_numpy(padded_boxes), torch.from_numpy(padded_landmarks), torch.from_numpy(valid)),
+    )
