@@ -84,10 +84,10 @@ def mine(losses: Tensor, positive: Tensor) -> Tensor:
         positive: (B, A) bool.
     """
     wanted = NEGATIVES * positive.sum(dim=1, keepdim=True)
-    order = losses.masked_fill(positive, -torch.inf).argsort(dim=1, descending=True)
-    rank = torch.arange(losses.shape[1], device=losses.device)
-    hardest = torch.zeros_like(positive).scatter_(1, order, rank < wanted)
-    return hardest & ~positive
+    most = min(int(wanted.max()), losses.shape[1])
+    hardest = losses.masked_fill(positive, -torch.inf).topk(most, dim=1).indices
+    rank = torch.arange(most, device=losses.device)
+    return torch.zeros_like(positive).scatter_(1, hardest, rank < wanted) & ~positive
 
 
 def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: TrainConfig) -> MultiboxResult:
