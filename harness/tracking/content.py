@@ -1,0 +1,206 @@
+"""What is logged, as plain data: a study and its trials turned into parameters, metrics, tags and a description.
+
+Metric names are the same for every run, so that runs compare column by column. Final values have bare names
+(``ap_mean``, ``fps``, ``params``); curves are grouped by a prefix (``loss/…``, ``epoch/…``), which the MLflow page
+shows as sections.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.arch import SLOTS
+from harness.protocol import digest
+from harness.record import TrialRecord
+
+STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+"""A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP, so ``status = 'FINISHED'`` selects
+exactly the runs whose AP compares."""
+
+DIFFICULTIES = ("easy", "medium", "hard", "mean")
+_SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that one run shows: ``params``, ``tags``, final ``metrics``, and ``curves``, a dict of metrics an epoch."""
+
+    name: str
+    status: str
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
+    """``(epoch, seconds since the start, metrics)``"""
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested plain data as ``{"outer.inner": text}``; lists join with commas, empty values are left out."""
+    flat: dict[str, str] = {}
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{name}."))
+        elif isinstance(value, list | tuple):
+            flat[name] = ",".join(str(item) for item in value)
+        elif value is not None and value != "":
+            flat[name] = str(value)
+    return flat
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the finite numbers."""
+    return {
+        key: float(value) for key, value in values.items() if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
+    """Return what the run of one trained network shows.
+
+    Every part's options are logged, also those that the search holds fixed and those of the references, so that V1
+    and V2 stand in the same columns as the candidates.
+    """
+    params = flatten(record.arch) | flatten(record.distill, "distill.") | flatten(record.configuration)
+    params |= _trial_protocol(record, study)
+    metrics = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
+    metrics = {key: value for key, value in metrics.items() if value}
+    metrics |= {f"params_{slot}": record.parts[slot] for slot in SLOTS if slot in record.parts}
+    metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
+    metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate"))
+    metrics |= _prefixed("", record.speed, _SPEED)
+    metrics |= _prefixed("seconds_", record.seconds, ("train", "total"))
+    tags = {
+        "label": record.label,
+        "role": record.role,
+        "state": record.state,
+        "reason": record.reason,
+        "arch_digest": digest(record.arch) if record.arch else "",
+        "space_digest": str(study.get("space_digest", "")),
+        "data_digest": str(study.get("data", {}).get("val_digest", "")),
+        "protocol_digest": digest(record.protocol) if record.protocol else "",
+        "speed_device": " ".join(str(record.speed[k]) for k in ("device", "threads", "size") if k in record.speed),
+    }
+    return Content(
+        record.label,
+        STATUS[record.state],
+        params,
+        {key: value for key, value in tags.items() if value},
+        _numbers(metrics),
+        _curves(record),
+    )
+
+
+def _trial_protocol(record: TrialRecord, study: Mapping[str, Any]) -> dict[str, str]:
+    config = study.get("config", {})
+    schedule = config.get("teacher" if record.role == "teacher" else "train", {})
+    values = {
+        "data": config.get("data", {}).get("source"),
+        "size": config.get("data", {}).get("size"),
+        "epochs": schedule.get("epochs"),
+        "batch": schedule.get("batch"),
+        "lr": schedule.get("lr"),
+        "seed": record.seed,
+        "teacher": study.get("teacher", {}).get("digest") if record.distill else None,
+    }
+    return flatten(values, "protocol.")
+
+
+def _prefixed(prefix: str, values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {f"{prefix}{key}": values[key] for key in keys if key in values}
+
+
+def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
+    curves, elapsed = [], 0.0
+    for number, epoch in enumerate(record.epochs, start=1):
+        elapsed += float(epoch.get("seconds") or 0.0)
+        metrics = {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
+        metrics |= _prefixed("epoch/ap_", epoch.get("ap") or {}, DIFFICULTIES)
+        metrics |= _prefixed("epoch/", epoch, ("lr", "seconds"))
+        curves.append((int(epoch.get("epoch", number)), elapsed, _numbers(metrics)))
+    return curves
+
+
+def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
+    """Return what the parent run of a study shows.
+
+    Args:
+        study: ``study.json``'s content.
+        records: label → record, for the description's table.
+        finished: None while it runs, else whether all trials were made.
+    """
+    trials = study.get("trials", {})
+    best = records.get(str(study.get("best", "")))
+    metrics = {f"trials_{state}": trials.get(state) for state in ("complete", "pruned", "failed")}
+    metrics |= _prefixed("", study, ("wasted", "repeated", "space_size", "space_feasible"))
+    metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
+    metrics |= {"seconds_total": study.get("timing", {}).get("total")}
+    if best is not None:
+        metrics |= {"best_params": best.params} | _prefixed("best_ap_", best.ap, DIFFICULTIES)
+        metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
+    params = flatten(study.get("config", {})) | flatten(_prefixed("", study, ("workers", "threads")))
+    params |= flatten(study.get("teacher", {}), "teacher_used.")
+    tags = flatten(study.get("versions", {}), "version.") | flatten(study.get("machine", {}), "machine.")
+    tags |= flatten(study.get("data", {}), "data.")
+    tags |= {
+        "role": "study",
+        "state": "running" if finished is None else "complete" if finished else "interrupted",
+        "best": str(study.get("best", "") or ""),
+        "space_digest": str(study.get("space_digest", "")),
+        "data_digest": str(study.get("data", {}).get("val_digest", "")),
+        "protocol_digest": str(study.get("protocol", {}).get("digest", "")),
+        "command": str(study.get("command", "")),
+        "mlflow.source.git.commit": str(study.get("commit", "") or ""),
+        "mlflow.note.content": describe(study, records),
+    }
+    return Content(
+        str(study.get("name", "study")),
+        "RUNNING" if finished is None else "FINISHED" if finished else "KILLED",
+        params,
+        {key: value for key, value in tags.items() if value},
+        _numbers({key: value for key, value in metrics.items() if value is not None}),
+    )
+
+
+def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> str:
+    """Return the Markdown that stands on the study's page."""
+    config = study.get("config", {})
+    data, budget = config.get("data", {}), config.get("budget", {}).get("max_params")
+    lines = [f"**{study.get('name', 'study')}**: {config.get('description', '')}".rstrip(": "), ""]
+    if budget:
+        feasible, size = study.get("space_feasible"), study.get("space_size")
+        count = f": {feasible:,} of {size:,} configurations fit" if feasible is not None and size is not None else ""
+        lines.append(f"- Space `{config.get('space')}`, budget {budget:,} parameters{count}.")
+    if data:
+        lines.append(
+            f"- Data `{data.get('source')}` at {data.get('size')} px, {config.get('train', {}).get('epochs')} epochs; "
+            "AP by WIDER FACE's rule, in [0, 1]."
+        )
+    if study.get("command"):
+        lines.append(f"- `{study['command']}`")
+    shown = [label for label in dict.fromkeys(["v1", "v2", str(study.get("best") or "")]) if label in records]
+    if shown:
+        lines += [
+            "",
+            "| run | role | params | AP easy | medium | hard | mean | FPS | × V1 |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        ]
+        lines += [_row(records[label], label == study.get("best")) for label in shown]
+    lines += [
+        "",
+        "Runs: `role` is teacher, reference or candidate. FINISHED runs have a final AP; KILLED ones were pruned or "
+        "interrupted (tag `state`), FAILED ones say why (tag `reason`). `ap_*`, `fps`, `latency_ms`, `params`, "
+        "`macs` are final; `loss/*` and `epoch/*` are curves by epoch.",
+    ]
+    return "\n".join(lines)
+
+
+def _row(record: TrialRecord, best: bool) -> str:
+    ap = " | ".join(_cell(record.ap.get(key), ".4f") for key in DIFFICULTIES)
+    speed = f"{_cell(record.speed.get('fps'), '.1f')} | {_cell(record.speed.get('ratio_to_v1'), '.2f')}"
+    return f"| {record.label}{' (best)' if best else ''} | {record.role} | {record.params:,} | {ap} | {speed} |"
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

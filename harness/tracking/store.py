@@ -1,0 +1,244 @@
+"""``Store``: idempotent writes to an MLflow server or database. The only file that imports MLflow.
+
+Every write compares with what the server holds and sends the difference, and a point of a curve always has the same
+timestamp, so that repeating a write whose answer was lost changes nothing.
+"""
+
+import getpass
+import json
+import logging
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.tracking.address import CONNECT_SECONDS, check_reachable, is_server
+from harness.tracking.content import Content
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ENVIRONMENT = {
+    # The tracker's own thread tries again later; MLflow's default of 7 retries and 120 s would hold it for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(CONNECT_SECONDS),
+    "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_CHATTY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+_PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 500
+"""MLflow refuses batches of more than 100 parameters or tags, or of more than 1,000 values."""
+
+
+@dataclass
+class Known:
+    """What a run holds on the server."""
+
+    status: str
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class RejectedError(Exception):
+    """The server refuses a value, and would refuse it again."""
+
+
+class GoneError(Exception):
+    """A run or experiment that was written before is no longer there."""
+
+
+def _client(uri: str) -> "MlflowClient":
+    """Import MLflow, silently, and connect."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return client
+
+
+class Store:
+    """One experiment of one server.
+
+    Args:
+        uri: a checked tracking URI.
+        experiment: the experiment's name.
+        artifacts: folder for the experiment's artifacts; a server keeps its own place.
+
+    Raises:
+        OSError, mlflow.exceptions.MlflowException: the server does not answer.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
+        check_reachable(uri)
+        self._client = _client(uri)
+        self._known: dict[str, Known] = {}
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None:
+            location = None if is_server(uri) else artifacts.as_uri()
+            self.experiment_id = str(self._client.create_experiment(experiment, artifact_location=location))
+        else:
+            self.experiment_id = str(found.experiment_id)
+            if found.lifecycle_stage != "active":
+                self._client.restore_experiment(self.experiment_id)
+        self._experiment_tags: dict[str, str] = dict(found.tags) if found is not None else {}
+
+    def describe_experiment(self, tags: dict[str, str]) -> None:
+        """Set the experiment's tags where they differ."""
+        for key, value in tags.items():
+            if self._experiment_tags.get(key) != value:
+                self._client.set_experiment_tag(self.experiment_id, key, value)
+                self._experiment_tags[key] = value
+
+    def find_runs(self, study_id: str) -> dict[str, str]:
+        """Return label → run id of all runs of a study folder; the parent's label is empty."""
+        found: dict[str, str] = {}
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id], f"tags.study_id = '{study_id}'", max_results=500, page_token=token
+            )
+            for run in page:
+                data = run.data
+                self._known[run.info.run_id] = Known(
+                    run.info.status, dict(data.params), dict(data.tags), dict(data.metrics)
+                )
+                found[data.tags.get("label", "")] = run.info.run_id
+            token = page.token
+            if not token:
+                return found
+
+    def create_run(self, name: str, study_id: str, label: str, started: int, parent: str) -> str:
+        """Create a run, nested under ``parent`` unless that is empty, and return its id."""
+        tags = {"study_id": study_id, "mlflow.user": _user(), "mlflow.source.name": "python -m harness.study"}
+        if parent:
+            tags |= {"label": label, "mlflow.parentRunId": parent}
+        run = self._client.create_run(self.experiment_id, start_time=started, tags=tags, run_name=name)
+        run_id = str(run.info.run_id)
+        self._known[run_id] = Known("RUNNING", tags=tags)
+        return run_id
+
+    def write(self, run_id: str, content: Content, started: int, ended: int) -> None:
+        """Send what the run does not hold yet.
+
+        Args:
+            run_id: of ``find_runs`` or ``create_run``.
+            content: all that the run shall show.
+            started, ended: milliseconds since the epoch; final metrics and the end of the run carry ``ended``.
+
+        Raises:
+            RejectedError: the server refuses a value for good.
+            GoneError: the run was deleted.
+            Exception: anything else that a server that is down makes MLflow raise.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        known = self._known[run_id]
+        params = {key: value for key, value in content.params.items() if key not in known.params}
+        # A parameter never changes in MLflow; a resumed study's may (more trials, other workers): a tag tells.
+        tags = content.tags | {
+            f"now.{key}": value for key, value in content.params.items() if known.params.get(key, value) != value
+        }
+        done = int(known.tags.get("epochs", 0))
+        points = [
+            Metric(key, value, started + round(1000 * elapsed), epoch)
+            for epoch, elapsed, metrics in content.curves
+            if epoch > done
+            for key, value in metrics.items()
+        ]
+        if content.curves:
+            tags["epochs"] = str(max(done, content.curves[-1][0]))
+        tags = {key: value for key, value in tags.items() if known.tags.get(key) != value}
+        metrics = {key: value for key, value in content.metrics.items() if known.metrics.get(key) != value}
+        points += [Metric(key, value, ended, 0) for key, value in metrics.items()]
+        try:
+            self._send(
+                run_id,
+                points,
+                [Param(key, value) for key, value in params.items()],
+                # Tags go last: ``epochs`` says that the points have arrived.
+                [RunTag(key, value) for key, value in tags.items()],
+            )
+            if content.status != known.status:
+                if content.status == "RUNNING":
+                    self._client.update_run(run_id, status="RUNNING")
+                else:
+                    self._client.set_terminated(run_id, content.status, ended)
+        except Exception as error:
+            raise _told(error) from error
+        known.params |= params
+        known.tags |= tags
+        known.metrics |= metrics
+        known.status = content.status
+
+    def _send(self, run_id: str, points: list[Any], params: list[Any], tags: list[Any]) -> None:
+        batches = max(-(-len(params) // _PARAMS_A_BATCH), -(-len(points) // _METRICS_A_BATCH))
+        for i in range(batches):
+            some = slice(i * _PARAMS_A_BATCH, (i + 1) * _PARAMS_A_BATCH)
+            self._client.log_batch(
+                run_id,
+                metrics=points[i * _METRICS_A_BATCH : (i + 1) * _METRICS_A_BATCH],
+                params=params[some],
+                tags=tags if batches == 1 and len(tags) <= _PARAMS_A_BATCH else [],
+            )
+        if batches != 1 or len(tags) > _PARAMS_A_BATCH:
+            for i in range(0, len(tags), _PARAMS_A_BATCH):
+                self._client.log_batch(run_id, tags=tags[i : i + _PARAMS_A_BATCH])
+
+    def upload(self, run_id: str, path: Path) -> None:
+        """Copy a file, or a folder under its name, to the run's artifacts."""
+        try:
+            if path.is_dir():
+                self._client.log_artifacts(run_id, str(path), path.name)
+            else:
+                self._client.log_artifact(run_id, str(path))
+        except Exception as error:
+            raise _told(error) from error
+
+    def upload_json(self, run_id: str, data: Any, name: str) -> None:
+        """Store plain data as an artifact."""
+        try:
+            self._client.log_text(run_id, json.dumps(data, indent=1), name)
+        except Exception as error:
+            raise _told(error) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _told(error: Exception) -> Exception:
+    """Tell a value that is refused and a run that is gone from a server that does not answer."""
+    code = getattr(error, "error_code", "")
+    if code == "RESOURCE_DOES_NOT_EXIST":
+        return GoneError(reason(error))
+    if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+        return RejectedError(reason(error))
+    return error
+
+
+def reason(error: BaseException) -> str:
+    """Return one short line about why a server did not take something."""
+    text = f"{error}"
+    for cut in ("Max retries exceeded", "Background on this error"):
+        text = text.partition(cut)[0]
+    line = " ".join(text.split()) or type(error).__name__
+    for told in ("Connection refused", "timed out", "Name or service not known", "unable to open database file"):
+        if told.lower() in str(error).lower():
+            return told
+    return line if len(line) <= 160 else f"{line[:157]}…"
