@@ -1,0 +1,136 @@
+"""The faces an AP is measured against, and the official WIDER FACE ground truth read into them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+
+LISTS = ("easy", "medium", "hard")
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """The faces of an image set.
+
+    Attributes:
+        boxes: for each image (n, 4) float64, x1, y1, x2, y2 in pixels.
+        keep: list name → for each image (n,) bool, the faces that count.
+        ids: one name an image.
+
+    Raises:
+        DataError: the lists' lengths do not agree.
+    """
+
+    boxes: list[Array]
+    keep: dict[str, list[Mask]]
+    ids: list[str]
+
+    def __post_init__(self) -> None:
+        if set(self.keep) != set(LISTS):
+            raise DataError(f"ground truth has the lists {', '.join(LISTS)}, got {sorted(self.keep)}")
+        counts = [len(boxes) for boxes in self.boxes]
+        if len(counts) != len(self.ids) or any([len(m) for m in masks] != counts for masks in self.keep.values()):
+            raise DataError("ground truth: boxes, lists and ids must have one entry an image and one flag a face")
+
+    @property
+    def faces(self) -> int:
+        """How many faces are annotated, on any list or on none."""
+        return sum(len(boxes) for boxes in self.boxes)
+
+
+def image_id(text: str) -> str:
+    """Return ``event/name`` of a path or list entry, without a leading slash, ``#`` or the file's extension."""
+    parts = text.strip().lstrip("#").strip().strip("/").split("/")
+    stem = parts[-1]
+    for extension in (".jpg", ".jpeg", ".png", ".txt"):
+        stem = stem.removesuffix(extension)
+    return "/".join([*parts[-2:-1], stem])
+
+
+def load_ids(path: Path) -> list[str]:
+    """Read an image list: one ``event/name.jpg`` a line.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or names an image twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"image list {path} cannot be read: {error}") from error
+    ids = [image_id(line) for line in lines if line.strip()]
+    if not ids:
+        raise DataError(f"image list {path} is empty: one event/name.jpg a line is expected")
+    if len(set(ids)) != len(ids):
+        double = next(name for name in ids if ids.count(name) > 1)
+        raise DataError(f"image list {path} names {double} twice")
+    return ids
+
+
+def _mat(path: Path, *keys: str) -> list[Any]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+        return [content[key] for key in keys]
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: the ground truth is four files wider_{{face,easy,…}}_val.mat") from None
+    except KeyError as error:
+        raise DataError(f"{path} has no {error}: is it the official WIDER FACE ground truth?") from error
+    except Exception as error:  # scipy raises whatever a broken file leads it into
+        raise DataError(f"{path} is not a readable MATLAB file: {error}") from error
+
+
+def _walk(table: Any) -> Iterator[Any]:
+    """Yield the entries of a MATLAB cell of events that holds a cell of images."""
+    for event in table.ravel():
+        for entry in event.ravel():
+            yield entry[0] if entry.dtype == object else entry
+
+
+def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundTruth:
+    """Read the official ``wider_{face,easy,medium,hard}_val.mat``.
+
+    Args:
+        folder: where the four files are.
+        ids: the images wanted, ``event/name`` in their order; all if None.
+
+    Raises:
+        DataError: a file is missing or broken, or an image is not in them.
+    """
+    events, files, cells = _mat(folder / "wider_face_val.mat", "event_list", "file_list", "face_bbx_list")
+    names = [
+        f"{event[0]}/{name[0][0]}"
+        for event, group in zip(events.ravel().tolist(), files.ravel(), strict=True)
+        for name in group.tolist()
+    ]
+    corners = [np.asarray(entry, dtype=np.float64).reshape(-1, 4) for entry in _walk(cells)]
+    for box in corners:
+        box[:, 2:] += box[:, :2]
+    keep: dict[str, list[Mask]] = {}
+    for name in LISTS:
+        (table,) = _mat(folder / f"wider_{name}_val.mat", "gt_list")
+        masks = []
+        for box, kept in zip(corners, _walk(table), strict=True):
+            mask = np.zeros(len(box), dtype=np.bool_)
+            mask[np.asarray(kept, dtype=np.int64).ravel() - 1] = True
+            masks.append(mask)
+        keep[name] = masks
+    if ids is None:
+        return GroundTruth(corners, keep, names)
+    row = {name: index for index, name in enumerate(names)}
+    wanted = list(ids)
+    unknown = [name for name in wanted if name not in row]
+    if unknown:
+        raise DataError(f"{folder} has no ground truth for {len(unknown):,} images, the first is {unknown[0]}")
+    chosen = [row[name] for name in wanted]
+    return GroundTruth(
+        [corners[i] for i in chosen], {name: [masks[i] for i in chosen] for name, masks in keep.items()}, wanted
+    )
