@@ -11,26 +11,24 @@ import os
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.evaluation.widerface import GroundTruth
 from harness.record import write_json
-
-if TYPE_CHECKING:
-    from harness.evaluation.widerface import GroundTruth
 
 FORMAT = 1
 """Rises when the files' layout changes; an older folder is then rebuilt."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FaceSet:
     """Images with their faces. N images, M faces in all; pixels are shared between processes through the page cache.
 
@@ -58,7 +56,7 @@ class FaceSet:
     offsets: NDArray[np.int64]
     keep: dict[str, NDArray[np.bool_]]
     notes: dict[str, Any]
-    pixels: NDArray[np.uint8] = field(repr=False)
+    pixels: NDArray[np.uint8]
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -66,6 +64,9 @@ class FaceSet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"FaceSet({self.name}: {len(self):,} images, {len(self.boxes):,} faces, {self.digest})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the folder's path: another process maps the same pages."""
@@ -82,15 +83,12 @@ class FaceSet:
         rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return self.boxes[rows], self.landmarks[rows]
 
-    def truth(self) -> "GroundTruth":
+    def truth(self) -> GroundTruth:
         """Return the boxes and lists that an AP is computed on.
 
         Raises:
             DataError: the set carries no easy/medium/hard lists (a training split).
         """
-        # The evaluator's prediction reads face sets, so this cannot be imported at the top.
-        from harness.evaluation.widerface import GroundTruth
-
         if not self.keep:
             raise DataError(f"{self.name} has no easy/medium/hard lists: an AP needs a validation split")
         cuts = self.offsets[1:-1]
