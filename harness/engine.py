@@ -1,0 +1,384 @@
+"""``train``: one network from a ``Job`` to an AP. Neither Optuna nor MLflow; whoever calls it hears of every epoch.
+
+A job's folder holds a checkpoint from its first epoch on. The same job in the same folder goes on from there, and ends
+with the same weights to the bit as if it had never been stopped (same machine, device and threads).
+"""
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.arch import ArchConfig
+from harness.boxes import make_priors
+from harness.builder import build
+from harness.data import load_split
+from harness.data.batches import batches, steps_per_epoch
+from harness.data.faces import FaceSet
+from harness.detector import Detector
+from harness.distill import Distiller
+from harness.errors import DataError, InputError, NonFiniteLossError
+from harness.evaluation.predict import landmark_error, predict
+from harness.evaluation.widerface import APResult, GroundTruth, evaluate_ap
+from harness.losses import Targets, multibox_loss
+from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.weights import file_digest, init_backbone, load_weights, save_weights, state_digest, write_atomically
+
+__all__ = ["Job", "TrainResult", "evaluate", "init_backbone", "load_weights", "train"]
+
+OnEpoch = Callable[[dict[str, Any]], bool]
+OnBatch = Callable[[int, int], None]
+
+CHECKPOINT = "last.pt"
+WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.npz"
+_CURVE_POINTS = 101
+_LOADERS = 4
+"""Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one training needs; plain data, so that it can be sent to another process.
+
+    Attributes:
+        label: for messages.
+        distill: None, or with neither α nor λ, trains without a teacher.
+        folder: where the checkpoint, the weights and the predictions go.
+        cache: where decoded images lie.
+        teacher, teacher_arch: weights and architecture of the teacher; needed where ``distill`` uses one.
+        init_backbone: a weights file to start the backbone from (a whole detector's, or a bare backbone); None
+            starts from random numbers.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: PyTorch's threads on the CPU.
+    """
+
+    label: str
+    arch: ArchConfig
+    seed: int
+    train: TrainConfig
+    data: DataConfig
+    evaluation: EvalConfig
+    folder: Path
+    cache: Path
+    distill: DistillConfig | None = None
+    teacher: Path | None = None
+    teacher_arch: ArchConfig | None = None
+    init_backbone: Path | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether any loss term needs the teacher."""
+        return self.distill is not None and self.distill.uses_teacher
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the result, as plain data: a checkpoint is only resumed by the job that wrote it."""
+        return {
+            "arch": self.arch.to_dict(),
+            "seed": self.seed,
+            "train": asdict(self.train),
+            "data": asdict(self.data),
+            "evaluation": asdict(self.evaluation),
+            "distill": asdict(self.distill) if self.distill is not None and self.uses_teacher else None,
+            "teacher": file_digest(self.teacher) if self.teacher is not None and self.uses_teacher else None,
+            "init_backbone": file_digest(self.init_backbone) if self.init_backbone is not None else None,
+        }
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to.
+
+    Attributes:
+        state: ``complete``, or ``pruned`` where ``on_epoch`` asked to stop.
+        ap: easy, medium, hard and mean AP in [0, 1], None where a list holds no face: of all validation images, or,
+            if pruned, of the last epoch's.
+        epochs: every epoch's dict, as given to ``on_epoch``.
+        curves: difficulty → ``precision`` and ``recall`` at 101 points; empty if pruned.
+        landmark: ``nme`` and ``failure_rate``; empty if pruned.
+        seconds: ``train`` and ``evaluate``, over all runs of a job that was resumed.
+    """
+
+    state: str
+    ap: dict[str, float | None]
+    epochs: list[dict[str, Any]]
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    landmark: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> TrainResult:
+    """Train, evaluate after every epoch, and leave ``weights.safetensors`` and ``predictions.npz`` in the folder.
+
+    Args:
+        job: what to train.
+        on_epoch: called with every epoch's ``epoch`` (from 1), ``losses`` (term → mean), ``ap``, ``lr`` (of its last
+            step), ``seconds`` (training) and ``evaluate_seconds``; returns False to stop. A resumed job hears of
+            the epochs in its checkpoint first, so that the caller sees the same sequence either way.
+        on_batch: called with the steps done and the steps in all.
+
+    Raises:
+        InputError: the job cannot be run as given, or the folder's checkpoint is another job's.
+        NonFiniteLossError: training diverged; the message holds every term.
+        OSError: the disk is full or not writable.
+    """
+    torch.set_num_threads(job.threads)
+    run = _Run(job)
+    run.resume()
+    found: list[NDArray[np.float32]] | None = None
+    for epoch in range(1, job.train.epochs + 1):
+        if epoch > len(run.history):
+            started = time.perf_counter()
+            losses, lr = run.train_epoch(epoch, on_batch)
+            trained = time.perf_counter()
+            found = _detect(job, run.student, run.val, run.epoch_indices)
+            ap = evaluate_ap([d[:, :5] for d in found], _pick(run.truth, run.epoch_indices))
+            info = {
+                "epoch": epoch,
+                "losses": losses,
+                "ap": _numbers(ap),
+                "lr": lr,
+                "seconds": trained - started,
+                "evaluate_seconds": time.perf_counter() - trained,
+            }
+            run.history.append(info)
+            run.save()
+        if not on_epoch(dict(run.history[epoch - 1])):
+            return TrainResult("pruned", run.history[epoch - 1]["ap"], run.history[:epoch], seconds=run.seconds(epoch))
+    run.check_teacher()
+    return run.finish(found)
+
+
+class _Run:
+    """A job with its tensors: student, teacher, adapters, optimizer, data, and the history so far."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.device = _device(job.device)
+        self.faces = load_split(job.data, "train", job.cache)
+        self.val = load_split(job.data, "val", job.cache)
+        self.identity = {**job.identity(), "images": [self.faces.digest, self.val.digest]}
+        self.truth = self.val.truth()
+        self.epoch_indices = self.val.subset(job.data.epoch_images, job.data.seed)
+        self.steps = steps_per_epoch(self.faces, job.train.batch)
+        self.priors = make_priors(job.data.size, job.data.size).to(self.device)
+        self.history: list[dict[str, Any]] = []
+
+        torch.manual_seed(job.seed)
+        self.student = build(job.arch)
+        if job.init_backbone is not None:
+            init_backbone(self.student, job.init_backbone)
+        self.teacher, self.distiller = self._distillation()
+        self.student.to(self.device, memory_format=torch.channels_last)
+        self.parameters = [*self.student.parameters(), *(self.distiller.parameters() if self.distiller else ())]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": job.train.weight_decay},
+                {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=job.train.lr,
+            fused=True,
+        )
+
+    def _distillation(self) -> tuple[Detector | None, Distiller | None]:
+        job = self.job
+        if job.distill is None or not job.uses_teacher:
+            return None, None
+        if job.teacher is None or job.teacher_arch is None:
+            raise InputError(f"{job.label}: distillation needs a teacher's weights and architecture; give --teacher")
+        teacher = build(job.teacher_arch)
+        load_weights(teacher, job.teacher)
+        teacher.requires_grad_(False).eval().to(self.device, memory_format=torch.channels_last)
+        self._teacher_digest = state_digest(teacher)
+        return teacher, Distiller(teacher, self.student, job.distill).to(self.device)
+
+    def train_epoch(self, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], float]:
+        """Return the mean of every loss term, and the last learning rate."""
+        job, sums, lr = self.job, dict[str, Tensor](), 0.0
+        self.student.train()
+        for index, (images, targets) in enumerate(self._batches(epoch)):
+            step = (epoch - 1) * self.steps + index
+            lr = learning_rate(job.train, step, job.train.epochs * self.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            output = self.student.raw(images)
+            truth = multibox_loss(output, targets, self.priors, job.train)
+            total, losses = truth.total, dict(truth.terms)
+            if self.distiller is not None and self.teacher is not None:
+                with torch.no_grad():
+                    taught = self.teacher.raw(images)
+                total, imitation = self.distiller.loss(output, taught, truth)
+                losses |= imitation
+            losses["total"] = total
+            if not bool(torch.isfinite(total)):
+                terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
+                raise NonFiniteLossError(f"{job.label}: the loss is not finite in epoch {epoch}, step {step}: {terms}")
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            nn.utils.clip_grad_norm_(self.parameters, job.train.clip)
+            self.optimizer.step()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+            if on_batch is not None:
+                on_batch(step + 1, job.train.epochs * self.steps)
+        return {name: value.item() / self.steps for name, value in sums.items()}, lr
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        job = self.job
+        on_cuda = self.device.type == "cuda"
+        threads = _LOADERS if on_cuda else 0
+        for batch in batches(self.faces, job.data.size, job.train.batch, job.seed, epoch, threads=threads):
+            tensors = (batch.images, *batch.targets)
+            if on_cuda:
+                tensors = tuple(value.pin_memory().to(self.device, non_blocking=True) for value in tensors)
+            yield tensors[0], Targets(*tensors[1:])
+
+    def save(self) -> None:
+        """Write the checkpoint atomically; a full disk raises and leaves the one before."""
+        state = {
+            "identity": self.identity,
+            "history": self.history,
+            "student": self.student.state_dict(),
+            "adapters": self.distiller.state_dict() if self.distiller is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        content = io.BytesIO()
+        torch.save(state, content)
+        self.job.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.job.folder / CHECKPOINT, content.getvalue())
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint, if there is one."""
+        path = self.job.folder / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            identity = state["identity"]
+        except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start this again") from error
+        if identity != self.identity:
+            changed = ", ".join(sorted(key for key in self.identity if identity.get(key) != self.identity[key]))
+            raise InputError(f"{path} was written by another training (it differs in {changed}); delete it or rename")
+        self.student.load_state_dict(state["student"])
+        if self.distiller is not None:
+            self.distiller.load_state_dict(state["adapters"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"].cpu())
+        self.history = state["history"]
+
+    def check_teacher(self) -> None:
+        """Make sure that training left the teacher as it was loaded, statistics included."""
+        if self.teacher is not None and state_digest(self.teacher) != self._teacher_digest:
+            raise RuntimeError(f"{self.job.label}: the teacher changed while it taught")
+
+    def finish(self, found: list[NDArray[np.float32]] | None) -> TrainResult:
+        """Write the weights, and evaluate on all validation images unless the last epoch just did."""
+        self.job.folder.mkdir(parents=True, exist_ok=True)
+        save_weights(self.student, self.job.folder / WEIGHTS)
+        if found is not None and len(found) < len(self.val):
+            found = None
+        result = evaluate(self.job, self.student, found)
+        past = self.seconds(len(self.history))
+        seconds = {"train": past["train"], "evaluate": past["evaluate"] + result.seconds["evaluate"]}
+        return replace(result, epochs=self.history, seconds=seconds)
+
+    def seconds(self, epochs: int) -> dict[str, float]:
+        """Return the time spent in the first ``epochs`` epochs."""
+        past = self.history[:epochs]
+        return {
+            "train": sum(info["seconds"] for info in past),
+            "evaluate": sum(info["evaluate_seconds"] for info in past),
+        }
+
+
+def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | None = None) -> TrainResult:
+    """Evaluate a detector by the job's protocol on all validation images; ``predictions.npz`` goes to the folder.
+
+    Args:
+        job: gives data, evaluation, device and folder.
+        detector: on the job's device.
+        found: the detections (k, 15) in every validation image, where they are known already.
+    """
+    started = time.perf_counter()
+    val = load_split(job.data, "val", job.cache)
+    if found is None:
+        found = _detect(job, detector, val, np.arange(len(val)))
+    ap = evaluate_ap([d[:, :5] for d in found], val.truth())
+    landmark = landmark_error(found, val)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    _save_predictions(found, val, job.folder / PREDICTIONS)
+    return TrainResult(
+        state="complete",
+        ap=_numbers(ap),
+        epochs=[],
+        curves={name: _thin(*curve) for name, curve in ap.curves.items()},
+        landmark=landmark,
+        seconds={"train": 0.0, "evaluate": time.perf_counter() - started},
+    )
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """Return the rate of ``step`` (from 0) of ``steps``: a linear rise to ``lr``, then half a cosine towards zero."""
+    warmup = round(config.warmup * steps)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    return config.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{name}': use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device '{name}' is not supported: use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device '{name}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use cpu"
+        )
+    return device
+
+
+def _detect(job: Job, detector: Detector, val: FaceSet, indices: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    detector.eval()
+    return predict(detector, val, job.evaluation, job.data.eval_side, indices=indices, device=job.device)
+
+
+def _numbers(ap: APResult) -> dict[str, float | None]:
+    return {"easy": ap.easy, "medium": ap.medium, "hard": ap.hard, "mean": ap.mean}
+
+
+def _pick(truth: GroundTruth, indices: NDArray[np.int64]) -> GroundTruth:
+    return GroundTruth(
+        boxes=[truth.boxes[i] for i in indices],
+        keep={name: [lists[i] for i in indices] for name, lists in truth.keep.items()},
+        ids=[truth.ids[i] for i in indices],
+    )
+
+
+def _thin(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[str, list[float]]:
+    at = np.unique(np.linspace(0, len(precision) - 1, _CURVE_POINTS).round().astype(int))
+    return {
+        "precision": [round(float(value), 5) for value in np.nan_to_num(precision[at])],
+        "recall": [round(float(value), 5) for value in np.nan_to_num(recall[at])],
+    }
+
+
+def _save_predictions(found: Sequence[NDArray[np.float32]], faces: FaceSet, path: Path) -> None:
+    content = io.BytesIO()
+    rows = np.concatenate([np.zeros((0, 15), dtype=np.float32), *found]).astype(np.float32)
+    offsets = np.cumsum([0, *(len(d) for d in found)])
+    np.savez(content, allow_pickle=False, detections=rows, offsets=offsets, ids=np.array(faces.ids))
+    write_atomically(path, content.getvalue())
