@@ -179,7 +179,7 @@ class _Run:
         if job.init_backbone is not None:
             init_backbone(self.student, job.init_backbone)
         self.teacher, self.distiller = self._distillation()
-        self.student.to(self.device, memory_format=torch.channels_last)
+        _place(self.student, self.device)
         self.parameters = [*self.student.parameters(), *(self.distiller.parameters() if self.distiller else ())]
         self.optimizer = torch.optim.AdamW(
             [
@@ -198,7 +198,7 @@ class _Run:
             raise InputError(f"{job.label}: distillation needs a teacher's weights and architecture; give --teacher")
         teacher = build(job.teacher_arch)
         load_weights(teacher, job.teacher)
-        teacher.requires_grad_(False).eval().to(self.device, memory_format=torch.channels_last)
+        _place(teacher.requires_grad_(False).eval(), self.device)
         self._teacher_digest = state_digest(teacher)
         return teacher, Distiller(teacher, self.student, job.distill).to(self.device)
 
@@ -224,7 +224,7 @@ class _Run:
                 terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
                 raise NonFiniteLossError(f"{job.label}: the loss is not finite in epoch {epoch}, step {step}: {terms}")
             self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(self.parameters, job.train.clip)
             self.optimizer.step()
             for name, value in losses.items():
@@ -238,10 +238,13 @@ class _Run:
         on_cuda = self.device.type == "cuda"
         threads = _LOADERS if on_cuda else 0
         for batch in batches(self.faces, job.data.size, job.train.batch, job.seed, epoch, threads=threads):
-            tensors = (batch.images, *batch.targets)
             if on_cuda:
-                tensors = tuple(value.pin_memory().to(self.device, non_blocking=True) for value in tensors)
-            yield tensors[0], Targets(*tensors[1:])
+                images, *targets = (
+                    value.pin_memory().to(self.device, non_blocking=True) for value in (batch.images, *batch.targets)
+                )
+                yield images, Targets(*targets)
+            else:
+                yield batch
 
     def save(self) -> None:
         """Write the checkpoint atomically; a full disk raises and leaves the one before."""
@@ -349,6 +352,11 @@ def _device(name: str) -> torch.device:
             f"device '{name}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use cpu"
         )
     return device
+
+
+def _place(module: nn.Module, device: torch.device) -> None:
+    # Convolutions run faster on channels_last (the stubs of Module.to do not know the argument).
+    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _detect(job: Job, detector: Detector, val: FaceSet, indices: NDArray[np.int64]) -> list[NDArray[np.float32]]:

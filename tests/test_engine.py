@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.builder import build
 
 from harness.arch import ARCHS
+from harness.builder import build
 from harness.engine import CHECKPOINT, PREDICTIONS, WEIGHTS, Job, TrainResult, learning_rate, train
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
