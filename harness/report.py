@@ -1,0 +1,53 @@
+"""``python -m harness.report NAME``: the report of a study in ``runs/``, finished or not; ``--publish`` keeps it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness import cli
+from harness.errors import InputError, unknown_name
+from harness.reporting import build_report, publish, summary, terminal_table
+from harness.reporting.build import study_names
+
+REPORTS = Path("reports")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report and print its table, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.report", "Write the report of a study: tables, pictures, results.csv.")
+    parser.add_argument("name", help="name of a study in runs/")
+    parser.add_argument("--publish", action="store_true", help="also write it to reports/NAME/, to be committed")
+    parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    given = parser.parse_args(argv)
+    folder = find_study(given.name, given.runs)
+    report = build_report(folder)
+    published = publish(folder, REPORTS) if given.publish else None
+    if given.json:
+        cli.emit(summary(folder) | {"published": None if published is None else str(published)})
+        return 0
+    console = Console()
+    console.print(terminal_table(folder))
+    for path in (report, published):
+        if path is not None:
+            console.print(f"report: {path}", soft_wrap=True)
+    return 0
+
+
+def find_study(name: str, runs: Path) -> Path:
+    """Return the folder of the study called ``name``.
+
+    Raises:
+        InputError: there is no such study, or ``name`` is a path; the message lists the studies in ``runs``.
+    """
+    names = list(study_names(runs))
+    if name in names:
+        return runs / name
+    if not names:
+        raise InputError(f"no study in {runs}/ yet: python -m harness.study runs one, or give its folder with --runs")
+    raise unknown_name("study", name, names)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,341 @@
+"""A study folder becomes ``report/``: Markdown, pictures and a table for machines."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from harness.errors import InputError
+from harness.record import TrialRecord
+from harness.reporting import plots, tables
+from harness.reporting.findings import findings, headline
+from harness.reporting.lock import caption, protocol_digest
+from harness.reporting.study_data import StudyData, load
+
+LEAST_SCORE = 0.5
+"""Found faces that score less are left out of the examples picture."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: ``text`` is its caption, or says why there is no ``figure``."""
+
+    title: str
+    name: str
+    text: str
+    figure: Figure | None
+
+    @property
+    def file(self) -> str:
+        """Return the file name, empty without a figure."""
+        return f"{self.name}.png" if self.figure is not None else ""
+
+
+def build_report(study_folder: Path) -> Path:
+    """Write ``study_folder/report/`` anew and return the path of its ``report.md``.
+
+    Raises:
+        DataError: the study's files are missing or broken.
+        InputError: APs of two protocols would share a column.
+    """
+    return _write(load(study_folder), study_folder / "report", public=False)
+
+
+def publish(study_folder: Path, reports: Path) -> Path:
+    """Write the report to ``reports/<study>/``, without paths of this machine, and return its ``report.md``.
+
+    Photographs never go along: the examples picture is drawn for synthetic scenes only.
+
+    Raises:
+        DataError: the study's files are missing or broken.
+        InputError: ``reports/<study>`` is there and holds no report of a study, or an AP column would mix protocols.
+    """
+    data = load(study_folder)
+    target = reports / data.study["name"]
+    if target.exists() and not (target / "results.csv").is_file():
+        raise InputError(f"{target} exists and is no study's report: rename the study or move that folder away")
+    return _write(data, target, public=True)
+
+
+def summary(study_folder: Path) -> dict[str, Any]:
+    """Return the study as one JSON object: what was trained, and V1, V2 and the best student.
+
+    Raises:
+        DataError: the study's files are missing or broken.
+    """
+    data = load(study_folder)
+    timing = data.study.get("timing") or {}
+    return {
+        "name": data.study["name"],
+        "space": data.study["config"]["space"],
+        "budget": data.budget,
+        "trials": {state: len(data.candidates(state)) for state in ("complete", "pruned", "failed", "running")}
+        | {"wanted": data.study["config"]["trials"]},
+        "wasted": data.study.get("wasted", 0),
+        "repeated": data.study.get("repeated", 0),
+        "seconds": timing.get("total"),
+        "overhead_share": timing.get("overhead_share"),
+        "protocol": data.study.get("protocol") or {},
+        "report": str(study_folder / "report" / "report.md"),
+        "v1": _network(data.named("v1")),
+        "v2": _network(data.named("v2")),
+        "best": _network(data.best),
+    }
+
+
+def _network(record: TrialRecord | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    return {
+        "label": record.label,
+        "state": record.state,
+        "params": record.params,
+        "parts": record.parts,
+        "macs": record.macs,
+        "size_mb": record.size_mb,
+        "ap": {level: record.ap.get(level) for level in tables.LEVELS},
+        "fps": record.speed.get("fps"),
+        "ratio_to_v1": record.speed.get("ratio_to_v1"),
+        "landmark": record.landmark,
+        "arch": record.arch,
+        "distill": record.distill,
+        "configuration": record.configuration,
+    }
+
+
+def _write(data: StudyData, target: Path, *, public: bool) -> Path:
+    """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
+    frame = tables.results(data)
+    pictures = _pictures(data, frame)
+    text = _render(data, pictures, public=public)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for picture in pictures:
+            if picture.figure is not None:
+                picture.figure.savefig(partial / picture.file, dpi=plots.DPI, metadata={"Software": None})
+        frame.to_csv(partial / "results.csv", index=False)
+        (partial / "report.md").write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target / "report.md"
+
+
+def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
+    environment = Environment(
+        loader=PackageLoader("harness.reporting"),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    study, best = data.study, data.best
+    hide = _without_paths(study) if public else str
+    trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
+    report_command = f"python -m harness.report {study['name']}"
+    text = environment.get_template("report.md.j2").render(
+        name=study["name"],
+        description=study["config"]["description"],
+        headline=headline(data),
+        warnings=[
+            f"Trial {label} is in no table or picture: its AP was measured by another protocol ({difference})."
+            for label, difference in data.foreign.items()
+        ],
+        comparison=tables.markdown(tables.comparison(data)),
+        notes=tables.notes(data),
+        findings=findings(data),
+        pictures=pictures,
+        trials=tables.markdown(trials, text=("trial", "what differs from V2")) if len(trials) else "",
+        trial_notes=_trial_notes(data),
+        unfinished=tables.markdown(unfinished, text=("state", "reason")) if len(unfinished) else "",
+        best=None
+        if best is None
+        else {
+            "label": best.label,
+            "configuration": tables.markdown(tables.configuration(best, data), text=("value", "V2")),
+            "arch": "{\n" + ",\n".join(f' "{slot}": {json.dumps(part)}' for slot, part in best.arch.items()) + "\n}",
+        },
+        timing=tables.markdown(spent) if len(spent) else "",
+        timing_note=_timing_note(data),
+        command=hide(study["command"]),
+        report_command=f"{report_command} --publish" if public else report_command,
+        reproduce=_reproduce(data),
+        config=hide(json.dumps(study["config"], indent=1)),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _without_paths(study: dict[str, Any]) -> Callable[[str], str]:
+    """Return a function that takes this machine's folders out of a text."""
+    source = str(study["config"]["data"]["source"])
+
+    def hide(text: str) -> str:
+        if source != "synthetic":
+            text = text.replace(source, "PATH/TO/WIDERFACE")
+        return re.sub(r"(?<![\w./:-])(?:\.{0,2}/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
+
+    return hide
+
+
+def _trial_notes(data: StudyData) -> list[str]:
+    said = ["Teacher and references stand outside the search: they are not ranked and may break the budget."]
+    if data.records:
+        said.append(tables.COUNTED)
+    protocol = next((r.protocol for r in data.records if r.ap), None)
+    if protocol is not None:
+        said.append(caption(protocol, data.data_name))
+    speed = next((r.speed for r in data.records if r.speed), None)
+    if speed is not None:
+        said.append(tables.speed_caption(speed))
+    return said
+
+
+def _timing_note(data: StudyData) -> str:
+    share = (data.study.get("timing") or {}).get("overhead_share")
+    workers, threads = data.study["workers"], data.study["threads"]
+    who = f"{workers} worker{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)} each"
+    text = f"Training, evaluation and speed measurement are summed over the workers ({who})."
+    return text if share is None else f"{text} Time outside these three: {100 * share:.1f} % of all."
+
+
+def _reproduce(data: StudyData) -> list[tuple[str, str]]:
+    study, config = data.study, data.study["config"]
+    machine, teacher = study["machine"], study.get("teacher") or {}
+    rows = [
+        ("started", study.get("started", "")),
+        ("commit", f"`{study.get('commit') or 'not recorded'}`"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in study["versions"].items())),
+        ("machine", ", ".join(f"{name} {value}" for name, value in machine.items())),
+        ("workers × threads", f"{study['workers']} × {study['threads']}"),
+        ("study seed, data seed", f"{config['seed']}, {config['data']['seed']}"),
+        ("space", f"`{config['space']}`, digest `{study['space_digest']}`"),
+        ("training data", f"digest `{study['data']['train_digest']}`"),
+        ("validation data", f"digest `{study['data']['val_digest']}`"),
+        ("AP protocol", f"`{(study.get('protocol') or {}).get('digest', 'not recorded')}`"),
+    ]
+    if teacher:
+        rows.append(("teacher", f"{teacher['arch']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`"))
+    return rows
+
+
+def _pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
+    protocol = next((r.protocol for r in data.records if r.ap), None)
+    measured = f"AP by the protocol `{protocol_digest(protocol)}`, in words under the first table." if protocol else ""
+    best = data.best.label if data.best is not None else None
+    scored = frame[frame["ap_mean"].notna()] if len(frame) else frame
+    return [
+        _pareto(data, scored, best, measured),
+        _parts(data),
+        _speed(data, scored, best, measured),
+        _learning(data, best),
+        _precision_recall(data, measured),
+        _importance(data),
+        _examples(data),
+    ]
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _pareto(data: StudyData, scored: pd.DataFrame, best: str | None, measured: str) -> Picture:
+    title, name = "AP against parameters", "pareto"
+    if best is None:
+        return Picture(title, name, "No student has a final AP yet, so there is nothing to draw.", None)
+    text = (
+        f"Every student trained to the end; the line joins those that no smaller student matches. Dashed: the budget "
+        f"of {data.budget:,} parameters. V2 is a reference outside the search."
+    )
+    return Picture(title, name, _sentences(text, tables.COUNTED, measured), plots.pareto(scored, data.budget, best))
+
+
+def _parts(data: StudyData) -> Picture:
+    title, name = "Parameters by part", "parts"
+    shown = data.shown()
+    if not shown:
+        return Picture(title, name, "No network has been counted yet.", None)
+    headings = [f"best ({r.label})" if heading == "best" else heading for heading, r in shown.items()]
+    counts = pd.DataFrame([tables.part_counts(record) for record in shown.values()], index=headings)
+    text = "Attention after the backbone and after the neck is one part here, as in the documents."
+    return Picture(title, name, f"{text} {tables.COUNTED}", plots.parts(counts, data.budget))
+
+
+def _speed(data: StudyData, scored: pd.DataFrame, best: str | None, measured: str) -> Picture:
+    title, name = "AP against speed", "speed"
+    fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
+    if best is None or not (len(fast) and (fast["role"] == "candidate").any()):
+        return Picture(title, name, "No student's speed has been measured yet.", None)
+    speed = next(r.speed for r in data.records if r.speed)
+    text = _sentences(tables.speed_caption(speed), measured)
+    return Picture(title, name, text, plots.speed(fast, best))
+
+
+def _learning(data: StudyData, best: str | None) -> Picture:
+    title, name = "Learning curves", "learning_curves"
+    rows = [
+        {"label": r.label, "state": r.state, "epoch": epoch["epoch"], "ap": epoch["ap"]["mean"]}
+        for r in data.records
+        for epoch in r.epochs
+        if (epoch.get("ap") or {}).get("mean") is not None
+    ]
+    if not rows:
+        return Picture(title, name, "No AP after an epoch has been recorded yet.", None)
+    count = data.study["config"]["data"]["epoch_images"]
+    images = f"on {count:,} of the validation images" if count else "on all validation images"
+    text = f"Mean AP after every epoch, {images}; a cross marks where a trial was stopped or failed."
+    return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), best))
+
+
+def _precision_recall(data: StudyData, measured: str) -> Picture:
+    title, name = "Precision and recall", "precision_recall"
+    shown = {heading: record for heading, record in data.shown().items() if record.curves}
+    rows = [
+        {"network": heading, "level": level, "recall": recall, "precision": precision}
+        for heading, record in shown.items()
+        for level, curve in record.curves.items()
+        for recall, precision in zip(curve["recall"], curve["precision"], strict=True)
+    ]
+    if not rows:
+        return Picture(title, name, "No precision-recall curve has been recorded yet.", None)
+    figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
+    return Picture(title, name, _sentences("The figure beside each name is its AP in %.", measured), figure)
+
+
+def _importance(data: StudyData) -> Picture:
+    title, name = "Importance of the axes", "importance"
+    if not data.importance:
+        return Picture(title, name, "Too few students were trained to the end to estimate it.", None)
+    text = f"Optuna's estimate from {len(data.ranked):,} students trained to the end; with few trials it is rough."
+    return Picture(title, name, text, plots.importance(pd.Series(data.importance)))
+
+
+def _examples(data: StudyData) -> Picture:
+    title, name = "Examples", "examples"
+    if not data.synthetic:
+        return Picture(title, name, "Photographs are not shown: their licence does not allow to pass them on.", None)
+    headings = {record.label: _heading(heading, record) for heading, record in data.shown().items()}
+    if not any(label in scene.found for scene in data.examples for label in headings):
+        return Picture(title, name, "The study has not written its example scenes yet.", None)
+    text = f"Synthetic validation scenes. Found faces scoring below {LEAST_SCORE} are not drawn."
+    return Picture(title, name, text, plots.examples(data.examples, headings, LEAST_SCORE))
+
+
+def _heading(heading: str, record: TrialRecord) -> str:
+    return f"best ({record.label})" if heading == "best" else heading
+
+
+def study_names(runs: Path) -> Iterable[str]:
+    """Return the names of the studies in ``runs``, sorted."""
+    return sorted(path.parent.name for path in runs.glob("*/study.json"))

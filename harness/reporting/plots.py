@@ -1,0 +1,356 @@
+"""The pictures of a report: a data frame in, a matplotlib ``Figure`` out. Nothing here reads or writes files.
+
+Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which stay apart under the common colour blindnesses.
+No pyplot: figures are built without a global state or a display.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from harness.reporting.study_data import Example
+
+DPI = 150
+
+BLACK, GREY, MIDDLE, LIGHT = "#000000", "#6b6b6b", "#8a8a8a", "#c4c4c4"
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+NETWORKS = {"V1": BLACK, "V2": BLUE, "best": VERMILLION}
+"""Heading → colour, the same in every picture."""
+
+MARKERS = {"V1": "s", "V2": "D", "best": "o"}
+
+PARTS = {
+    "backbone": LIGHT,
+    "attention": YELLOW,
+    "neck": BLUE,
+    "context": SKY,
+    "shuffle": GREEN,
+    "head": ORANGE,
+}
+LEVELS = ("easy", "medium", "hard")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A point or curve end with a name: V1, V2 or the best student."""
+
+    heading: str
+    label: str
+    x: float
+    y: float
+
+    @property
+    def text(self) -> str:
+        """Return what is written beside it."""
+        return f"best ({self.label})" if self.heading == "best" else self.heading
+
+
+def _plain(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(color=GREY, labelsize=9)
+    return axes
+
+
+def _thousands(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def _write(axes: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **style: Any) -> None:
+    """Write on a white edge, so that the text stays readable over lines and points."""
+    around = [withStroke(linewidth=2.5, foreground="white")]
+    axes.annotate(
+        text, point, xytext=offset, textcoords="offset points", path_effects=around, annotation_clip=False, **style
+    )
+
+
+def _name(axes: Axes, points: Sequence[Named]) -> None:
+    """Name points: the lowest below, the others above, towards the middle of the axes."""
+    low, high = axes.get_xlim()
+    order = sorted(points, key=lambda point: -point.y)
+    for index, point in enumerate(order):
+        share = (point.x - low) / (high - low)
+        side, right = ("right", -4) if share > 0.75 else ("left", 4) if share < 0.25 else ("center", 0)
+        below = index > 0 and index == len(order) - 1
+        _write(
+            axes,
+            point.text,
+            (point.x, point.y),
+            (right, -8 if below else 7),
+            ha=side,
+            va="top" if below else "bottom",
+            color=NETWORKS[point.heading],
+            fontsize=9.5,
+            fontweight="bold",
+            zorder=4,
+        )
+
+
+def _networks(points: pd.DataFrame, x: str, best: str | None) -> list[Named]:
+    """Return V1, V2 and the best student as far as ``points`` holds them, at (``x``, AP in %)."""
+    labels = {"v1": "V1", "v2": "V2", best: "best"}
+    columns = zip(points["label"], points[x].astype(float), 100 * points["ap_mean"].astype(float), strict=True)
+    return [Named(labels[label], label, at, ap) for label, at, ap in columns if label in labels]
+
+
+def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -> None:
+    students = points[points["role"] == "candidate"]
+    small: dict[str, Any] = {"s": 34, "color": SKY, "edgecolor": "white", "linewidth": 0.6, "zorder": 2}
+    axes.scatter(students[x].astype(float), 100 * students["ap_mean"].astype(float), **small)
+    for point in named:
+        colour, marker = NETWORKS[point.heading], MARKERS[point.heading]
+        axes.scatter(point.x, point.y, s=60, color=colour, marker=marker, edgecolor="white", zorder=3)
+
+
+def _front(students: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that no row with as few parameters matches in AP, by parameters."""
+    ordered = students.sort_values(["params", "ap_mean"], ascending=[True, False])
+    best_so_far = ordered["ap_mean"].cummax().shift(fill_value=-1.0)
+    return ordered[ordered["ap_mean"] > best_so_far]
+
+
+def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
+    """AP against parameters: students, their front, V2, the budget's line, and V1's AP as a level to reach.
+
+    Args:
+        frame: ``tables.results``, rows with an AP.
+        budget: parameters.
+        best: label of the best student.
+    """
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = _plain(figure.subplots())
+    named = _networks(frame, "params", best)
+    near = [point for point in named if point.heading != "V1"]
+    front = _front(frame[frame["role"] == "candidate"])
+    steps: dict[str, Any] = {"color": SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
+    axes.plot(front["params"], 100 * front["ap_mean"].astype(float), **steps)
+    _scatter(axes, frame, "params", near)
+    axes.axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    for point in named:
+        if point.heading == "V1":
+            axes.axhline(point.y, color=BLACK, linewidth=1, linestyle=":", zorder=0)
+    axes.margins(x=0.08, y=0.14)
+    axes.autoscale_view()
+    for point in named:
+        if point.heading == "V1":
+            at = (axes.get_xlim()[0], point.y)
+            text = f"V1, {point.x:,.0f} parameters"
+            _write(axes, text, at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
+    top = (budget, axes.get_ylim()[1])
+    _write(axes, f"budget {budget:,}", top, (0, 3), ha="center", fontsize=9, color=GREY)
+    _name(axes, near)
+    if len(front) > 1:
+        start = (float(front["params"].iloc[0]), 100 * float(front["ap_mean"].iloc[0]))
+        _write(axes, "front", start, (0, -8), ha="center", va="top", fontsize=9, color=BLUE)
+    _thousands(axes)
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("mean AP, %")
+    return figure
+
+
+def parts(counts: pd.DataFrame, budget: int) -> Figure:
+    """Parameters by part as stacked bars; below, the same without the backbone and without V1, at their own scale.
+
+    Args:
+        counts: one row a network, indexed by its heading (V1, V2, best …), one column a part.
+        budget: parameters.
+    """
+    students = counts[[not str(heading).startswith("V1") for heading in counts.index]].drop(columns="backbone")
+    rows = [len(counts), max(len(students), 1)]
+    figure = Figure(figsize=(7.2, 1.3 + 0.62 * sum(rows)), layout="constrained")
+    grid = figure.subplots(1 + bool(len(students)), 1, squeeze=False, height_ratios=rows if len(students) else rows[:1])
+    _stack(grid[0, 0], counts, budget, f"budget {budget:,}")
+    grid[0, 0].set_title("whole network", loc="left", fontsize=10)
+    if len(students):
+        backbone = int(counts["backbone"].drop(index=[h for h in counts.index if str(h).startswith("V1")]).max())
+        _stack(grid[1, 0], students, budget - backbone, f"{budget - backbone:,} left by the backbone")
+        grid[1, 0].set_title("without the backbone", loc="left", fontsize=10)
+    grid[-1, 0].set_xlabel("parameters")
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in PARTS.values()]
+    figure.legend(handles, list(PARTS), loc="outside upper center", ncols=len(PARTS), frameon=False, fontsize=9)
+    return figure
+
+
+def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> None:
+    _plain(axes)
+    width = max(float(counts.sum(axis=1).max()), float(limit)) * 1.16
+    starts = pd.Series(0.0, index=counts.index)
+    for part in counts.columns:
+        colour, sizes = PARTS[str(part)], counts[part].astype(float)
+        axes.barh(range(len(counts)), sizes, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.5)
+        ink = "white" if colour == BLUE else BLACK
+        for position, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+            text = f"{size:,.0f}"
+            if size > 0.012 * width * len(text):
+                axes.text(start + size / 2, position, text, ha="center", va="center", fontsize=8, color=ink)
+        starts = starts + sizes
+    for position, total in enumerate(starts):
+        _write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontsize=9, fontweight="bold")
+    axes.set_yticks(range(len(counts)), [str(heading) for heading in counts.index])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.axvline(limit, color=BLACK, linewidth=1, linestyle="--", zorder=0)
+    axes.set_xlim(0, width)
+    side = "center" if limit < 0.8 * width else "right"
+    _write(axes, limit_text, (limit, axes.get_ylim()[1]), (0, 3), ha=side, fontsize=8.5, color=GREY)
+    _thousands(axes)
+
+
+def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
+    """Mean AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
+
+    V1, which has a schedule of its own, is the level that it reached.
+
+    Args:
+        epochs: columns label, state, epoch, ap (mean AP in [0, 1]).
+        best: label of the best student.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = _plain(figure.subplots())
+    headings = {"v2": "V2", best: "best"}
+    ends: list[Named] = []
+    for label, rows in epochs[epochs["label"] != "v1"].sort_values("epoch").groupby("label"):
+        x, y = rows["epoch"].to_numpy(float), 100 * rows["ap"].to_numpy(float)
+        heading = headings.get(str(label))
+        if heading is not None:
+            axes.plot(x, y, color=NETWORKS[heading], linewidth=2, marker="o", markersize=3.5, zorder=3)
+            ends.append(Named(heading, str(label), x[-1], y[-1]))
+        elif rows["state"].iloc[0] == "complete":
+            axes.plot(x, y, color=MIDDLE, linewidth=1, zorder=2)
+        else:
+            axes.plot(x, y, color=LIGHT, linewidth=1, zorder=1, marker="x", markevery=[-1], markeredgecolor=MIDDLE)
+    if (epochs["state"] != "complete").any():
+        axes.plot([], [], color=LIGHT, marker="x", markeredgecolor=MIDDLE, linewidth=1, label="not trained to the end")
+        axes.plot([], [], color=MIDDLE, linewidth=1, label="trained to the end")
+        axes.legend(frameon=False, fontsize=9, loc="lower right")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.16 * (high - low))
+    teacher = epochs[epochs["label"] == "v1"].sort_values("epoch")
+    if len(teacher):
+        level, count = 100 * float(teacher["ap"].iloc[-1]), int(teacher["epoch"].iloc[-1])
+        axes.axhline(level, color=BLACK, linewidth=1, linestyle=":", zorder=0)
+        at = (axes.get_xlim()[0], level)
+        _write(axes, f"V1 after {count:,} epochs", at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
+    _name_ends(axes, ends)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("mean AP, %")
+    return figure
+
+
+def _name_ends(axes: Axes, ends: Sequence[Named]) -> None:
+    """Write each curve's name right of its end, moved down where it would touch the one above."""
+    low, high = axes.get_ylim()
+    free = high
+    for end in sorted(ends, key=lambda end: -end.y):
+        place = min(end.y, free)
+        free = place - 0.055 * (high - low)
+        colour = NETWORKS[end.heading]
+        _write(axes, end.text, (end.x, place), (7, 0), va="center", fontsize=9.5, fontweight="bold", color=colour)
+    axes.set_ylim(low, high)
+
+
+def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float | None]]) -> Figure:
+    """Precision against recall, one panel a difficulty.
+
+    Args:
+        curves: columns network (V1, V2, best), level, recall, precision.
+        aps: network → level → AP in [0, 1], written beside its name.
+    """
+    figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+    grid = figure.subplots(1, 3, sharey=True)
+    for axes, level in zip(grid, LEVELS, strict=True):
+        _plain(axes)
+        panel = curves[curves["level"] == level]
+        for position, heading in enumerate(h for h in reversed(NETWORKS) if h in aps):
+            rows = panel[panel["network"] == heading]
+            axes.plot(rows["recall"], rows["precision"], color=NETWORKS[heading], linewidth=1.8)
+            value = aps[heading].get(level)
+            text = f"{heading} {100 * value:.1f}" if value is not None else f"{heading} –"
+            axes.text(0.05, 0.06 + 0.09 * position, text, color=NETWORKS[heading], fontweight="bold", fontsize=9.5)
+        axes.set_title(level, loc="left", fontsize=10)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("recall")
+    grid[0].set_ylabel("precision")
+    return figure
+
+
+def importance(shares: pd.Series) -> Figure:
+    """Importance of every axis for the mean AP, largest on top. ``shares`` is axis → share."""
+    ordered = shares.sort_values()
+    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(ordered)), layout="constrained")
+    axes = _plain(figure.subplots())
+    axes.barh(range(len(ordered)), 100 * ordered.to_numpy(), height=0.62, color=BLUE)
+    for position, value in enumerate(ordered):
+        axes.text(100 * value, position, f" {100 * value:.0f}", va="center", fontsize=9)
+    axes.set_yticks(range(len(ordered)), [str(name) for name in ordered.index])
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.08)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("share of the explained variation of mean AP, %")
+    return figure
+
+
+def speed(frame: pd.DataFrame, best: str | None) -> Figure:
+    """AP against FPS relative to V1's.
+
+    Args:
+        frame: ``tables.results``, rows with an AP and a speed.
+        best: label of the best student.
+    """
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    axes = _plain(figure.subplots())
+    named = _networks(frame, "speed_ratio_to_v1", best)
+    _scatter(axes, frame, "speed_ratio_to_v1", named)
+    axes.margins(x=0.1, y=0.16)
+    axes.autoscale_view()
+    _name(axes, named)
+    axes.set_xlabel("FPS relative to V1")
+    axes.set_ylabel("mean AP, %")
+    return figure
+
+
+def examples(scenes: Sequence[Example], headings: Mapping[str, str], least_score: float) -> Figure:
+    """Scenes in columns, networks in rows: true faces green, found faces orange.
+
+    Args:
+        scenes: synthetic scenes, BGR.
+        headings: label → heading of the rows.
+        least_score: found faces that score less are not drawn.
+    """
+    labels = [label for label in headings if any(label in scene.found for scene in scenes)]
+    side = 1.75
+    figure = Figure(figsize=(0.4 + side * len(scenes), 0.35 + side * len(labels)), layout="constrained")
+    grid = figure.subplots(len(labels), len(scenes), squeeze=False)
+    for i, label in enumerate(labels):
+        for j, scene in enumerate(scenes):
+            axes: Axes = grid[i, j]
+            axes.imshow(scene.image[:, :, ::-1], interpolation="nearest")
+            axes.set_axis_on()
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+            _boxes(axes, scene.truth, GREEN, 2.0)
+            found: Any = scene.found.get(label)
+            if found is not None:
+                _boxes(axes, found[found[:, 4] >= least_score], ORANGE, 1.0)
+        grid[i, 0].set_ylabel(headings[label], fontweight="bold", fontsize=9.5)
+    handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=c, linewidth=w) for c, w in ((GREEN, 2.0), (ORANGE, 1.0))]
+    names = ["true face", f"found face, score at least {least_score}"]
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _boxes(axes: Axes, boxes: Any, colour: str, width: float) -> None:
+    for x1, y1, x2, y2 in boxes[:, :4]:
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width))
