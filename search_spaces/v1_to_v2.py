@@ -1,0 +1,27 @@
+"""``v1_to_v2``: every slot takes V1's or V2's part, so that the way between the two can be walked one part at a time.
+
+The neck's width is an axis of its own: V2's grouped convolutions cannot be built on V1's 74 channels, V1's neck can
+be built on V2's 32.
+"""
+
+from harness.arch import ARCHS
+from harness.space import Choice, SearchSpace, When
+
+SPACE = SearchSpace(
+    name="v1_to_v2",
+    description="V1's or V2's part in every slot",
+    base=ARCHS["v2"],
+    axes=(
+        Choice("attention.name", ("cbam", "cbam_plus")),
+        Choice("attention.reduction", (48,), When("attention.name", ("cbam",))),
+        Choice("neck.name", ("bifpn", "bifpn_light")),
+        Choice("neck.channels", (74, 32)),
+        Choice("neck.repeats", (2,)),
+        Choice("neck_attention.name", ("cbam", "cbam_plus")),
+        Choice("neck_attention.reduction", (48,), When("neck_attention.name", ("cbam",))),
+        Choice("context.name", ("conv3x3", "ssh_grouped")),
+        Choice("shuffle.name", ("shuffle", "shuffle_conv")),
+        Choice("shuffle.groups", (2,), When("shuffle.name", ("shuffle",))),
+        Choice("head.name", ("separate", "shared_multi")),
+    ),
+)

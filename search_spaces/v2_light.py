@@ -1,0 +1,38 @@
+"""``v2_light``: V2's neighbourhood under V2's documented budget, over a backbone that stays as documented.
+
+The backbone takes 213,072 of 256,148 parameters; these axes spend the 43,076 that are left. Values are chosen so that
+different values build different networks: the gates' hidden widths never coincide at one width; ``reduction_factor``
+2 is left out because two 1×1s through half the width save nothing; so is the parameter-free ``shuffle``, which only
+renumbers channels before a dense convolution, and ``ssh``, which is ``ssh_grouped`` with one group and no reduction.
+"""
+
+from harness.arch import ARCHS
+from harness.space import Choice, IntRange, SearchSpace, When
+
+_GATED = ("se", "cbam_plus")
+
+SPACE = SearchSpace(
+    name="v2_light",
+    description="attention, neck, context, shuffle, head and distillation around the documented student",
+    base=ARCHS["v2"],
+    axes=(
+        Choice("attention.name", ("none", "eca", "se", "cbam_plus")),
+        Choice("attention.reduction", (16, 32, 64), When("attention.name", _GATED)),
+        IntRange("neck.channels", 24, 48, 4),
+        IntRange("neck.repeats", 1, 3),
+        Choice("neck.reduction_factor", (1, 4)),
+        Choice("neck_attention.name", ("none", "eca", "se", "cbam_plus")),
+        Choice("neck_attention.reduction", (4, 32), When("neck_attention.name", _GATED)),
+        Choice("neck_attention.shared_gate", (False, True), When("neck_attention.name", ("cbam_plus",))),
+        Choice("context.name", ("none", "conv3x3", "ssh_grouped")),
+        Choice("context.groups", (1, 2, 4), When("context.name", ("ssh_grouped",))),
+        Choice("context.reduction", (0, 2, 4), When("context.name", ("ssh_grouped",))),
+        Choice("shuffle.name", ("none", "shuffle_conv")),
+        Choice("shuffle.groups", (1, 2, 4), When("shuffle.name", ("shuffle_conv",))),
+        Choice("head.trunk", ("none", "depthwise", "conv")),
+        Choice("head.per_level", (False, True)),
+        Choice("distill.alpha", (0.0, 0.3, 0.7)),
+        Choice("distill.temperature", (2.0, 4.0), When("distill.alpha", (0.3, 0.7))),
+        Choice("distill.feature_weight", (0.0, 0.5)),
+    ),
+)
