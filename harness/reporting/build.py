@@ -114,7 +114,8 @@ def _write(data: StudyData, target: Path, *, public: bool) -> Path:
     """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
     frame = tables.results(data)
     pictures = _pictures(data, frame)
-    text = _render(data, pictures, public=public)
+    hide = _without_paths(data.study) if public else str
+    text = hide(_render(data, pictures, public=public))
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -122,6 +123,8 @@ def _write(data: StudyData, target: Path, *, public: bool) -> Path:
         for picture in pictures:
             if picture.figure is not None:
                 picture.figure.savefig(partial / picture.file, dpi=plots.DPI, metadata={"Software": None})
+        if len(frame):
+            frame["reason"] = frame["reason"].map(hide)
         frame.to_csv(partial / "results.csv", index=False)
         (partial / "report.md").write_text(text, encoding="utf-8")
         if target.exists():
@@ -142,7 +145,6 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         keep_trailing_newline=True,
     )
     study, best = data.study, data.best
-    hide = _without_paths(study) if public else str
     trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
     report_command = f"python -m harness.report {study['name']}"
     text = environment.get_template("report.md.j2").render(
@@ -169,10 +171,10 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         },
         timing=tables.markdown(spent) if len(spent) else "",
         timing_note=_timing_note(data),
-        command=hide(study["command"]),
+        command=study["command"],
         report_command=f"{report_command} --publish" if public else report_command,
         reproduce=_reproduce(data),
-        config=hide(json.dumps(study["config"], indent=1)),
+        config=json.dumps(study["config"], indent=1),
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
@@ -183,7 +185,7 @@ def _without_paths(study: dict[str, Any]) -> Callable[[str], str]:
 
     def hide(text: str) -> str:
         if source != "synthetic":
-            text = text.replace(source, "PATH/TO/WIDERFACE")
+            text = re.sub(rf"(?<![\w./-]){re.escape(source)}(?![\w-])", "PATH/TO/WIDERFACE", text)
         return re.sub(r"(?<![\w./:-])(?:\.{0,2}/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
 
     return hide

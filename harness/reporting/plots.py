@@ -19,6 +19,8 @@ from harness.reporting.study_data import Example
 
 DPI = 150
 
+Bounds = tuple[float, float, float, float]
+
 BLACK, GREY, MIDDLE, LIGHT = "#000000", "#6b6b6b", "#8a8a8a", "#c4c4c4"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -73,26 +75,44 @@ def _write(axes: Axes, text: str, point: tuple[float, float], offset: tuple[floa
     )
 
 
-def _name(axes: Axes, points: Sequence[Named]) -> None:
-    """Name points: the lowest below, the others above, towards the middle of the axes."""
-    low, high = axes.get_xlim()
-    order = sorted(points, key=lambda point: -point.y)
-    for index, point in enumerate(order):
-        share = (point.x - low) / (high - low)
-        side, right = ("right", -4) if share > 0.75 else ("left", 4) if share < 0.25 else ("center", 0)
-        below = index > 0 and index == len(order) - 1
-        _write(
-            axes,
-            point.text,
-            (point.x, point.y),
-            (right, -8 if below else 7),
-            ha=side,
-            va="top" if below else "bottom",
-            color=NETWORKS[point.heading],
-            fontsize=9.5,
-            fontweight="bold",
-            zorder=4,
+def _name(axes: Axes, named: Sequence[Named], crowd: Sequence[tuple[float, float]]) -> None:
+    """Name points, each on the side where its text covers the fewest points of ``crowd`` and no earlier text."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        return
+    figure.draw_without_rendering()
+    to_points = 72 / figure.dpi
+    others = [tuple(to_points * value for value in axes.transData.transform(point)) for point in crowd]
+    frame = [to_points * value for value in axes.get_window_extent().extents]
+    taken: list[Bounds] = []
+    for point in sorted(named, key=lambda point: -point.y):
+        x, y = (to_points * value for value in axes.transData.transform((point.x, point.y)))
+        width, height, gap = 5.8 * len(point.text), 11.0, 6.0
+        sides: dict[tuple[str, str], Bounds] = {
+            ("center", "bottom"): (x - width / 2, y + gap, x + width / 2, y + gap + height),
+            ("center", "top"): (x - width / 2, y - gap - height, x + width / 2, y - gap),
+            ("left", "center"): (x + gap, y - height / 2, x + gap + width, y + height / 2),
+            ("right", "center"): (x - gap - width, y - height / 2, x - gap, y + height / 2),
+        }
+        side = min(sides, key=lambda side: _clutter(sides[side], others, taken, frame))
+        taken.append(sides[side])
+        offset = (
+            {"left": gap, "right": -gap}.get(side[0], 0.0),
+            {"bottom": gap, "top": -gap}.get(side[1], 0.0),
         )
+        style = {"color": NETWORKS[point.heading], "fontsize": 9.5, "fontweight": "bold", "zorder": 4}
+        _write(axes, point.text, (point.x, point.y), offset, ha=side[0], va=side[1], **style)
+
+
+def _clutter(
+    box: Bounds, points: Sequence[tuple[float, ...]], boxes: Sequence[Bounds], frame: Sequence[float]
+) -> float:
+    """Return what a text at ``box`` would cover: points, other texts, or the picture's edge."""
+    left, low, right, high = box
+    covered = sum(left - 4 < x < right + 4 and low - 4 < y < high + 4 for x, y in points)
+    crossed = sum(left < x2 and x1 < right and low < y2 and y1 < high for x1, y1, x2, y2 in boxes)
+    outside = left < frame[0] or right > frame[2] or low < frame[1] or high > frame[3]
+    return float(covered + 3 * crossed + 5 * outside)
 
 
 def _networks(points: pd.DataFrame, x: str, best: str | None) -> list[Named]:
@@ -102,13 +122,16 @@ def _networks(points: pd.DataFrame, x: str, best: str | None) -> list[Named]:
     return [Named(labels[label], label, at, ap) for label, at, ap in columns if label in labels]
 
 
-def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -> None:
+def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -> list[tuple[float, float]]:
+    """Draw students and the named networks; return every point drawn."""
     students = points[points["role"] == "candidate"]
     small: dict[str, Any] = {"s": 34, "color": SKY, "edgecolor": "white", "linewidth": 0.6, "zorder": 2}
-    axes.scatter(students[x].astype(float), 100 * students["ap_mean"].astype(float), **small)
+    drawn = list(zip(students[x].astype(float), 100 * students["ap_mean"].astype(float), strict=True))
+    axes.scatter([at for at, _ in drawn], [ap for _, ap in drawn], **small)
     for point in named:
         colour, marker = NETWORKS[point.heading], MARKERS[point.heading]
         axes.scatter(point.x, point.y, s=60, color=colour, marker=marker, edgecolor="white", zorder=3)
+    return drawn + [(point.x, point.y) for point in named]
 
 
 def _front(students: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +156,7 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
     front = _front(frame[frame["role"] == "candidate"])
     steps: dict[str, Any] = {"color": SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
     axes.plot(front["params"], 100 * front["ap_mean"].astype(float), **steps)
-    _scatter(axes, frame, "params", near)
+    drawn = _scatter(axes, frame, "params", near)
     axes.axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for point in named:
         if point.heading == "V1":
@@ -147,7 +170,7 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
             _write(axes, text, at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
     top = (budget, axes.get_ylim()[1])
     _write(axes, f"budget {budget:,}", top, (0, 3), ha="center", fontsize=9, color=GREY)
-    _name(axes, near)
+    _name(axes, near, drawn)
     if len(front) > 1:
         start = (float(front["params"].iloc[0]), 100 * float(front["ap_mean"].iloc[0]))
         _write(axes, "front", start, (0, -8), ha="center", va="top", fontsize=9, color=BLUE)
@@ -235,9 +258,11 @@ def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.16 * (high - low))
     teacher = epochs[epochs["label"] == "v1"].sort_values("epoch")
+    axes.margins(y=0.1)
     if len(teacher):
         level, count = 100 * float(teacher["ap"].iloc[-1]), int(teacher["epoch"].iloc[-1])
         axes.axhline(level, color=BLACK, linewidth=1, linestyle=":", zorder=0)
+        axes.autoscale_view(scalex=False)
         at = (axes.get_xlim()[0], level)
         _write(axes, f"V1 after {count:,} epochs", at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
     _name_ends(axes, ends)
@@ -311,10 +336,10 @@ def speed(frame: pd.DataFrame, best: str | None) -> Figure:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = _plain(figure.subplots())
     named = _networks(frame, "speed_ratio_to_v1", best)
-    _scatter(axes, frame, "speed_ratio_to_v1", named)
+    drawn = _scatter(axes, frame, "speed_ratio_to_v1", named)
     axes.margins(x=0.1, y=0.16)
     axes.autoscale_view()
-    _name(axes, named)
+    _name(axes, named, drawn)
     axes.set_xlabel("FPS relative to V1")
     axes.set_ylabel("mean AP, %")
     return figure

@@ -286,7 +286,8 @@ def terminal_table(study_folder: Path) -> Table:
     table = Table(title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(frame.columns):
         style = "dim" if "documented" in str(name) else "bold" if str(name).startswith("best") else ""
-        table.add_column(str(name), justify="right" if index else "left", style=style, no_wrap=not index)
+        heading = "\n".join(str(name).rsplit(" ", 1))
+        table.add_column(heading, justify="right" if index else "left", style=style, no_wrap=True)
     for row in frame.itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     return table
