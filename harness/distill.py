@@ -17,11 +17,13 @@ loss = (1 - α) · ground truth + α · (T² · KL of class logits + box + landm
   and a student that always answers the teacher's mean scores about 1.
 """
 
+import itertools
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from harness.detector import RawOutput
 from harness.losses import MultiboxResult
@@ -104,6 +106,20 @@ class Distiller(nn.Module):
             for adapter, ours, theirs in zip(self.adapters, student.features, teacher.features, strict=True)
         ]
         return torch.stack(errors).mean()
+
+
+def freeze(teacher: nn.Module) -> None:
+    """Put a teacher into eval mode for good: no gradients, every BatchNorm behind a convolution folded into it.
+
+    It answers the same up to rounding, in three quarters of the time. Its keys are no longer those of its weights file.
+    """
+    teacher.requires_grad_(False).eval()
+    for block in list(teacher.modules()):
+        if isinstance(block, nn.Sequential):
+            for index, (first, second) in enumerate(itertools.pairwise(list(block))):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    block[index] = fuse_conv_bn_eval(first, second).requires_grad_(False)
+                    block[index + 1] = nn.Identity().eval()
 
 
 def _adapter(width: int, teacher_width: int) -> nn.Conv2d:

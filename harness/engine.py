@@ -24,7 +24,7 @@ from harness.data import load_split
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.detector import Detector
-from harness.distill import Distiller
+from harness.distill import Distiller, freeze
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.evaluation.predict import landmark_error, predict
 from harness.evaluation.widerface import APResult, GroundTruth, evaluate_ap
@@ -198,7 +198,8 @@ class _Run:
             raise InputError(f"{job.label}: distillation needs a teacher's weights and architecture; give --teacher")
         teacher = build(job.teacher_arch)
         load_weights(teacher, job.teacher)
-        _place(teacher.requires_grad_(False).eval(), self.device)
+        freeze(teacher)
+        _place(teacher, self.device)
         self._teacher_digest = state_digest(teacher)
         return teacher, Distiller(teacher, self.student, job.distill).to(self.device)
 

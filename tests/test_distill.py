@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from harness.arch import ARCHS
 from harness.builder import build
 from harness.detector import RawOutput
-from harness.distill import Distiller
+from harness.distill import Distiller, freeze
 from harness.losses import MultiboxResult
 from harness.protocol import DistillConfig
 
@@ -176,3 +176,20 @@ def test_a_teacher_that_answers_the_same_everywhere_is_finite() -> None:
     distiller = Distiller(Width(4), Width(4), DistillConfig(alpha=0.0, feature_weight=1.0))
     total, _ = distiller.loss(output(), scaled(output(), 0), truth(none(), none()))
     assert bool(torch.isfinite(total))
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_a_frozen_teacher_answers_the_same_with_fewer_layers(name: str) -> None:
+    teacher, frozen = build(ARCHS[name]), build(ARCHS[name])
+    with torch.no_grad():
+        teacher.train().raw(torch.randn(4, 3, 64, 64) * 50)
+    frozen.load_state_dict(teacher.eval().state_dict())
+    freeze(frozen)
+    images = torch.randn(2, 3, 64, 64) * 50
+    ours, theirs = frozen.raw(images), teacher.raw(images)
+    for mine, wanted in zip((*ours[:3], *ours.features), (*theirs[:3], *theirs.features), strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4)
+    norms = [sum(isinstance(module, nn.BatchNorm2d) for module in d.modules()) for d in (frozen, teacher)]
+    assert norms[0] < norms[1] / 4
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert not any(module.training for module in frozen.modules())
