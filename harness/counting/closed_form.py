@@ -1,11 +1,12 @@
 """What an architecture costs, from closed forms: no tensor is made unless counters are compared."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from harness.arch import ArchConfig
-from harness.errors import BudgetError
+from harness.arch import ArchConfig, OptionValue, Part
+from harness.errors import BudgetError, InputError
 from harness.protocol import Budget
-from harness.wiring import resolve
+from harness.wiring import REGISTRIES, component, resolve
 
 
 def count_parts(arch: ArchConfig) -> dict[str, int]:
@@ -42,6 +43,62 @@ def shares(parts: Mapping[str, int]) -> str:
     return ", ".join(f"{slot} {100 * n / whole:.0f} %" for slot, n in ranked if n >= 0.005 * whole)
 
 
+@dataclass(frozen=True, order=True)
+class Change:
+    """One option or part changed: how many parameters that saves, and how it is written."""
+
+    saving: int
+    text: str
+    slot: str
+
+
+def _alternatives(slot: str, part: Part) -> Iterator[tuple[str, Part]]:
+    """Yield the parts that differ from ``part`` in one option, or have the slot left empty, with how it is written."""
+    names = {entry.name for entry in REGISTRIES[slot]}
+    if "none" in names and part.name != "none":
+        yield f"{slot}=none", Part("none")
+    for name, value in part.options:
+        option = component(slot, part).option(name)
+        if option is None:
+            continue
+        near: Iterable[OptionValue] = option.values
+        if type(value) is int:
+            near = {value - 1, value // 2, 2 * value, 4 * value, *range(8, value, 8)}
+        for other in near:
+            if other != value and option.accepts(other):
+                yield f"{slot}.{name}={other}", Part(part.name, tuple({**part.option_dict(), name: other}.items()))
+
+
+def savings(arch: ArchConfig) -> list[Change]:
+    """Return every single change of an option that saves parameters, and every part left out, smallest saving first.
+
+    Raises:
+        InputError: the architecture cannot be built.
+    """
+    whole = count(arch)
+    found: list[Change] = []
+    for slot, part in arch.parts().items():
+        for text, other in _alternatives(slot, part):
+            try:
+                saving = whole - count(replace(arch, **{slot: other}))
+            except InputError:
+                continue
+            if saving > 0:
+                found.append(Change(saving, text, slot))
+    return sorted(found)
+
+
+def _hints(arch: ArchConfig, excess: int, most: int = 3) -> str:
+    """Return the smallest change of each slot that saves ``excess`` parameters, or the largest there are."""
+    changes = savings(arch)
+    enough = {change.slot: change for change in reversed(changes) if change.saving >= excess}
+    if enough:
+        return ", ".join(f"{change.text} saves {change.saving:,}" for change in sorted(enough.values())[:most])
+    largest = {change.slot: change for change in changes}
+    texts = [f"{change.text} saves {change.saving:,}" for change in sorted(largest.values(), reverse=True)[:most]]
+    return f"no single change is enough ({', '.join(texts)})" if texts else "no option of it saves anything"
+
+
 def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
     """Refuse an architecture that has more parameters than the budget allows.
 
@@ -55,5 +112,5 @@ def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
     if excess > 0:
         raise BudgetError(
             f"{name or arch} has {sum(parts.values()):,} parameters, {excess:,} over the budget of "
-            f"{budget.max_params:,} ({shares(parts)})"
+            f"{budget.max_params:,} ({shares(parts)}); {_hints(arch, excess)}"
         )

@@ -9,7 +9,7 @@ multiplicities. Counting is then a sum over prefixes, and a uniform draw walks t
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
 """The slots that meet the neck's width."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def part_params(slot: str, part: Part, inputs: Levels | None) -> int | None:
     """Return the parameters of a part on maps of these widths; None where it cannot be built there.
 
