@@ -251,8 +251,9 @@ def open_faceset(folder: Path) -> FaceSet:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
-            raise DataError(f"{folder} has format {meta['format']}, this version reads {FORMAT}: delete it")
-        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+            raise DataError(f"{folder} has format {meta['format']}, this version reads {FORMAT}")
+        # Opened here, since numpy leaves the file open when it is broken.
+        with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         ids, shapes, offsets = list(meta["ids"]), arrays["shapes"], arrays["offsets"]
         wanted = int(shapes.prod(axis=1).sum() * 3)
@@ -268,7 +269,9 @@ def open_faceset(folder: Path) -> FaceSet:
             and all(mask.shape == (faces,) for mask in lists.values())
         )
         if not sound:
-            raise DataError(f"{folder} is not whole: pixels.bin has {pixels.size:,} bytes of {wanted:,}; delete it")
+            raise DataError(
+                f"{folder} is not whole: pixels.bin has {pixels.size:,} bytes of {wanted:,}, or arrays differ"
+            )
         # A plain view: indexing a memmap object costs more than the crop that follows.
         return FaceSet(
             folder=folder,
@@ -284,4 +287,4 @@ def open_faceset(folder: Path) -> FaceSet:
             pixels=pixels.view(np.ndarray),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{folder} is not a readable face set ({error}); delete it and it is made again") from error
+        raise DataError(f"{folder} is not a readable face set ({error})") from error

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from harness.data.augment import Augmentation, augment
+from harness.data.batches import Batch, batches, make_batch, steps_per_epoch
+from harness.data.faces import FaceSet
+
+
+def same(a: Batch, b: Batch) -> bool:
+    pairs = [(a.images, b.images), *zip(a.targets, b.targets, strict=True)]
+    return all(torch.equal(torch.nan_to_num(x, -7.0), torch.nan_to_num(y, -7.0)) for x, y in pairs)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_an_epoch_is_the_same_bits_again(faces: FaceSet, threads: int) -> None:
+    first = list(batches(faces, 64, 5, seed=3, epoch=2))
+    again = list(batches(faces, 64, 5, seed=3, epoch=2, threads=threads))
+    assert len(first) == len(again) == 2
+    assert all(same(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_seeds_and_epochs_differ(faces: FaceSet) -> None:
+    drawn = [next(batches(faces, 64, 5, seed, epoch)).images for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert not torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_every_image_comes_at_most_once(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = FaceSet.image
+    monkeypatch.setattr(FaceSet, "image", lambda self, index: asked.append(int(index)) or real(self, index))
+    list(batches(faces, 32, 4, seed=0, epoch=0))
+    assert sorted(asked) == list(range(12))
+    assert asked != sorted(asked)
+
+
+def test_images_are_channels_last_floats_minus_the_mean(faces: FaceSet) -> None:
+    batch = make_batch(faces, np.array([4, 7]), 64, 0, 0, Augmentation())
+    assert batch.images.shape == (2, 3, 64, 64)
+    assert batch.images.dtype == torch.float32
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    rng = np.random.default_rng((0, 0, 8))
+    image, boxes, landmarks = augment(faces.image(7), *faces.faces(7), 64, rng, Augmentation())
+    expected = torch.from_numpy(image).permute(2, 0, 1) - torch.tensor([104.0, 117.0, 123.0]).view(3, 1, 1)
+    assert torch.equal(batch.images[1], expected)
+    assert torch.equal(batch.targets.boxes[1, : len(boxes)], torch.from_numpy(boxes))
+    assert torch.equal(
+        batch.targets.landmarks[1, : len(boxes)].nan_to_num(-7), torch.from_numpy(landmarks).nan_to_num(-7)
+    )
+
+
+def test_faces_are_padded_to_the_most(faces: FaceSet) -> None:
+    for batch in batches(faces, 64, 6, seed=1, epoch=0):
+        boxes, landmarks, valid = batch.targets
+        most = boxes.shape[1]
+        assert boxes.shape == (6, most, 4)
+        assert landmarks.shape == (6, most, 10)
+        assert valid.sum(dim=1).max() == most
+        assert (boxes[~valid] == 0).all()
+        assert landmarks[~valid].isnan().all()
+        sides = (boxes[..., 2:] - boxes[..., :2])[valid]
+        assert sides.min() >= 4
+        assert boxes.min() >= 0
+        assert boxes.max() <= 64
+
+
+def test_fewer_images_than_a_batch_still_train(faces: FaceSet) -> None:
+    assert steps_per_epoch(faces, 12) == 1
+    assert steps_per_epoch(faces, 5) == 2
+    assert steps_per_epoch(faces, 50) == 1
+    (batch,) = batches(faces, 32, 50, seed=0, epoch=0)
+    assert len(batch.images) == 12
+
+
+def test_a_left_epoch_ends_its_threads(faces: FaceSet) -> None:
+    import threading
+
+    running = batches(faces, 32, 1, seed=0, epoch=0, threads=2)
+    next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
