@@ -47,7 +47,8 @@ def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
                     stream = archive.extractfile(member)
                     contents[name] = stream.read() if stream else b""
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path} is not a readable tar archive: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        raise DataError(f"{path} is neither a folder nor a readable tar archive: {reason}") from error
     return contents
 
 

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +17,8 @@ from harness.data.augment import MEAN
 from harness.data.faces import FaceSet
 from harness.detector import Detector
 from harness.errors import DataError, NonFiniteLossError
-from harness.protocol import EvalConfig
+from harness.evaluation.widerface import EVALUATOR_VERSION
+from harness.protocol import EvalConfig, digest
 
 Image = NDArray[np.uint8]
 Detections = NDArray[np.float32]
@@ -205,6 +207,19 @@ def predict(
                 if progress is not None:
                     progress(done, len(wanted))
     return found
+
+
+def ap_protocol(faces: FaceSet, evaluation: EvalConfig, side: int) -> dict[str, Any]:
+    """Return what an AP of these images and settings was measured by, with a digest of it."""
+    protocol: dict[str, Any] = {
+        "images": len(faces),
+        "faces": len(faces.boxes),
+        "val_digest": faces.digest,
+        "eval_side": side,
+        **asdict(evaluation),
+        "evaluator": EVALUATOR_VERSION,
+    }
+    return {**protocol, "digest": digest(protocol)}
 
 
 def landmark_error(

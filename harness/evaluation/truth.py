@@ -77,15 +77,22 @@ def load_ids(path: Path) -> list[str]:
 def _mat(path: Path, *keys: str) -> list[Any]:
     from scipy.io import loadmat
 
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing: the ground truth is wider_face_val.mat and wider_{{easy,medium,hard}}_val.mat"
+        )
     try:
         content = loadmat(path)
-        return [content[key] for key in keys]
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: the ground truth is four files wider_{{face,easy,…}}_val.mat") from None
-    except KeyError as error:
-        raise DataError(f"{path} has no {error}: is it the official WIDER FACE ground truth?") from error
     except Exception as error:  # scipy raises whatever a broken file leads it into
-        raise DataError(f"{path} is not a readable MATLAB file: {error}") from error
+        raise DataError(f"{path} is not a readable MATLAB file: {_line(error)}") from error
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise DataError(f"{path} has no {missing[0]}: is it the official WIDER FACE ground truth?")
+    return [content[key] for key in keys]
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _walk(table: Any) -> Iterator[Any]:

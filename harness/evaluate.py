@@ -1,0 +1,222 @@
+"""``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol."""
+
+import argparse
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import cli
+from harness.errors import InputError
+from harness.evaluation.files import load_predictions, write_predictions
+from harness.evaluation.truth import LISTS, GroundTruth, load_ground_truth, load_ids
+from harness.evaluation.widerface import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS, APResult, evaluate_ap
+from harness.protocol import DataConfig, EvalConfig, digest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EXAMPLES = """examples:
+  python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
+  python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
+  python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
+"""
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a name, its detections, the truth, what it was measured by, and what else is known of it."""
+
+    name: str
+    detections: Sequence[NDArray[Any]]
+    truth: GroundTruth
+    protocol: dict[str, Any]
+    more: dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate and print a table, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.evaluate", "AP on easy, medium and hard by WIDER FACE's protocol.", EXAMPLES)
+    files = parser.add_argument_group("prediction files")
+    files.add_argument("--predictions", type=Path, metavar="PATH", help="folder or tar archive of event/name.txt files")
+    files.add_argument(
+        "--ground-truth", type=Path, metavar="DIR", help="folder of wider_{face,easy,medium,hard}_val.mat"
+    )
+    files.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
+    network = parser.add_argument_group("a network")
+    network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, …")
+    network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
+    network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
+    network.add_argument("--side", type=int, metavar="N", help="resize the longest side to N pixels (original size)")
+    network.add_argument("--limit", type=int, metavar="N", help="use N validation images")
+    network.add_argument("--device", help="cpu, cuda or cuda:N (cpu)")
+    network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
+    network.add_argument("--runs", type=Path, metavar="DIR", help="keep decoded images in DIR/cache (runs)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw precision against recall to a png, svg or pdf")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    given = parser.parse_args(argv)
+    _check(given)
+    subject = _score_files(given) if given.predictions else _run_network(given)
+    started = time.perf_counter()
+    result = evaluate_ap(subject.detections, subject.truth)
+    seconds = time.perf_counter() - started
+    if given.write:
+        write_predictions(given.write, subject.truth.ids, subject.detections)
+    if given.plot:
+        given.plot.parent.mkdir(parents=True, exist_ok=True)
+        draw(result, subject.name).savefig(given.plot, dpi=150)
+    if given.json:
+        size = {"images": result.images, "faces": result.faces, "listed": result.listed}
+        cli.emit({**result.to_dict(), **size, "seconds": seconds, "protocol": subject.protocol, **subject.more})
+    else:
+        _print(result, subject, seconds)
+    return 0
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse options that are missing or do not go together, before anything is read."""
+    files = {"--predictions": given.predictions, "--ground-truth": given.ground_truth, "--images": given.images}
+    network = {f"--{name}": getattr(given, name) for name in ("arch", "weights", "data", "side", "limit", "device")}
+    network |= {"--write": given.write, "--runs": given.runs}
+    here = [option for option, value in files.items() if value is not None]
+    there = [option for option, value in network.items() if value is not None]
+    if here and there:
+        raise InputError(f"{here[0]} scores prediction files and {there[0]} runs a network: give one of the two")
+    needed = ("--arch", "--weights", "--data") if there else ("--predictions", "--ground-truth")
+    missing = [option for option in needed if {**files, **network}[option] is None]
+    if not here and not there:
+        raise InputError("nothing to evaluate: give --predictions and --ground-truth, or --arch, --weights and --data")
+    if missing:
+        raise InputError(f"{' and '.join(missing)} must be given with {(here or there)[0]}")
+    if given.limit is not None and given.limit < 1:
+        raise InputError(f"--limit must be at least 1 image, got {given.limit}")
+    if given.plot and given.plot.suffix not in PICTURES:
+        raise InputError(f"--plot writes {', '.join(PICTURES)}, not '{given.plot.name}'")
+
+
+def _score_files(given: argparse.Namespace) -> Subject:
+    started = time.perf_counter()
+    ids = load_ids(given.images) if given.images else None
+    truth = load_ground_truth(given.ground_truth, ids)
+    detections = load_predictions(given.predictions, truth.ids)
+    protocol = {
+        "images": len(truth.ids),
+        "faces": truth.faces,
+        "val_digest": truth_digest(truth),
+        "detections": "as given",
+        "iou": IOU_THRESHOLD,
+        "thresholds": THRESHOLDS,
+        "evaluator": EVALUATOR_VERSION,
+    }
+    more = {"predictions": str(given.predictions), "read_seconds": time.perf_counter() - started}
+    return Subject(given.predictions.name, detections, truth, {**protocol, "digest": digest(protocol)}, more)
+
+
+def truth_digest(truth: GroundTruth) -> str:
+    """Return 16 hex digits of a ground truth: names, boxes and lists, in order."""
+    found = hashlib.sha256("\n".join(truth.ids).encode())
+    for boxes in truth.boxes:
+        found.update(np.ascontiguousarray(boxes, dtype=np.float64).tobytes())
+    for name in LISTS:
+        found.update(np.concatenate([np.zeros(0, dtype=np.bool_), *truth.keep[name]]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _run_network(given: argparse.Namespace) -> Subject:
+    # Scoring files needs none of these, and importing PyTorch takes longer than it.
+    from harness.builder import build, resolve_arch
+    from harness.data import load_split
+    from harness.evaluation.predict import ap_protocol, landmark_error, predict
+    from harness.weights import load_weights
+
+    side, device, evaluation = given.side or 0, given.device or "cpu", EvalConfig()
+    synthetic = given.data == "synthetic"
+    count = given.limit or (DataConfig().val_images if synthetic else 0)
+    config = DataConfig(source=given.data, val_images=count, eval_side=side)
+    detector = build(resolve_arch(given.arch))
+    load_weights(detector, given.weights)
+    try:
+        detector.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device '{device}' cannot be used ({str(error).splitlines()[0]}): give cpu or cuda"
+        ) from error
+    with _progress() as report:
+        faces = load_split(config, "val", (given.runs or cli.RUNS) / "cache", report)
+        started = time.perf_counter()
+        detections = predict(
+            detector, faces, evaluation, side, device=device, progress=lambda done, total: report("detect", done, total)
+        )
+        seconds = time.perf_counter() - started
+    more = {
+        "arch": given.arch,
+        "weights": str(given.weights),
+        "predict_seconds": seconds,
+        "landmark": landmark_error(detections, faces),
+    }
+    return Subject(given.arch, detections, faces.truth(), ap_protocol(faces, evaluation, side), more)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar on stderr; yields what to call with (what, done, in all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def draw(result: APResult, title: str) -> "Figure":
+    """Return a picture of precision against recall, one curve a list, each named with its AP beside it."""
+    from matplotlib.figure import Figure
+
+    from harness.reporting.plots import BLUE, GREEN, VERMILLION
+
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for position, (name, colour) in enumerate(zip(LISTS, (BLUE, GREEN, VERMILLION), strict=True)):
+        value = getattr(result, name)
+        text = f"{name}: no face listed" if value is None else f"{name} {100 * value:.2f}"
+        axes.text(0.04, 0.22 - 0.07 * position, text, color=colour, fontweight="bold", transform=axes.transAxes)
+        if name in result.curves:
+            precision, recall = result.curves[name]
+            axes.plot(recall, precision, color=colour, linewidth=1.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title(f"{title}: {result.images:,} images, {result.faces:,} faces", loc="left", fontsize=10)
+    return figure
+
+
+def _print(result: APResult, subject: Subject, seconds: float) -> None:
+    cells = {name: "–" if value is None else f"{100 * value:.2f}" for name, value in result.to_dict().items()}
+    print(subject.name)
+    print(f"{'':8}" + "".join(f"{name:>9}" for name in cells))
+    print(f"{'AP, %':8}" + "".join(f"{text:>9}" for text in cells.values()))
+    print(f"{'faces':8}" + "".join(f"{count:>9,}" for count in result.listed.values()))
+    if subject.more.get("landmark"):
+        error = subject.more["landmark"]
+        print(
+            f"landmarks: mean error {100 * error['nme']:.2f} % of the distance between the eyes, "
+            f"{100 * error['failure_rate']:.2f} % above 10 %, on {error['matched']:,.0f} matched faces"
+        )
+    print("protocol: " + ", ".join(f"{key} {_plain(value)}" for key, value in subject.protocol.items()))
+    print(f"evaluated in {seconds:.2f} s")
+
+
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+if __name__ == "__main__":
+    cli.run(main)
