@@ -1,0 +1,1 @@
+"""The search itself, and the only place that knows Optuna: candidates, samplers, pruning, storage, workers, the run."""

@@ -1,0 +1,221 @@
+"""Which configuration to train next: one that fits the budget, can be built and was not trained before.
+
+Samplers propose freely and know no budget. A proposal that does not fit is drawn again a bounded number of times;
+then the most alike of many configurations that do fit is taken. So no trial is ever wasted, and none rejected without
+an end.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from harness.arch import OptionValue
+from harness.counting import SpaceCounts
+from harness.protocol import Budget
+from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
+from harness.space import Axis, Configuration, IntRange, SearchSpace
+
+ALIKE = 256
+"""Uniform draws among which the one most alike a proposal is looked for."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to train.
+
+    Attributes:
+        configuration: the active axes' values, in the space's order.
+        source: ``uniform`` (drawn from all that fits), ``sampler``, or ``alike`` (nearest to what the sampler wanted).
+        rejected: reason (``over_budget``, ``unbuildable``, ``repeated``) → proposals turned down on the way.
+        system_attrs: what the sampler must find on this trial later (NSGA-II's generation).
+    """
+
+    configuration: Configuration
+    source: str
+    rejected: dict[str, int] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+def identity(configuration: Mapping[str, OptionValue]) -> str:
+    """Return one text for one configuration, whatever the order of its axes."""
+    return json.dumps(dict(configuration), sort_keys=True)
+
+
+def distribution(axis: Axis) -> BaseDistribution:
+    """Return the Optuna distribution of an axis."""
+    if isinstance(axis, IntRange):
+        return IntDistribution(axis.low, axis.high, step=axis.step)
+    return CategoricalDistribution(axis.values)
+
+
+class Proposer:
+    """Proposes the configurations of one study.
+
+    A proposal is a function of the study's seed, the trial's number and the trials given, and of nothing else.
+
+    Args:
+        space: where configurations come from.
+        counts: the space's exact counts.
+        budget: what a configuration may cost.
+        sampler: a name of ``protocol.SAMPLERS``.
+        directions: one an objective.
+        seed: the study's seed.
+
+    Raises:
+        BudgetError: nothing in the space fits.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        counts: SpaceCounts,
+        budget: Budget,
+        sampler: str,
+        directions: Sequence[StudyDirection],
+        seed: int,
+    ) -> None:
+        self.space = space
+        self.counts = counts
+        self.budget = budget
+        self.sampler = sampler
+        self.directions = list(directions)
+        self.seed = seed
+        self.feasible = counts.feasible(budget)
+        self._distributions = {axis.name: distribution(axis) for axis in space.axes}
+        self._uniform(np.random.default_rng(0))
+
+    def distributions(self, configuration: Configuration) -> dict[str, BaseDistribution]:
+        """Return the distributions of a configuration's axes."""
+        return {name: self._distributions[name] for name in configuration}
+
+    def propose(
+        self,
+        number: int,
+        ended: Sequence[FrozenTrial],
+        pending: Sequence[FrozenTrial],
+        seen: Collection[str],
+    ) -> Proposal | None:
+        """Return trial ``number``'s configuration, or None when all that fits was seen.
+
+        Args:
+            number: the trial's number, from 0.
+            ended: the trials whose results may be used, by number.
+            pending: trials asked for after those: their configurations are known, their results are not used.
+            seen: ``identity`` of every configuration asked for so far.
+        """
+        if len(seen) >= self.feasible:
+            return None
+        rng = np.random.default_rng(derive_seed(self.seed, number, "uniform"))
+        usable = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in ended)
+        if self.sampler == "random" or usable < STARTUP:
+            return self._new(rng, seen, source="uniform", number=number)
+        rejected: Counter[str] = Counter()
+        study = self._memory(number, ended, pending)
+        wanted: Configuration = {}
+        attrs: dict[str, Any] = {}
+        for _ in range(TRIES[self.sampler]):
+            wanted, attrs = self._draw(study)
+            reason = self._refusal(wanted, seen)
+            if reason is None:
+                return Proposal(wanted, "sampler", dict(rejected), attrs)
+            rejected[reason] += 1
+        near = self._alike(wanted, rng, seen)
+        if near is not None:
+            return Proposal(near, "alike", dict(rejected), attrs)
+        return self._new(rng, seen, source="uniform", number=number, rejected=rejected, attrs=attrs)
+
+    def _refusal(self, configuration: Configuration, seen: Collection[str]) -> str | None:
+        total = self.counts.total(configuration)
+        if total is None:
+            return "unbuildable"
+        if total > self.budget.max_params:
+            return "over_budget"
+        return "repeated" if identity(configuration) in seen else None
+
+    def _uniform(self, rng: np.random.Generator) -> Configuration:
+        drawn = self.counts.sample(self.budget, rng)
+        return {axis.name: drawn[axis.name] for axis in self.space.axes if axis.name in drawn}
+
+    def _new(
+        self,
+        rng: np.random.Generator,
+        seen: Collection[str],
+        source: str,
+        number: int,
+        rejected: Counter[str] | None = None,
+        attrs: dict[str, Any] | None = None,
+    ) -> Proposal | None:
+        """Draw uniformly until something new comes; near exhaustion that takes feasible / unseen draws on average."""
+        rejected = Counter() if rejected is None else rejected
+        if attrs is None:
+            attrs = {GENERATION: 0} if self.sampler == "nsga2" else {}
+        for _ in range(ALIKE + 20 * self.feasible // (self.feasible - len(seen))):
+            configuration = self._uniform(rng)
+            if identity(configuration) not in seen:
+                return Proposal(configuration, source, dict(rejected), attrs)
+            rejected["repeated"] += 1
+        raise RuntimeError(f"trial {number}: {self.feasible - len(seen)} of {self.feasible} unseen, none drawn")
+
+    def _alike(self, wanted: Configuration, rng: np.random.Generator, seen: Collection[str]) -> Configuration | None:
+        best, most = None, -1
+        for _ in range(ALIKE):
+            configuration = self._uniform(rng)
+            shared = sum(wanted.get(name) == value for name, value in configuration.items())
+            if shared > most and identity(configuration) not in seen:
+                best, most = configuration, shared
+        return best
+
+    def _memory(self, number: int, ended: Sequence[FrozenTrial], pending: Sequence[FrozenTrial]) -> optuna.Study:
+        study = optuna.create_study(
+            directions=self.directions,
+            storage=optuna.storages.InMemoryStorage(),
+            sampler=make_sampler(self.sampler, derive_seed(self.seed, number, "sampler")),
+        )
+        known = [(trial, False) for trial in ended if trial.state != TrialState.FAIL]  # A failure says nothing.
+        for trial, waiting in [*known, *((trial, True) for trial in pending)]:
+            params = self._dense(trial.params) if self.sampler in DENSE else trial.params
+            study.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING if waiting else trial.state,
+                    values=None if waiting or trial.state != TrialState.COMPLETE else trial.values,
+                    params=params,
+                    distributions={name: self._distributions[name] for name in params},
+                    intermediate_values={} if waiting else trial.intermediate_values,
+                    system_attrs={k: v for k, v in trial.system_attrs.items() if k == GENERATION},
+                )
+            )
+        return study
+
+    def _dense(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {axis.name: params.get(axis.name, axis.values[0]) for axis in self.space.axes}
+
+    def _draw(self, study: optuna.Study) -> tuple[Configuration, dict[str, Any]]:
+        """Ask the sampler once; the draw leaves no trace that a later one would learn from."""
+        trial = study.ask()
+        chosen: Configuration = {}
+        for axis in self.space.axes:
+            active = self.space.active(axis, chosen)
+            if not active and self.sampler not in DENSE:
+                continue
+            if isinstance(axis, IntRange):
+                value: Any = trial.suggest_int(axis.name, axis.low, axis.high, step=axis.step)
+            else:
+                value = trial.suggest_categorical(axis.name, axis.values)
+            if active:
+                chosen[axis.name] = value
+        drawn = study.get_trials(deepcopy=False)[trial.number]
+        attrs = {k: v for k, v in drawn.system_attrs.items() if k == GENERATION}
+        study.tell(trial, state=TrialState.FAIL)
+        return chosen, attrs
+
+
+GENERATION = "NSGAIISampler:generation"
+"""Where Optuna's NSGA-II writes a trial's generation."""

@@ -1,0 +1,80 @@
+"""What is made from a study's trials when they have ended: importance of the axes, and pictures to look at."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import TrialState
+
+from harness.data.faces import FaceSet
+from harness.record import write_json
+from harness.weights import write_atomically
+
+FEWEST = 8
+"""Complete trials below which an importance would be noise."""
+EXAMPLES = 8
+LOWEST_SCORE = 0.1
+
+
+def importance(study: optuna.Study) -> dict[str, float]:
+    """Return axis → share of what decides whether a trial is among the best by AP; shares add up to 1.
+
+    PED-ANOVA (Watanabe et al., arXiv 2304.10255) with conditional axes (arXiv 2601.20800). It wants at least five
+    trials among the best, which for a short study is a larger part than its usual tenth. Empty below ``FEWEST``
+    complete trials.
+    """
+    complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    if complete < FEWEST:
+        return {}
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.5, 5 / complete)))
+    shares = optuna.importance.get_param_importances(
+        study, evaluator=evaluator, target=lambda trial: -float(trial.values[0])
+    )
+    return {name: round(float(share), 5) for name, share in shares.items()}
+
+
+def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
+    """Write ``importance.json``."""
+    write_json(folder / "importance.json", dict(shares))
+
+
+def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> None:
+    """Write ``examples.npz``: some validation images with their true faces and what each network found in them.
+
+    Only for generated images: photographs of people do not belong in a report.
+
+    Args:
+        folder: the study's.
+        val: the validation images.
+        found: label → a ``predictions.npz`` over all of them.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {}
+    predictions = {label: _predictions(path) for label, path in found.items() if path.exists()}
+    for index, image in enumerate(_chosen(val)):
+        arrays[f"image_{index}"] = np.ascontiguousarray(val.image(image))
+        arrays[f"truth_{index}"] = val.faces(image)[0]
+        for label, boxes in predictions.items():
+            arrays[f"found_{label}_{index}"] = boxes[image]
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_atomically(folder / "examples.npz", content.getvalue())
+
+
+def _chosen(val: FaceSet) -> list[int]:
+    """Return the images shown: evenly over the set, among those with two to twelve faces where there are enough."""
+    faces = np.diff(val.offsets)
+    pool = np.flatnonzero((faces >= 2) & (faces <= 12))
+    if len(pool) < EXAMPLES:
+        pool = np.arange(len(val))
+    return [int(i) for i in pool[np.linspace(0, len(pool) - 1, min(EXAMPLES, len(pool))).astype(int)]]
+
+
+def _predictions(path: Path) -> list[NDArray[np.float32]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        rows, offsets = arrays["detections"][:, :5], arrays["offsets"]
+    parts = np.split(rows, offsets[1:-1])
+    return [part[part[:, 4] >= LOWEST_SCORE] for part in parts]

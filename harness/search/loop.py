@@ -1,0 +1,305 @@
+"""The search loop: propose, train, tell, with several trainings side by side and the same outcome in any order.
+
+Trial n is proposed from the results of trials 0 … n - window, and of no others, and pruned against the same ones. The
+window is a little wider than the number of workers, so that a fast worker goes on while a slow one finishes, and the
+sequence of trials depends neither on which was faster, nor on how many workers there are (up to the window), nor on
+where the study was interrupted. Trials are told in the order of their numbers.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from harness.errors import DataError
+from harness.protocol import OBJECTIVES
+from harness.record import TrialRecord, load_records
+from harness.search.candidates import Proposer, identity
+from harness.search.plan import Plan, label
+from harness.search.progress import Board, Progress, Running
+from harness.search.pruning import Judge
+from harness.search.speeds import Stopwatch
+from harness.search.storage import HISTORY, Ledger
+from harness.search.workers import Event, Pool
+from harness.tracking import Tracker
+
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_BETTER = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
+DIRECTIONS = dict(zip(OBJECTIVES, _BETTER, strict=True))
+
+
+def window(workers: int) -> int:
+    """Return how many trials may be under way, or wait to be told, at once."""
+    return max(3, workers + workers // 2)
+
+
+class Search:
+    """One study's search from where its ledger stands to ``config.trials`` trials.
+
+    Args:
+        plan: what is trained how.
+        ledger: the trials so far; everything that happens to one is written there.
+        proposer: chooses configurations.
+        pool: the workers.
+        tracker: hears of every epoch.
+        progress: shows where the search stands.
+        width: see ``window``.
+
+    Attributes:
+        records: label → record of every reference and candidate.
+        exhausted: whether all configurations that fit were trained.
+        changed: called when a trial was told.
+        idle_share: the part of the workers' time in which they had no trial, once ``run`` has ended.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        proposer: Proposer,
+        pool: Pool,
+        tracker: Tracker,
+        progress: Progress,
+        stopwatch: Stopwatch,
+        width: int,
+    ) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.proposer = proposer
+        self.pool = pool
+        self.tracker = tracker
+        self.progress = progress
+        self.stopwatch = stopwatch
+        self.width = width
+        self.exhausted = False
+        self.changed: Callable[[], None] = lambda: None
+        self.records = {record.label: record for record in load_records(plan.folder) if record.role != "teacher"}
+        self._trials = ledger.trials()
+        self._told = sum(trial.state.is_finished() for trial in self._trials)
+        self._ready: deque[str] = deque()
+        self._judges: dict[str, Judge] = {}
+        self._since: dict[str, float] = {}
+        self._assigned: dict[str, float] = {}
+        self._busy = 0.0
+        self.idle_share = 0.0
+        self._held: dict[str, bool] = {}
+        self._begun = time.monotonic()
+        self._epochs_here = 0
+        self.board = Board(
+            plan.config.name, proposer.feasible, proposer.counts.size, max(plan.config.trials, len(self._trials))
+        )
+        self._timed = "latency" in plan.config.objectives
+
+    def run(self) -> None:
+        """Train until all trials are told.
+
+        Raises:
+            HarnessError, OSError: something that every later trial would meet as well; the study resumes from here.
+        """
+        self._queue()
+        self._tell()
+        self._measure()
+        self._show()
+        begun, slots = time.monotonic(), self.pool.idle
+        while self._fill() or self._since:
+            for event in self.pool.wait():
+                self._handle(event)
+            self._measure()
+            self._show()
+        self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
+
+    def _queue(self) -> None:
+        """Line up what an earlier run left: references that are not complete, and trials that were running."""
+        for name in self.plan.config.references:
+            if name not in self.records or self.records[name].state != "complete":
+                spent = self.records[name].seconds if name in self.records else {}
+                self.records[name] = self.plan.reference(name)
+                self.records[name].seconds = spent
+                self._ready.append(name)
+        for trial in self._trials:
+            name = label(trial.number)
+            if trial.state.is_finished():
+                continue
+            if name not in self.records:
+                self.records[name] = self.plan.candidate(trial.number, trial.params)
+            if self.records[name].state == "running":
+                self._ready.append(name)
+
+    def _fill(self) -> bool:
+        """Give every idle worker something to do, and say whether one of them got it."""
+        started = False
+        while self.pool.idle and not self._unmeasured():
+            begun = time.monotonic()
+            if not self._ready and not self._propose():
+                break
+            self._start(self._ready.popleft(), begun)
+            started = True
+        return started
+
+    def _propose(self) -> bool:
+        """Ask for the next trial if one is wanted and its history is complete."""
+        number = len(self._trials)
+        if number >= self.plan.config.trials or number - self._told >= self.width or self.exhausted:
+            return False
+        history = max(0, number + 1 - self.width)
+        seen = {identity(trial.params) for trial in self._trials}
+        proposal = self.proposer.propose(number, self._trials[:history], self._trials[history:], seen)
+        if proposal is None:
+            self.exhausted = True
+            self.progress.line(f"all {self.proposer.feasible:,} configurations that fit the budget were tried")
+            return False
+        self.ledger.add(
+            proposal.configuration,
+            self.proposer.distributions(proposal.configuration),
+            {HISTORY: history, "source": proposal.source, "rejected": proposal.rejected},
+            proposal.system_attrs,
+        )
+        self._trials = self.ledger.trials()
+        self.records[label(number)] = self.plan.candidate(number, proposal.configuration)
+        self._ready.append(label(number))
+        return True
+
+    def _start(self, name: str, begun: float) -> None:
+        record = self.records[name]
+        if record.number is not None:
+            history = self._trials[record.number].user_attrs[HISTORY]
+            self._judges[name] = Judge(self.plan.config.pruner, self._trials[:history])
+        # A resumed job reports its past epochs again, so the record starts over too, except for its time.
+        record.epochs, record.state, record.reason = [], "running", ""
+        self._assigned[name] = begun
+        self._since[name] = begun - record.seconds.get("total", 0.0)
+        self._keep(record)
+        self.pool.start(name, self.plan.job(record))
+        self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
+
+    def _keep(self, record: TrialRecord) -> None:
+        if record.label in self._since:
+            record.seconds["total"] = time.monotonic() - self._since[record.label]
+        record.save(self.plan.trial_folder(record.label))
+        self.tracker.trial(record)
+
+    def _handle(self, event: Event) -> None:
+        record = self.records[event.label]
+        if event.kind == "fatal":
+            raise event.content
+        if event.kind == "epoch":
+            self._epoch(record, event.content)
+            return
+        if event.kind == "failed":
+            record.state, record.reason = "failed", str(event.content)
+            if event.details:
+                (self.plan.trial_folder(event.label) / "error.txt").write_text(event.details, encoding="utf-8")
+        else:
+            result = event.content
+            record.state, record.ap, record.epochs = result.state, result.ap, result.epochs
+            record.curves, record.landmark = result.curves, result.landmark
+            record.seconds |= result.seconds
+            weights = self.plan.trial_folder(event.label) / "weights.safetensors"
+            record.size_mb = weights.stat().st_size / 1e6 if weights.exists() else 0.0
+            if record.state == "pruned":
+                record.reason = f"stopped after epoch {len(record.epochs)} by the {self.plan.config.pruner} rule"
+        self._keep(record)
+        self._busy += time.monotonic() - self._assigned.pop(event.label)
+        del self._since[event.label]
+        self._judges.pop(event.label, None)
+        self._held.pop(event.label, None)
+        del self.board.running[event.label]
+        self._say(record)
+        self._tell()
+
+    def _epoch(self, record: TrialRecord, info: dict[str, Any]) -> None:
+        value = info["ap"]["mean"]
+        if value is None:
+            raise DataError("no AP can be taken: a list of the validation images holds no face; use more images")
+        record.epochs.append(info)
+        self._epochs_here += 1
+        go_on = True
+        if record.number is not None:
+            if len(self.plan.config.objectives) == 1:
+                self.ledger.report(record.number, info["epoch"], value)
+            last = info["epoch"] == self.plan.config.train.epochs
+            go_on = last or not self._judges[record.label].stops(value)
+        self._keep(record)
+        running = self.board.running[record.label]
+        running.epoch, running.ap = info["epoch"], value
+        if self._unmeasured():
+            self._held[record.label] = go_on  # The speed of another trial is due, and wants a quiet machine.
+        else:
+            self.pool.answer(record.label, go_on)
+
+    def _unmeasured(self) -> list[TrialRecord]:
+        """Return the trials whose latency must be known before they are told."""
+        if not self._timed:
+            return []
+        return [r for r in self.records.values() if r.role == "candidate" and r.state == "complete" and not r.speed]
+
+    def _measure(self) -> None:
+        due = self._unmeasured()
+        if due and self.pool.resting:
+            for record in due:
+                self.stopwatch.measure(record)
+                self._keep(record)
+            self._tell()
+        if not self._unmeasured():
+            for name, go_on in self._held.items():
+                self.pool.answer(name, go_on)
+            self._held.clear()
+
+    def _tell(self) -> None:
+        """Tell, in the order of their numbers, the trials that have ended."""
+        while self._told < len(self._trials):
+            record = self.records[label(self._told)]
+            if record.state == "running" or record in self._unmeasured():
+                return
+            values = self.objectives(record) if record.state == "complete" else None
+            self.ledger.tell(self._told, STATES[record.state], values)
+            self._told += 1
+            self._trials = self.ledger.trials()
+            self.changed()
+
+    def objectives(self, record: TrialRecord) -> list[float]:
+        """Return a complete record's objective values, in the order of the study's objectives.
+
+        Latency is taken relative to V1's, which was measured in alternation with it and so shares its noise.
+        """
+        values = {"ap": record.ap["mean"] or 0.0, "params": float(record.params)}
+        if self._timed:
+            values["latency"] = 1.0 / record.speed["ratio_to_v1"]
+        return [values[name] for name in self.plan.config.objectives]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The candidate trained to the end with the highest mean AP; fewer parameters break a tie."""
+        done = [r for r in self.records.values() if r.role == "candidate" and r.state == "complete"]
+        return min(done, key=lambda r: (-(r.ap["mean"] or 0.0), r.params, r.label), default=None)
+
+    def candidates(self) -> list[TrialRecord]:
+        """Return the candidates' records by number."""
+        return sorted((r for r in self.records.values() if r.number is not None), key=lambda r: r.label)
+
+    def _say(self, record: TrialRecord) -> None:
+        ap = record.ap.get("mean")
+        what = "" if ap is None else f", AP {100 * ap:.1f}"
+        why = f" ({record.reason})" if record.reason else ""
+        self.progress.line(f"{record.label}: {record.state}{why}{what}, {record.params:,} parameters")
+
+    def _show(self) -> None:
+        states = [record.state for record in self.candidates()]
+        self.board.states = {state: states.count(state) for state in STATES}
+        best = self.best
+        if best is not None:
+            self.board.best = (best.label, best.ap["mean"] or 0.0, best.params)
+        self.board.seconds_left = self._estimate()
+        self.progress.board(self.board)
+
+    def _estimate(self) -> float | None:
+        """Return the seconds left if every trial to come trains all its epochs."""
+        if not self._epochs_here:
+            return None
+        epochs = self.plan.config.train.epochs
+        waiting = max(0, self.plan.config.trials - len(self._trials)) + len(self._ready)
+        left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
+        return (time.monotonic() - self._begun) / self._epochs_here * left

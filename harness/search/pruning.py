@@ -1,0 +1,61 @@
+"""Early stopping: whether a trial goes on, judged against trials that had ended before it was asked for.
+
+Optuna's pruners read whatever the storage holds at that moment, which depends on which worker was faster. Here each
+trial gets its own judge over a fixed list of earlier trials, so a decision can be made again, after a resume or with
+another number of workers, and comes out the same.
+"""
+
+from collections.abc import Sequence
+
+import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.trial import FrozenTrial, TrialState
+
+STARTUP = 6
+"""Complete trials that the median rule waits for."""
+
+
+def make_pruner(name: str) -> BasePruner:
+    """Return the pruner called ``name`` (one of ``protocol.PRUNERS``).
+
+    ``median`` stops a trial whose best epoch so far lies below the median of the earlier complete trials at that
+    epoch. ``halving`` keeps the better half at epochs 1, 2, 4, … (asynchronous successive halving, Li et al.,
+    arXiv 1810.05934).
+    """
+    if name == "median":
+        return MedianPruner(n_startup_trials=STARTUP)
+    if name == "halving":
+        return SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+    return NopPruner()
+
+
+class Judge:
+    """Decides epoch by epoch whether one trial goes on.
+
+    Args:
+        pruner: a name of ``protocol.PRUNERS``.
+        earlier: the trials it is compared with, all ended, in the order of their numbers.
+    """
+
+    def __init__(self, pruner: str, earlier: Sequence[FrozenTrial]) -> None:
+        self._study = optuna.create_study(
+            direction="maximize",
+            storage=optuna.storages.InMemoryStorage(),
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            pruner=make_pruner(pruner),
+        )
+        for ended in earlier if pruner != "none" else ():
+            trial = self._study.ask()
+            for epoch, reached in sorted(ended.intermediate_values.items()):
+                trial.report(reached, epoch)
+                if pruner == "halving":
+                    trial.should_prune()  # Enters the trial into the rungs that it reached.
+            self._study.tell(trial, ended.value if ended.state == TrialState.COMPLETE else None, state=ended.state)
+        self._trial = self._study.ask()
+        self.epoch = 0
+
+    def stops(self, value: float) -> bool:
+        """Take the objective after the next epoch and say whether the trial ends here."""
+        self.epoch += 1
+        self._trial.report(value, self.epoch)
+        return self._trial.should_prune()

@@ -1,0 +1,143 @@
+"""``Session``: one run of a study's command, from the teacher's record to the report, whatever happens between."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.data.faces import FaceSet
+from harness.engine import PREDICTIONS, WEIGHTS
+from harness.errors import HarnessError
+from harness.record import TrialRecord
+from harness.reporting import build_report
+from harness.search import finish, manifest
+from harness.search.candidates import identity
+from harness.search.loop import Search
+
+
+class Session:
+    """Runs a search and makes everything that follows from it.
+
+    Args:
+        search: ready to run.
+        content: ``study.json``'s content so far.
+        val: the validation images.
+        earlier: ``study.json`` of an earlier run of the same study, if there was one.
+        begun: ``time.monotonic()`` when the command started.
+    """
+
+    def __init__(
+        self, search: Search, content: dict[str, Any], val: FaceSet, earlier: dict[str, Any] | None, begun: float
+    ) -> None:
+        self.search = search
+        self.plan = search.plan
+        self.folder = search.plan.folder
+        self.tracker = search.tracker
+        self.content = content
+        self.val = val
+        self._begun = begun
+        self._before = 0.0 if earlier is None else float(earlier["timing"].get("total", 0.0))
+        if earlier is not None:
+            content["started"] = earlier["started"]
+        self._idle_share: float | None = None
+        self.teacher = self._keep_teacher()
+        search.changed = self.write
+
+    def run(self) -> Path:
+        """Search, measure, and return the path of the report.
+
+        Raises:
+            HarnessError, OSError, KeyboardInterrupt: the search ended early. What the trials so far allow was made.
+        """
+        self.write()
+        self.tracker.start_study(self.content)
+        self.tracker.trial(self.teacher)
+        try:
+            self.search.run()
+            self.search.pool.close()
+            self._idle_share = self.search.idle_share
+            self._measure()
+        except BaseException:
+            self.search.pool.close()
+            with suppress(HarnessError, OSError, ValueError):  # The first error is the one that is told.
+                self._conclude()
+            raise
+        report = self._conclude()
+        self._check_outcome()
+        return report
+
+    def write(self) -> None:
+        """Bring ``study.json`` up to date."""
+        candidates = self.search.candidates()
+        states = Counter(record.state for record in candidates)
+        wanted = len(candidates) if self.search.exhausted else self.plan.config.trials
+        best = self.search.best
+        total = self._before + time.monotonic() - self._begun
+        self.content |= {
+            "trials": {state: states[state] for state in ("complete", "pruned", "failed", "running")}
+            | {"wanted": wanted},
+            "proposals": self._proposals(),
+            "wasted": sum(record.params > self.plan.config.budget.max_params for record in candidates),
+            "repeated": len(candidates) - len({identity(record.configuration) for record in candidates}),
+            "best": None if best is None else best.label,
+            "timing": manifest.timing(list(self.search.records.values()), total, self._idle_share),
+        }
+        manifest.write(self.folder, self.content)
+
+    def _proposals(self) -> dict[str, int]:
+        """Count where the candidates came from, and what was turned down before a trial existed."""
+        counts: Counter[str] = Counter()
+        for trial in self.search.ledger.trials():
+            counts[trial.user_attrs["source"]] += 1
+            counts.update({f"rejected_{reason}": n for reason, n in trial.user_attrs["rejected"].items()})
+        return dict(counts)
+
+    def _keep_teacher(self) -> TrialRecord:
+        """Copy the teacher into the study as ``v1``, so that the study's folder is whole."""
+        teacher = self.plan.teacher
+        target = self.plan.trial_folder(teacher.record.label)
+        record = TrialRecord(**vars(teacher.record))
+        record.protocol = self.plan.protocol
+        with suppress(HarnessError):
+            record.speed = TrialRecord.load(target).speed
+        target.mkdir(parents=True, exist_ok=True)
+        for name in (WEIGHTS, PREDICTIONS):
+            shutil.copy2(teacher.path.parent / name, target / name)
+        record.save(target)
+        return record
+
+    def _measure(self) -> None:
+        """Take the speed of everything trained to the end that has none yet; no worker runs any more."""
+        records = [self.teacher, *self.search.records.values()]
+        due = [record for record in records if record.state == "complete" and not record.speed]
+        for done, record in enumerate(due):
+            self.search.progress.stage("measuring speed", done, len(due))
+            self.search.stopwatch.measure(record)
+            record.save(self.plan.trial_folder(record.label))
+            self.tracker.trial(record)
+
+    def _conclude(self) -> Path:
+        self.search.progress.stage("writing the report", 0, 1)
+        finish.write_importance(self.folder, finish.importance(self.search.ledger.study))
+        best = self.search.best
+        if self.plan.config.data.source == "synthetic":
+            labels = [self.teacher.label, *self.plan.config.references, *([best.label] if best else [])]
+            found = {label: self.plan.trial_folder(label) / PREDICTIONS for label in labels}
+            finish.write_examples(self.folder, self.val, found)
+        self.write()
+        report = build_report(self.folder)
+        files: Sequence[Path] = [report.parent, self.folder / manifest.NAME]
+        self.tracker.artifacts(None, files)
+        if best is not None:
+            weights = self.plan.trial_folder(best.label) / WEIGHTS
+            self.tracker.artifacts(best.label, [weights])
+        self.tracker.finish_study(self.content)
+        return report
+
+    def _check_outcome(self) -> None:
+        candidates = self.search.candidates()
+        if candidates and all(record.state == "failed" for record in candidates):
+            raise HarnessError(f"all {len(candidates)} trials failed, the first one because: {candidates[0].reason}")

@@ -1,0 +1,42 @@
+"""``Stopwatch``: each network's speed beside V1's, on a machine where no worker computes."""
+
+import time
+from pathlib import Path
+
+from harness.arch import ARCHS, ArchConfig
+from harness.builder import build
+from harness.detector import Detector
+from harness.evaluation.speed import measure
+from harness.protocol import SpeedConfig
+from harness.record import TrialRecord
+from harness.weights import load_weights
+
+
+class Stopwatch:
+    """Measures records by one protocol.
+
+    Args:
+        config: image size and number of runs.
+        teacher: V1's weights.
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads while measuring.
+    """
+
+    def __init__(self, config: SpeedConfig, teacher: Path, device: str, threads: int) -> None:
+        self.config = config
+        self.device = device
+        self.threads = threads
+        self._teacher = teacher
+        self._reference: Detector | None = None
+
+    def measure(self, record: TrialRecord) -> None:
+        """Fill in ``record.speed`` and the seconds it took."""
+        started = time.perf_counter()
+        if self._reference is None:
+            self._reference = build(ARCHS["v1"])
+            load_weights(self._reference, self._teacher)
+        candidate = build(ArchConfig.from_dict(record.arch))
+        record.speed = measure(candidate, self._reference, self.config, self.device, self.threads)
+        taken = time.perf_counter() - started
+        record.seconds["speed"] = taken
+        record.seconds["total"] = record.seconds.get("total", 0.0) + taken

@@ -1,0 +1,164 @@
+"""The study's database: one writer, each trial created whole, so that a kill leaves a study that resumes."""
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from harness.errors import HarnessError, InputError
+from harness.space import Configuration
+
+ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
+HISTORY = "history"
+"""User attribute: how many trials' results this trial's configuration and pruning were decided on."""
+
+
+@contextmanager
+def single_writer(folder: Path) -> Iterator[None]:
+    """Hold the study's lock; the system lets go of it when this process ends, however it ends.
+
+    Raises:
+        InputError: another process runs this study.
+    """
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
+            ) from error
+        yield
+
+
+def check_url(url: str) -> None:
+    """Refuse a storage URL that could never be opened, without opening it.
+
+    Raises:
+        InputError: the URL is malformed or its driver is not installed.
+    """
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except (SQLAlchemyError, ValueError, TypeError) as error:
+        raise InputError(f"storage '{_shown(url)}' is not a database URL (accepted: {ACCEPTED})") from error
+    except ImportError as error:
+        extra = "; pip install -e .[postgres] installs it" if url.startswith("postgresql") else ""
+        raise InputError(f"storage '{_shown(url)}' needs the driver '{error.name}'{extra}") from error
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Open a database, making its tables where they are missing.
+
+    Raises:
+        InputError: it cannot be reached or is not an Optuna database.
+    """
+    check_url(url)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return RDBStorage(url)
+    except (SQLAlchemyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"storage '{_shown(url)}' cannot be opened: {reason}") from error
+
+
+def _shown(url: str) -> str:
+    """Hide a password."""
+    head, at, tail = url.rpartition("@")
+    if not at:
+        return url
+    scheme, _, credentials = head.partition("://")
+    return f"{scheme}://{credentials.partition(':')[0]}:***@{tail}"
+
+
+class Ledger:
+    """The trials of one study, as Optuna keeps them.
+
+    Args:
+        storage: an open database.
+        name: the study's name there.
+        directions: one an objective.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str, directions: Sequence[StudyDirection]) -> None:
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=list(directions),
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            pruner=optuna.pruners.NopPruner(),
+        )
+        self._storage = storage
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study, for what only reads it."""
+        return self._study
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What was said of the study as a whole."""
+        return dict(self._study.user_attrs)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Say something of the study as a whole: plain data."""
+        self._study.set_user_attr(key, value)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials by number."""
+        return self._study.get_trials(deepcopy=False)
+
+    def add(
+        self,
+        configuration: Configuration,
+        distributions: Mapping[str, BaseDistribution],
+        user_attrs: Mapping[str, Any],
+        system_attrs: Mapping[str, Any],
+    ) -> int:
+        """Create a running trial in one transaction and return its number."""
+        number = len(self.trials())
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=dict(configuration),
+                distributions=dict(distributions),
+                user_attrs=dict(user_attrs),
+                system_attrs=dict(system_attrs),
+            )
+        )
+        return number
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Write the objective after an epoch; one that stands there already stays."""
+        trial = self.trials()[number]
+        if epoch not in trial.intermediate_values:
+            self._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+
+    def tell(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """End a trial."""
+        self._study.tell(number, list(values) if values is not None else None, state=state)
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turn a database that fails on the way into one line.
+
+    Raises:
+        HarnessError: the database is full, gone or locked.
+    """
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0]
+        raise HarnessError(
+            f"storage '{_shown(url)}' failed: {reason}; once that is mended the same command resumes"
+        ) from error

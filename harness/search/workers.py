@@ -1,0 +1,231 @@
+"""Worker processes that train candidates side by side, each with its own few threads.
+
+Processes are spawned, not forked: a fork of a process that has used PyTorch's threads may hang. They live as long as
+the study, so that the libraries are loaded once. After every epoch a worker waits for leave to go on.
+"""
+
+import errno
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, NonFiniteLossError
+
+Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
+"""A function of a job and of what is called after every epoch: ``engine.train``. Sent by name, so at module level."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker tells of the job with this label.
+
+    ``kind``: ``epoch`` (``content``: the epoch's dict; the worker waits for ``Pool.answer``), ``result`` (what the work
+    returned), ``failed`` (the reason; ``details``: a traceback) or ``fatal`` (an exception that no other job would
+    be spared).
+    """
+
+    kind: str
+    label: str
+    content: Any
+    details: str = ""
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    label: str | None = None
+    waiting: bool = False
+
+
+class Pool:
+    """``count`` worker processes of ``threads`` threads each, started at once.
+
+    Args:
+        work: what each job is given to.
+        count: processes.
+        threads: threads of each.
+    """
+
+    def __init__(self, work: Work, count: int, threads: int) -> None:
+        self._work = work
+        self._threads = threads
+        self._context = multiprocessing.get_context("spawn")
+        self._workers = [self._start() for _ in range(count)]
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, self._work, self._threads), daemon=True)
+        with _environment({name: str(self._threads) for name in _THREAD_VARIABLES}):
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    @property
+    def idle(self) -> int:
+        """Workers without a job."""
+        return sum(worker.label is None for worker in self._workers)
+
+    @property
+    def resting(self) -> bool:
+        """Whether no worker computes: each has no job or waits for an answer."""
+        return all(worker.label is None or worker.waiting for worker in self._workers)
+
+    def pids(self) -> list[int]:
+        """Return the process ids."""
+        return [worker.process.pid or 0 for worker in self._workers]
+
+    def start(self, label: str, job: Any) -> None:
+        """Give a job to an idle worker."""
+        worker = next(worker for worker in self._workers if worker.label is None)
+        worker.label = label
+        with suppress(BrokenPipeError, ConnectionResetError):  # It died while idle; ``wait`` finds that and says so.
+            worker.pipe.send(job)
+
+    def answer(self, label: str, go_on: bool) -> None:
+        """Let the worker of ``label`` train its next epoch, or end the job."""
+        worker = next(worker for worker in self._workers if worker.label == label)
+        worker.waiting = False
+        with suppress(BrokenPipeError, ConnectionResetError):
+            worker.pipe.send(go_on)
+
+    def wait(self, timeout: float | None = None) -> list[Event]:
+        """Return what the workers have to say, at least one event unless the timeout (seconds) passes.
+
+        A worker that died is replaced, and its job, if it had one, has failed.
+        """
+        by_pipe = {worker.pipe: worker for worker in self._workers}
+        events = []
+        for pipe in wait(list(by_pipe), timeout):
+            assert isinstance(pipe, Connection)
+            worker = by_pipe[pipe]
+            try:
+                kind, content, details = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                if worker.label is not None:
+                    events.append(Event("failed", worker.label, _cause_of_death(worker.process)))
+                self._replace(worker)
+                continue
+            assert worker.label is not None
+            events.append(Event(kind, worker.label, content, details))
+            if kind == "epoch":
+                worker.waiting = True
+            else:
+                worker.label = None
+        return events
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.pipe.close()
+        worker.process.join()
+        self._workers[self._workers.index(worker)] = self._start()
+
+    def close(self) -> None:
+        """End all workers. A checkpoint is whole or not there, so no job has to be waited for."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(timeout=5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self._workers = []
+
+
+def _cause_of_death(process: SpawnProcess) -> str:
+    process.join()
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"its process was killed by {name}" + (" (perhaps out of memory)" if name == "SIGKILL" else "")
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for processes started meanwhile: libraries read them once, when they load."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(pipe: Connection, work: Work, threads: int) -> None:
+    """Run jobs until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the study ends us.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _pin(threads)
+
+    def on_epoch(info: dict[str, Any]) -> bool:
+        pipe.send(("epoch", info, ""))
+        return bool(pipe.recv())
+
+    while True:
+        try:
+            job = pipe.recv()
+            pipe.send(_attempt(work, job, on_epoch))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -> tuple[str, Any, str]:
+    try:
+        return "result", work(job, on_epoch), ""
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except NonFiniteLossError as error:
+        return "failed", str(error), ""
+    except HarnessError as error:
+        return "fatal", error, ""
+    except OSError as error:
+        return "fatal", OSError(error.errno, error.strerror, error.filename), ""
+    except Exception as error:  # Whatever else a candidate does wrong must not cost the study.
+        gc.collect()
+        reason = str(error).strip().splitlines()
+        if any(name in str(error) for name in ("No space left", "ENOSPC")):
+            return "fatal", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ""
+        return "failed", f"{type(error).__name__}: {reason[0] if reason else ''}", traceback.format_exc()
+
+
+def _end_with_parent() -> None:
+    """Leave at once when the study is killed, so that no orphan writes checkpoints beside its successor."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _pin(threads: int) -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: its affinity, and a container's quota where there is one."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores

@@ -1,0 +1,14 @@
+"""What ``make study`` runs: the embedded scenes, sized for two CPU cores and ten minutes."""
+
+from harness.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+
+STUDY = StudyConfig(
+    name="default",
+    description="Students under the documented budget on synthetic scenes at 128 pixels; minutes on two cores",
+    space="v2_light",
+    data=DataConfig(size=128, train_images=1_200, val_images=400, epoch_images=200),
+    train=TrainConfig(epochs=3),
+    teacher=TrainConfig(epochs=10),
+    speed=SpeedConfig(runs=12),
+    trials=12,
+)

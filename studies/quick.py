@@ -1,0 +1,14 @@
+"""A study that ends within a minute and finds nothing: to see every part run."""
+
+from harness.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+
+STUDY = StudyConfig(
+    name="quick",
+    description="Every step of a study at toy size, under a minute; its numbers mean nothing",
+    space="v2_light",
+    data=DataConfig(size=64, train_images=32, val_images=24),
+    train=TrainConfig(epochs=2, batch=8),
+    teacher=TrainConfig(epochs=2, batch=8),
+    speed=SpeedConfig(size=64, runs=3, warmup=1),
+    trials=4,
+)

@@ -1,0 +1,13 @@
+"""Photographs: the folder of a WIDER FACE copy, given with ``--data``, at 320 pixels."""
+
+from harness.protocol import DataConfig, StudyConfig, TrainConfig
+
+STUDY = StudyConfig(
+    name="widerface",
+    description="Students under the documented budget on WIDER FACE at 320 pixels; hours on a GPU. Needs --data",
+    space="v2_light",
+    data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, epoch_images=500, eval_side=640),
+    train=TrainConfig(epochs=12),
+    teacher=TrainConfig(epochs=40),
+    trials=40,
+)
