@@ -10,7 +10,7 @@ from harness.errors import InputError
 
 ACCEPTED = "http(s)://HOST:PORT, sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mssql://…"
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 10
 
 
 def default_uri(runs: Path) -> str:

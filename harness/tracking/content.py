@@ -49,6 +49,17 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+_DECIMALS = {"ap": 4, "fps": 2, "ratio": 3, "latency": 2, "size": 3, "landmark": 4, "seconds": 1, "overhead": 4}
+"""Decimals of final values, which MLflow's table prints in full; the records keep every digit."""
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {
+        key: round(value, _DECIMALS.get(key.removeprefix("best_").partition("_")[0], 0))
+        for key, value in values.items()
+    }
+
+
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Keep the finite numbers."""
     return {
@@ -87,7 +98,7 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
         STATUS[record.state],
         params,
         {key: value for key, value in tags.items() if value},
-        _numbers(metrics),
+        _rounded(_numbers(metrics)),
         _curves(record),
     )
 
@@ -130,12 +141,13 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
         records: label → record, for the description's table.
         finished: None while it runs, else whether all trials were made.
     """
-    trials = study.get("trials", {})
-    best = records.get(str(study.get("best", "")))
-    metrics = {f"trials_{state}": trials.get(state) for state in ("complete", "pruned", "failed")}
-    metrics |= _prefixed("", study, ("wasted", "repeated", "space_size", "space_feasible"))
-    metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
-    metrics |= {"seconds_total": study.get("timing", {}).get("total")}
+    metrics = _prefixed("", study, ("space_size", "space_feasible"))
+    if finished is not None:
+        metrics |= _prefixed("", study, ("wasted", "repeated"))
+        metrics |= _prefixed("trials_", study.get("trials", {}), ("complete", "pruned", "failed"))
+        metrics |= _prefixed("seconds_", study.get("timing", {}), ("total",))
+        metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
+    best = records.get(str(study.get("best", ""))) if finished is not None else None
     if best is not None:
         metrics |= {"best_params": best.params} | _prefixed("best_ap_", best.ap, DIFFICULTIES)
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
@@ -159,7 +171,7 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
         "RUNNING" if finished is None else "FINISHED" if finished else "KILLED",
         params,
         {key: value for key, value in tags.items() if value},
-        _numbers({key: value for key, value in metrics.items() if value is not None}),
+        _rounded(_numbers(metrics)),
     )
 
 

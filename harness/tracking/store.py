@@ -59,11 +59,11 @@ def _client(uri: str) -> "MlflowClient":
         os.environ.setdefault(name, value)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
+    # MLflow 3.17 beside SQLAlchemy 2.1. Not ``catch_warnings``, which would undo other threads' filters.
+    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+    from mlflow import MlflowClient
 
-        client = MlflowClient(tracking_uri=uri)
+    client = MlflowClient(tracking_uri=uri)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return client

@@ -14,12 +14,12 @@ COLUMNS = (
     "tags.`role`",
     "tags.`state`",
     "metrics.`ap_mean`",
-    "metrics.`ap_easy`",
-    "metrics.`ap_medium`",
-    "metrics.`ap_hard`",
     "metrics.`params`",
     "metrics.`fps`",
     "metrics.`ratio_to_v1`",
+    "metrics.`ap_easy`",
+    "metrics.`ap_medium`",
+    "metrics.`ap_hard`",
     "metrics.`latency_ms`",
     "metrics.`macs`",
     "metrics.`size_mb`",
@@ -44,7 +44,7 @@ def experiment_tags(note: str, axes: Mapping[str, Any]) -> dict[str, str]:
 
 def view_route(experiment_id: str) -> str:
     """Return the part of the address that opens an experiment's comparison page."""
-    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}"
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 
 def run_route(experiment_id: str, run_id: str) -> str:
@@ -63,6 +63,8 @@ def _view(axes: list[str]) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(COLUMNS),
+        "columnOrder": list(COLUMNS),
+        "columnWidths": dict.fromkeys(COLUMNS, 90),
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Trade-off", "display": True, "isReordered": True, "isGenerated": False}
@@ -76,7 +78,7 @@ def _view(axes: list[str]) -> dict[str, Any]:
                 "axes",
                 "PARALLEL",
                 "Axes against AP",
-                selectedParams=[name for name in axes if not name.endswith(".name")][:6],
+                selectedParams=[name for name in axes if not name.endswith(".name")][:5],
                 selectedMetrics=["ap_mean"],
                 showAllRuns=False,
             ),

@@ -1,0 +1,205 @@
+"""``Sender``: brings a server up to date with a study's folder. Belongs to one thread and may fail at any point.
+
+What it was told is remembered until it has arrived; calling ``send`` again goes on where the last call failed.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+from harness.record import TrialRecord
+from harness.tracking.address import redact
+from harness.tracking.content import Content, study_content, trial_content
+from harness.tracking.state import TrackingState
+from harness.tracking.store import RejectedError, Store
+from harness.tracking.view import experiment_tags
+
+
+def now() -> int:
+    """Return milliseconds since the epoch, as MLflow counts time."""
+    return round(time.time() * 1000)
+
+
+class Sender:
+    """What is to be sent of one study, and what has arrived.
+
+    Args:
+        uri: a checked tracking URI.
+        folder: ``runs/<study>``.
+        experiment: the experiment's name.
+        warn: takes one line when the server refuses a value for good.
+    """
+
+    def __init__(self, uri: str, folder: Path, experiment: str, warn: Callable[[str], None]) -> None:
+        self._uri, self._folder, self._experiment, self._warn = uri, folder, experiment, warn
+        self.state = TrackingState.load(folder / "tracking.json", redact(uri))
+        self.pending: set[str] = set()
+        self.study_pending = False
+        self._study: dict[str, Any] = {}
+        self._finished: bool | None = None
+        self._records: dict[str, TrialRecord] = {}
+        self._store: Store | None = None
+        self._rejected: set[str] = set()
+
+    def tell_study(self, study: dict[str, Any], finished: bool | None) -> None:
+        """Take ``study.json``'s content; ``finished`` is None while the study runs, False if it was interrupted."""
+        self._study, self._finished, self.study_pending = study, finished, True
+        if finished is None:
+            self.state.started.setdefault("", now())
+
+    def tell_trial(self, record: TrialRecord, seen: int) -> None:
+        """Take all that is known of a trial at the time ``seen``."""
+        self._records[record.label] = record
+        self.pending.add(record.label)
+        self._note_times(record, seen, 0)
+
+    def tell_artifact(self, label: str, path: Path) -> None:
+        """Take a file or folder to be kept with a trial's run, or with the study's (empty label)."""
+        name = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
+        self.state.artifacts.setdefault(f"{label}:{name}", "")
+
+    def disconnect(self) -> None:
+        """Forget the connection: the next ``send`` looks anew at what the server holds."""
+        self._store = None
+
+    def send(self) -> None:
+        """Send all that has not arrived.
+
+        Raises:
+            GoneError: runs that were there have been deleted; after ``disconnect``, sending again creates them anew.
+            Exception: whatever MLflow raises while a server or database does not answer.
+        """
+        self._read_records()
+        self._save()
+        store = self._connected()
+        try:
+            if self.study_pending:
+                self._send_study(store)
+                self.study_pending = False
+            for label in sorted(self.pending):
+                self._send_trial(store, label)
+            if self._finished is not None:
+                for label, record in self._records.items():
+                    if record.state == "running":
+                        self._send_trial(store, label)
+            self._send_artifacts(store)
+        finally:
+            self._save()
+
+    def _save(self) -> None:
+        self.state.save(self._folder / "tracking.json")
+
+    def _note_times(self, record: TrialRecord, seen: int, lasted: int) -> None:
+        self.state.started.setdefault(record.label, seen - lasted)
+        if record.state == "running":
+            self.state.ended.pop(record.label, None)
+        else:
+            self.state.ended.setdefault(record.label, seen)
+
+    def _read_records(self) -> None:
+        """Find trials on disk that were never told: made before a resume, or while the server was down."""
+        for path in sorted(self._folder.glob("trials/*/record.json")):
+            if path.parent.name in self._records:
+                continue
+            with suppress(DataError, OSError):
+                record = without_curves(TrialRecord.load(path.parent))
+                seen = round(path.stat().st_mtime * 1000)
+                self._records[record.label] = record
+                self._note_times(record, seen, round(1000 * sum(e.get("seconds") or 0.0 for e in record.epochs)))
+                if self.state.sent.get(record.label) != _fingerprint(record):
+                    self.pending.add(record.label)
+
+    def _connected(self) -> Store:
+        if self._store is None:
+            state = self.state
+            store = Store(self._uri, self._experiment, self._folder.parent / "mlartifacts" / self._experiment)
+            runs = store.find_runs(state.study_id)
+            state.experiment_id, parent = store.experiment_id, runs.pop("", "")
+            if not parent or parent != state.parent:
+                state.artifacts = dict.fromkeys(state.artifacts, "")
+                self.study_pending = True
+            gone = set(state.sent) - set(runs)
+            for label in gone:
+                del state.sent[label]
+            self.pending |= gone & set(self._records)
+            state.parent, state.runs, self._store = parent, runs, store
+        return self._store
+
+    def _send_study(self, store: Store) -> None:
+        state, study = self.state, self._study
+        content = study_content(study, self._records, self._finished)
+        started = state.started.setdefault("", min([now(), *state.started.values()]))
+        if not state.parent:
+            state.parent = store.create_run(content.name, state.study_id, "", started, "")
+        self._write(store, state.parent, content, started, now())
+        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], study.get("space", {})))
+        if "space" in study:
+            store.upload_json(state.parent, study["space"], "space.json")
+        if self._finished is not None:
+            store.upload_json(state.parent, study, "study.json")
+
+    def _send_trial(self, store: Store, label: str) -> None:
+        state, record = self.state, self._records[label]
+        content = trial_content(record, self._study)
+        if self._finished is not None and record.state == "running":
+            content = replace(content, status="KILLED", tags=content.tags | {"state": "interrupted"})
+        if label not in state.runs:
+            state.runs[label] = store.create_run(label, state.study_id, label, state.started[label], state.parent)
+        self._write(store, state.runs[label], content, state.started[label], state.ended.get(label) or now())
+        state.sent[label] = _fingerprint(record)
+        self.pending.discard(label)
+
+    def _write(self, store: Store, run_id: str, content: Content, started: int, ended: int) -> None:
+        try:
+            store.write(run_id, content, started, ended)
+        except RejectedError as error:
+            self._warn_refused(f"values of run '{content.name}'", error)
+
+    def _send_artifacts(self, store: Store) -> None:
+        state = self.state
+        for key, sent in list(state.artifacts.items()):
+            label, _, name = key.partition(":")
+            path = self._folder / name
+            run_id = state.runs.get(label) if label else state.parent
+            if run_id and path.exists() and (signature := _signature(path)) != sent:
+                try:
+                    store.upload(run_id, path)
+                except RejectedError as error:
+                    self._warn_refused(name, error)
+                state.artifacts[key] = signature
+
+    def _warn_refused(self, what: str, error: Exception) -> None:
+        if what not in self._rejected:
+            self._rejected.add(what)
+            self._warn(f"tracking at {redact(self._uri)} refuses {what}: {error}")
+
+
+def without_curves(record: TrialRecord) -> TrialRecord:
+    """Return a copy that the caller may change, without the precision-recall curves, which are not sent."""
+    return deepcopy(replace(record, curves={}))
+
+
+def _fingerprint(record: TrialRecord) -> str:
+    text = json.dumps(asdict(without_curves(record)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _signature(path: Path) -> str:
+    """Return a digest of the names, sizes and times of a file, or of all files of a folder."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    stats: list[tuple[Any, ...]] = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:12]
+
+
+def made_all(study: Mapping[str, Any]) -> bool:
+    """Say whether as many trials were made as the study wanted."""
+    trials = study.get("trials", {})
+    made = sum(int(trials.get(state) or 0) for state in ("complete", "pruned", "failed"))
+    return made >= int(trials.get("wanted") or 0)

@@ -1,0 +1,153 @@
+"""``python -m harness.ui``: the MLflow pages of all studies, on this machine only."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from harness import cli
+from harness.errors import HarnessError, InputError
+from harness.tracking.address import check_uri, default_uri, is_server
+from harness.tracking.view import view_route
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 5000
+START_SECONDS = 120
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Jobs serve LLM evaluation, and start several processes for it.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until interrupted."""
+    parser = cli.Parser("harness.ui", "Open the tracked studies in MLflow's pages, on this machine only.")
+    parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of the studies (default: runs)")
+    parser.add_argument("--tracking-uri", help="database that was tracked to (default: RUNS/mlflow.db)")
+    parser.add_argument("--port", type=int, help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)")
+    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON object")
+    options = parser.parse_args(argv)
+    store = _store(options.runs, options.tracking_uri)
+    port = _port(options.port)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _server(store, port) as (process, log):
+        try:
+            _show(_wait_for(process, log, port), port, options.json)
+            process.wait()
+        except KeyboardInterrupt:
+            return 0
+    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log)})")
+
+
+def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
+
+
+def _store(runs: Path, uri: str | None) -> str:
+    if uri is None and not (runs / "mlflow.db").is_file():
+        raise InputError(f"{runs / 'mlflow.db'} does not exist: nothing was tracked there yet; run make study first")
+    store = check_uri(uri or default_uri(runs))
+    if is_server(store):
+        raise InputError(f"{store} is an MLflow server already: open that address in a browser")
+    return store
+
+
+def _port(wanted: int | None) -> int:
+    """Return the port to serve on: the wanted one, else MLflow's own default, else any free one."""
+    if wanted is not None and not 0 < wanted < 65536:
+        raise InputError(f"--port must lie between 1 and 65535, got {wanted}")
+    for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise InputError(f"--port {wanted} cannot be used (taken, or reserved): give another, or leave it out")
+
+
+@contextmanager
+def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            # In the environment, since a database's password in the arguments could be read by every user.
+            env={**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield process, log
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server with all processes that it started."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(5)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> list[dict[str, Any]]:
+    """Return the experiments, newest first, as soon as the server answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            return _experiments(port)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise HarnessError(f"the MLflow server did not start ({_last_line(log)})")
+
+
+def _experiments(port: int) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/api/2.0/mlflow/experiments/search",
+        data=json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    # Never through a proxy: the address is this machine's.
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
+    return [experiment for experiment in found if experiment["name"] != "Default"]
+
+
+def _show(experiments: list[dict[str, Any]], port: int, as_json: bool) -> None:
+    base = f"http://{HOST}:{port}"
+    pages = {e["name"]: f"{base}/{view_route(e['experiment_id'])}" for e in experiments}
+    if as_json:
+        cli.emit({"url": base, "experiments": pages})
+    else:
+        print(f"MLflow runs at {base} (Ctrl-C ends it). The trials of a study side by side:")
+        for name, page in pages.items():
+            print(f"  {name}: {page}")
+    sys.stdout.flush()
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
+
+
+if __name__ == "__main__":
+    cli.run(main)
