@@ -22,6 +22,9 @@ from harness.reporting.study_data import StudyData, load
 LEAST_SCORE = 0.5
 """Found faces that score less are left out of the examples picture."""
 
+EXAMPLES = 6
+"""Scenes in the examples picture."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -186,7 +189,7 @@ def _without_paths(study: dict[str, Any]) -> Callable[[str], str]:
     def hide(text: str) -> str:
         if source != "synthetic":
             text = re.sub(rf"(?<![\w./-]){re.escape(source)}(?![\w-])", "PATH/TO/WIDERFACE", text)
-        return re.sub(r"(?<![\w./:-])(?:\.{0,2}/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
+        return re.sub(r"(?<![\w./:<-])(?:\.{0,2}/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
 
     return hide
 
@@ -206,10 +209,14 @@ def _trial_notes(data: StudyData) -> list[str]:
 
 def _timing_note(data: StudyData) -> str:
     share = (data.study.get("timing") or {}).get("overhead_share")
+    idle = (data.study.get("timing") or {}).get("idle_share")
     workers, threads = data.study["workers"], data.study["threads"]
     who = f"{workers} worker{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)} each"
-    text = f"Training, evaluation and speed measurement are summed over the workers ({who})."
-    return text if share is None else f"{text} Time outside these three: {100 * share:.1f} % of all."
+    return _sentences(
+        f"Training, evaluation and speed are sums over all networks but the teacher; {who} ran at once.",
+        "" if share is None else f"Share of a trial's time outside these three: {100 * share:.1f} %.",
+        "" if idle is None else f"Share of the workers' time without any trial to train: {100 * idle:.1f} %.",
+    )
 
 
 def _reproduce(data: StudyData) -> list[tuple[str, str]]:
@@ -228,7 +235,7 @@ def _reproduce(data: StudyData) -> list[tuple[str, str]]:
         ("AP protocol", f"`{(study.get('protocol') or {}).get('digest', 'not recorded')}`"),
     ]
     if teacher:
-        rows.append(("teacher", f"{teacher['arch']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`"))
+        rows.append(("teacher", f"{teacher['label']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`"))
     return rows
 
 
@@ -319,7 +326,10 @@ def _importance(data: StudyData) -> Picture:
     title, name = "Importance of the axes", "importance"
     if not data.importance:
         return Picture(title, name, "Too few students were trained to the end to estimate it.", None)
-    text = f"Optuna's estimate from {len(data.ranked):,} students trained to the end; with few trials it is rough."
+    text = (
+        "How much each axis decides whether a student is among the best by mean AP (PED-ANOVA, arXiv 2304.10255), "
+        f"estimated from {len(data.ranked):,} students trained to the end. With few trials the estimate is rough."
+    )
     return Picture(title, name, text, plots.importance(pd.Series(data.importance)))
 
 
@@ -331,7 +341,7 @@ def _examples(data: StudyData) -> Picture:
     if not any(label in scene.found for scene in data.examples for label in headings):
         return Picture(title, name, "The study has not written its example scenes yet.", None)
     text = f"Synthetic validation scenes. Found faces scoring below {LEAST_SCORE} are not drawn."
-    return Picture(title, name, text, plots.examples(data.examples, headings, LEAST_SCORE))
+    return Picture(title, name, text, plots.examples(data.examples[:EXAMPLES], headings, LEAST_SCORE))
 
 
 def _heading(heading: str, record: TrialRecord) -> str:

@@ -133,7 +133,7 @@ def _importance(data: StudyData) -> list[str]:
     top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
     named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
     count = len(data.ranked)
-    return [f"Axes that explain most of the variation of mean AP: {named}; an estimate from {_students(count)}."]
+    return [f"Axes that decide most whether a student is among the best: {named}; an estimate from {_students(count)}."]
 
 
 def _caveats(data: StudyData) -> list[str]:

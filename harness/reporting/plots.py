@@ -134,7 +134,7 @@ def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -
     return drawn + [(point.x, point.y) for point in named]
 
 
-def _front(students: pd.DataFrame) -> pd.DataFrame:
+def front(students: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that no row with as few parameters matches in AP, by parameters."""
     ordered = students.sort_values(["params", "ap_mean"], ascending=[True, False])
     best_so_far = ordered["ap_mean"].cummax().shift(fill_value=-1.0)
@@ -153,9 +153,9 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
     axes = _plain(figure.subplots())
     named = _networks(frame, "params", best)
     near = [point for point in named if point.heading != "V1"]
-    front = _front(frame[frame["role"] == "candidate"])
+    edge = front(frame[frame["role"] == "candidate"])
     steps: dict[str, Any] = {"color": SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
-    axes.plot(front["params"], 100 * front["ap_mean"].astype(float), **steps)
+    axes.plot(edge["params"], 100 * edge["ap_mean"].astype(float), **steps)
     drawn = _scatter(axes, frame, "params", near)
     axes.axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for point in named:
@@ -171,8 +171,8 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
     top = (budget, axes.get_ylim()[1])
     _write(axes, f"budget {budget:,}", top, (0, 3), ha="center", fontsize=9, color=GREY)
     _name(axes, near, drawn)
-    if len(front) > 1:
-        start = (float(front["params"].iloc[0]), 100 * float(front["ap_mean"].iloc[0]))
+    if len(edge) > 1:
+        start = (float(edge["params"].iloc[0]), 100 * float(edge["ap_mean"].iloc[0]))
         _write(axes, "front", start, (0, -8), ha="center", va="top", fontsize=9, color=BLUE)
     _thousands(axes)
     axes.set_xlabel("parameters")
@@ -311,7 +311,7 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
 
 
 def importance(shares: pd.Series) -> Figure:
-    """Importance of every axis for the mean AP, largest on top. ``shares`` is axis → share."""
+    """Importance of every axis, largest on top. ``shares`` is axis → share, adding up to 1."""
     ordered = shares.sort_values()
     figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(ordered)), layout="constrained")
     axes = _plain(figure.subplots())
@@ -322,7 +322,7 @@ def importance(shares: pd.Series) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.08)
     axes.set_xlim(left=0)
-    axes.set_xlabel("share of the explained variation of mean AP, %")
+    axes.set_xlabel("share, %")
     return figure
 
 

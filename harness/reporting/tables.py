@@ -10,7 +10,6 @@ from rich.table import Table
 
 from harness import documented
 from harness.arch import ARCHS
-from harness.protocol import DistillConfig
 from harness.record import TrialRecord
 from harness.reporting.lock import caption, one_protocol
 from harness.reporting.study_data import StudyData, load
@@ -194,12 +193,12 @@ def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
         "parameters": f"{record.params:,}",
         "against budget": signed(record.params, data.budget),
         "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
-        "what differs from V2": difference_from_v2(record),
+        "what differs from V2": difference_from_v2(record, data),
     }
 
 
-def difference_from_v2(record: TrialRecord) -> str:
-    """Return the parts, options and distillation values that are not ``v2``'s and the documents' own, as text."""
+def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
+    """Return the parts, options and distillation values that are not ``v2``'s and the study's own, as text."""
     named = [name for name, arch in ARCHS.items() if name != "v2" and arch.to_dict() == record.arch]
     if named:
         return f"the arch `{named[0]}`"
@@ -213,7 +212,9 @@ def difference_from_v2(record: TrialRecord) -> str:
         else:
             usual = base.option_dict()
             found += [f"{slot}.{key}={value}" for key, value in sorted(options.items()) if usual.get(key) != value]
-    usual_distill = DistillConfig().__dict__
+    usual_distill = data.study["config"]["distill"]
+    if record.role != "teacher" and not record.distill:
+        found.append("no distillation")
     for key, value in sorted(record.distill.items()):
         if usual_distill.get(key) != value:
             found.append(f"distill.{key}={value:g}")
@@ -253,7 +254,7 @@ def configuration(record: TrialRecord, data: StudyData) -> pd.DataFrame:
 def timing(data: StudyData) -> pd.DataFrame:
     """Return where the study's time went, as text; empty while it has not been written."""
     spent = data.study.get("timing") or {}
-    names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "all, wall clock"}
+    names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
     return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])
 
 

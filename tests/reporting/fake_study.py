@@ -184,7 +184,7 @@ def _reference(
     return record
 
 
-def _examples(folder: Path, labels: list[str], rng: np.random.Generator, count: int = 5, side: int = 128) -> None:
+def _examples(folder: Path, labels: list[str], rng: np.random.Generator, count: int = 8, side: int = 128) -> None:
     arrays: dict[str, np.ndarray] = {}
     for index in range(count):
         ramp = np.linspace(60, 170, side, dtype=np.float32)
@@ -227,7 +227,7 @@ def write_study(
     folder = runs / name
     folder.mkdir(parents=True)
     protocol: dict[str, Any] = {
-        "evaluator": "1",
+        "evaluator": 1,
         "val_digest": "9f2c5a1be07d4c33",
         "images": 400,
         "faces": 3_174,
@@ -244,7 +244,8 @@ def write_study(
     complete = [r for r in records if r.role == "candidate" and r.state == "complete"]
     best = max(complete, key=lambda r: r.ap["mean"] or 0.0).label if complete else None
     if len(complete) >= 4:
-        importance = {axis.name: round(0.5 * 0.6**i, 4) for i, axis in enumerate(SPACE.axes)}
+        shares = [0.6**i for i in range(len(SPACE.axes))]
+        importance = {axis.name: share / sum(shares) for axis, share in zip(SPACE.axes, shares, strict=True)}
         write_json(folder / "importance.json", importance)
     if source == "synthetic" and references:
         _examples(folder, ["v1", "v2", *([best] if best else [])], rng)
@@ -264,7 +265,13 @@ def write_study(
             "source": source,
         },
         "protocol": protocol,
-        "teacher": {"arch": "v1", "label": "v1", "path_name": "v1-3f9a", "digest": "3f9ac0de11", "params": 487_103},
+        "teacher": {
+            "arch": ARCHS["v1"].to_dict(),
+            "label": "v1",
+            "path_name": "3f9ac0de11aa",
+            "digest": "3f9ac0de11",
+            "params": 487_103,
+        },
         "versions": {"python": "3.12.4", "torch": "2.13.0", "numpy": "2.4.1", "optuna": "5.0.0", "harness": "0.1.0"},
         "commit": "91c8e27",
         "machine": {"device": "cpu", "cores": 2, "cpu": "a two-core test machine"},
@@ -272,7 +279,14 @@ def write_study(
         "threads": 1,
         "command": f"python -m harness.study --space fake_light --data {source} --seed 0",
         "started": "2026-01-05T10:00:00Z",
-        "timing": {"total": 431.0, "train": 380.0, "evaluate": 30.0, "speed": 12.0, "overhead_share": 0.021},
+        "timing": {
+            "total": 431.0,
+            "train": 380.0,
+            "evaluate": 30.0,
+            "speed": 12.0,
+            "overhead_share": 0.021,
+            "idle_share": 0.03,
+        },
         "trials": {
             **{
                 state: sum(r.role == "candidate" and r.state == state for r in records)

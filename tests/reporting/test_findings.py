@@ -1,0 +1,56 @@
+from dataclasses import replace
+from pathlib import Path
+
+from fake_study import write_study
+
+from harness.reporting.findings import findings, headline
+from harness.reporting.study_data import load
+
+
+def test_the_headline_says_what_was_searched_and_found(tmp_path: Path) -> None:
+    data = load(write_study(tmp_path))
+    said = headline(data)
+    for words in ("`fake_light`", "2,592 configurations", "budget of 256,148 parameters", "tpe"):
+        assert words in said
+    for words in ("9 students of 12", "2 stopped early", "1 failed", "trial 0010", "66.1 %", "V2", "65.0 %", "78.0 %"):
+        assert words in said
+
+
+def test_findings_are_computed_from_the_records(tmp_path: Path) -> None:
+    said = " ".join(findings(load(write_study(tmp_path))))
+    for words in (
+        "Trial 0010 is 1.1 points above V2",
+        "5,721 parameters fewer",
+        "reach V2's mean AP: 1 of 9",
+        "V2 itself is 8 over the budget",
+        "11.9 points below the teacher V1",
+        "53.0 to 66.1 %",
+        "Stopping early saved 4 of 8 epochs",
+        "`attention.name`",
+        "trained once",
+        "optimistic",
+    ):
+        assert words in said
+    assert "WIDER FACE copy" not in said
+
+
+def test_repeated_seeds_take_the_caveat_away(tmp_path: Path) -> None:
+    data = load(write_study(tmp_path))
+    again = replace(data.ranked[0], label="0012", seed=5)
+    said = " ".join(findings(replace(data, records=[*data.records, again])))
+    assert "trained once" not in said
+
+
+def test_photographs_carry_their_caveat(tmp_path: Path) -> None:
+    said = " ".join(findings(load(write_study(tmp_path, source="data/widerface"))))
+    assert "not with published WIDER FACE tables" in said
+
+
+def test_nothing_is_said_that_was_not_measured(tmp_path: Path) -> None:
+    data = load(write_study(tmp_path, trials=0, references=False))
+    assert "no student has a final AP" in headline(data)
+    assert len(findings(data)) == 1
+    alone = load(write_study(tmp_path, "alone", trials=3, references=False))
+    said = " ".join([headline(alone), *findings(alone)])
+    assert "V2" not in said.replace("V2's own", "")
+    assert "teacher" not in said
