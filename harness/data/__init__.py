@@ -62,7 +62,7 @@ def load_split(
 def _load_synthetic(
     config: DataConfig, split: str, count: int, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
-    from harness.data import synthetic
+    from harness.data.synthetic import generate
 
     # A scene is a function of the generator's code: another version of it must not find the old one's images.
     here = Path(__file__).parent
@@ -72,7 +72,7 @@ def _load_synthetic(
     key = digest({"format": FORMAT, "split": split, "code": code, "config": relevant})
     return cached(
         cache / f"synthetic-{split}-{key}",
-        lambda folder: synthetic.generate(config, split, folder, progress, processes),
+        lambda folder: generate(config, split, folder, progress, processes),
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.evaluation.widerface import GroundTruth
+from harness.evaluation.truth import GroundTruth
 from harness.record import write_json
 
 FORMAT = 1
@@ -146,12 +146,19 @@ class FaceSetWriter:
         self._pixels = (self._partial / "pixels.bin").open("wb")
         return self
 
+    @property
+    def images(self) -> int:
+        """How many images have been added."""
+        return len(self._ids)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pixels is not None:
-            self._pixels.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        try:
+            if self._pixels is not None:
+                self._pixels.close()
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def add(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.evaluation.widerface import LISTS, load_ground_truth
+from harness.evaluation.truth import LISTS, load_ground_truth
 
 MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
 MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "val/ground_truth")
@@ -26,6 +26,10 @@ HOME = "http://shuoyang1213.me/WIDERFACE/"
 
 Line = tuple[int, str]
 """A line of a label file, after its number."""
+
+
+class AbsentSplitError(DataError):
+    """Nothing of a split is in the folder, so it may well be meant to lack it."""
 
 
 class Fault(NamedTuple):
@@ -94,7 +98,8 @@ def find_layout(root: Path, split: str) -> Layout:
     """Return where ``split`` (``train`` or ``val``) lies below ``root``.
 
     Raises:
-        DataError: nothing, or only a part of it, is there; the message lists what was looked for.
+        AbsentSplitError: nothing of it is there; the message lists what was looked for.
+        DataError: only a part of it is there, or ``root`` is no folder.
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
@@ -109,6 +114,7 @@ def find_layout(root: Path, split: str) -> Layout:
         ),
     )
     looked = []
+    partial = False
     for layout in candidates:
         missing = [
             path.relative_to(root)
@@ -117,10 +123,12 @@ def find_layout(root: Path, split: str) -> Layout:
         ]
         if not missing:
             return layout if split == "train" else replace(layout, truth=_find_truth(root))
+        partial = partial or len(missing) == 1
         wanted = f"{layout.labels.relative_to(root)} and {layout.images.relative_to(root)}/"
         found = f", of which {missing[0]} is missing" if len(missing) == 1 else ""
         looked.append(f"{wanted} ({layout.name} layout{found})")
-    raise DataError(f"{root} holds no WIDER FACE {split} split: looked for {' and for '.join(looked)}")
+    message = f"{root} holds no WIDER FACE {split} split: looked for {' and for '.join(looked)}"
+    raise DataError(message) if partial else AbsentSplitError(message)
 
 
 def _find_truth(root: Path) -> Path:
