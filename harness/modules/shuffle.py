@@ -1,5 +1,6 @@
 """Channel shuffles between the context modules and the heads."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.modules.conv import conv_norm, conv_norm_cost, relu
@@ -16,9 +17,7 @@ class _Interleave(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Reorder the channels of (B, C, h, w)."""
-        batch, channels, height, width = image.shape
-        rows = image.view(batch, self.rows, channels // self.rows, height, width)
-        return rows.transpose(1, 2).reshape(batch, channels, height, width)
+        return F.channel_shuffle(image, self.rows)
 
     def extra_repr(self) -> str:
         return f"rows={self.rows}"
