@@ -110,6 +110,17 @@ def _space(data: StudyData) -> list[str]:
         f"the budget; {tried:,} of these were tried. Trials spent on candidates that break the budget or cannot be "
         f"built: {study.get('wasted', 0):,}; on repeated ones: {study.get('repeated', 0):,}."
     ]
+    turned_down = {
+        reason: study.get("proposals", {}).get(f"rejected_{key}", 0)
+        for key, reason in (
+            ("over_budget", "over the budget"),
+            ("unbuildable", "not buildable"),
+            ("repeated", "repeated"),
+        )
+    }
+    if any(turned_down.values()):
+        named = ", ".join(f"{count:,} {reason}" for reason, count in turned_down.items() if count)
+        said.append(f"Proposals of the sampler that were turned down before a trial existed: {named}.")
     pruned = data.candidates("pruned")
     if pruned:
         wanted = len(pruned) * data.study["config"]["train"]["epochs"]

@@ -296,6 +296,7 @@ def write_study(
             "running": 0,
             "wanted": max(trials, 1),
         },
+        "proposals": {"uniform": 6, "sampler": 6, "rejected_over_budget": 31, "rejected_unbuildable": 2},
         "wasted": 0,
         "repeated": 0,
         "best": best,

@@ -26,6 +26,7 @@ def test_findings_are_computed_from_the_records(tmp_path: Path) -> None:
         "11.9 points below the teacher V1",
         "53.0 to 66.1 %",
         "Stopping early saved 4 of 8 epochs",
+        "turned down before a trial existed: 31 over the budget, 2 not buildable.",
         "`attention.name`",
         "trained once",
         "optimistic",
@@ -49,7 +50,7 @@ def test_photographs_carry_their_caveat(tmp_path: Path) -> None:
 def test_nothing_is_said_that_was_not_measured(tmp_path: Path) -> None:
     data = load(write_study(tmp_path, trials=0, references=False))
     assert "no student has a final AP" in headline(data)
-    assert len(findings(data)) == 1
+    assert len(findings(data)) == 2
     alone = load(write_study(tmp_path, "alone", trials=3, references=False))
     said = " ".join([headline(alone), *findings(alone)])
     assert "V2" not in said.replace("V2's own", "")
