@@ -37,7 +37,7 @@ class Tracker(Protocol):
     def finish_study(self, study: Mapping[str, Any]) -> None:
         """Tell how the study ended."""
 
-    def close(self, timeout: float = 20.0) -> int:
+    def close(self, timeout: float = 30.0) -> int:
         """Send what is left for up to ``timeout`` seconds and return how many trials are still to be sent."""
 
     def url(self) -> str:
@@ -59,7 +59,7 @@ class NullTracker:
     def finish_study(self, study: Mapping[str, Any]) -> None:
         """Do nothing."""
 
-    def close(self, timeout: float = 20.0) -> int:  # noqa: ARG002
+    def close(self, timeout: float = 30.0) -> int:  # noqa: ARG002
         """Do nothing."""
         return 0
 
@@ -127,7 +127,7 @@ class MLflowTracker:
             self._study, self._finished, self._study_told = copy, finished, False
             self._changed.notify()
 
-    def close(self, timeout: float = 20.0) -> int:
+    def close(self, timeout: float = 30.0) -> int:
         """Send what is left for up to ``timeout`` seconds, warn of what remains and return how many trials that is."""
         with self._changed:
             if self._study and self._finished is None:
