@@ -86,13 +86,17 @@ def test_an_unfinished_set_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     # A limit on the size of files stands in for the disk: the same call fails in the same way.
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
-    try:
-        with pytest.raises(OSError, match="too large"), FaceSetWriter(tmp_path / "set", "x") as writer:
+    def fill() -> None:
+        with FaceSetWriter(tmp_path / "set", "x") as writer:
             for index in range(20):
                 image = np.zeros((40, 40, 3), dtype=np.uint8)
                 writer.add(str(index), image, np.zeros((0, 4)), np.zeros((0, 10)))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            fill()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

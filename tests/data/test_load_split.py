@@ -178,6 +178,7 @@ def test_the_real_images_count_as_documented(real: tuple[Path, Path]) -> None:
     val = read_annotations(find_layout(root, "val"), "val")
     val.require_sound()
     assert len(val.entries) == 600
+    assert sum(len(entry.boxes) for entry in val.entries) == 9_059
     faces: FaceSet = load_split(config(root, train_images=60, val_images=30), "train", cache)
     assert len(faces) == 60
     assert faces.shapes.min(axis=1).max() == 107
