@@ -218,6 +218,6 @@ def test_a_crowded_batch_stays_cheap() -> None:
     generator = torch.Generator().manual_seed(0)
     priors = make_priors(320, 320)
     output, targets = make_output(32, len(priors), generator), make_targets([250] + 31 * [8], 320, generator)
-    started = time.perf_counter()
+    started = time.process_time()
     multibox_loss(output, targets, priors, CONFIG)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

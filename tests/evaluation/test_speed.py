@@ -25,5 +25,5 @@ def test_measures_both_and_leaves_them_alone() -> None:
 def test_a_larger_input_takes_longer() -> None:
     torch.manual_seed(0)
     v2 = build(resolve_arch("v2"))
-    small, large = (measure(v2, v2, SpeedConfig(size=side, runs=5), "cpu", 1) for side in (64, 512))
-    assert large["latency_ms"] > 2 * small["latency_ms"]
+    small, large = (measure(v2, v2, SpeedConfig(size=side, runs=3, warmup=1), "cpu", 1) for side in (64, 384))
+    assert large["latency_ms"] > small["latency_ms"]

