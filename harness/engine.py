@@ -32,7 +32,7 @@ from harness.losses import Targets, multibox_loss
 from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.weights import file_digest, init_backbone, load_weights, save_weights, state_digest, write_atomically
 
-__all__ = ["Job", "TrainResult", "evaluate", "init_backbone", "load_weights", "train"]
+__all__ = ["Job", "TrainResult", "evaluate", "init_backbone", "load_weights", "resolve_device", "train"]
 
 OnEpoch = Callable[[dict[str, Any]], bool]
 OnBatch = Callable[[int, int], None]
@@ -41,6 +41,11 @@ CHECKPOINT = "last.pt"
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.npz"
 _CURVE_POINTS = 101
+_STATISTICS_STEPS = 16
+"""BatchNorm's running statistics are the plain mean over the last so many steps of an epoch. The released detectors'
+momentum of 0.01 needs hundreds of steps to forget where it started: after a short schedule it scores a trained network
+as if it knew nothing (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576, section 3)."""
+
 _LOADERS = 4
 """Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
 
@@ -164,7 +169,7 @@ class _Run:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.device = _device(job.device)
+        self.device = resolve_device(job.device)
         self.faces = load_split(job.data, "train", job.cache)
         self.val = load_split(job.data, "val", job.cache)
         self.identity = {**job.identity(), "images": [self.faces.digest, self.val.digest]}
@@ -180,6 +185,9 @@ class _Run:
             init_backbone(self.student, job.init_backbone)
         self.teacher, self.distiller = self._distillation()
         _place(self.student, self.device)
+        self.norms = [module for module in self.student.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in self.norms:
+            norm.momentum = None  # a plain mean since the last reset
         self.parameters = [*self.student.parameters(), *(self.distiller.parameters() if self.distiller else ())]
         self.optimizer = torch.optim.AdamW(
             [
@@ -208,6 +216,9 @@ class _Run:
         job, sums, lr = self.job, dict[str, Tensor](), 0.0
         self.student.train()
         for index, (images, targets) in enumerate(self._batches(epoch)):
+            if index == max(0, self.steps - _STATISTICS_STEPS):
+                for norm in self.norms:
+                    norm.reset_running_stats()
             step = (epoch - 1) * self.steps + index
             lr = learning_rate(job.train, step, job.train.epochs * self.steps)
             for group in self.optimizer.param_groups:
@@ -341,7 +352,12 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     return config.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
 
 
-def _device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
+    """Return the device called ``name``.
+
+    Raises:
+        InputError: there is no such device, or it is neither a CPU nor a CUDA one.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:

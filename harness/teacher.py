@@ -21,12 +21,13 @@ from harness.arch import ARCHS, ArchConfig
 from harness.builder import build
 from harness.counting import count_parts, macs
 from harness.data import load_split
-from harness.engine import CHECKPOINT, WEIGHTS, Job, TrainResult, evaluate, train
+from harness.engine import CHECKPOINT, WEIGHTS, Job, TrainResult, evaluate, resolve_device, train
 from harness.errors import InputError
 from harness.names import load_study
 from harness.protocol import StudyConfig, digest
 from harness.record import TrialRecord
 from harness.weights import file_digest, load_weights, save_weights
+from harness.weights import init_backbone as load_backbone
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -68,8 +69,12 @@ def ensure_teacher(
     """
     arch = ARCHS[LABEL]
     given = None if spec == "auto" else Path(spec)
+    # What can be refused is refused before images are made or decoded, which takes minutes.
+    resolve_device(device)
     if given is not None:
         _check_weights(given, arch)
+    elif init_backbone is not None:
+        load_backbone(build(arch), init_backbone)
     cache = runs / "cache"
     images = [load_split(study.data, "train", cache, progress), load_split(study.data, "val", cache, progress)]
     protocol: dict[str, Any] = {

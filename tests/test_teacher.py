@@ -1,0 +1,148 @@
+"""The teacher: trained once, found again, refused where it is another network."""
+
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.arch import ARCHS
+from harness.builder import build
+from harness.engine import CHECKPOINT, PREDICTIONS
+from harness.errors import DataError, InputError
+from harness.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
+from harness.record import TrialRecord
+from harness.teacher import ensure_teacher, main
+from harness.weights import load_weights, save_weights
+
+STUDY = StudyConfig(
+    name="tiny",
+    description="a handful of scenes",
+    space="none",
+    data=DataConfig(size=64, train_images=16, val_images=8),
+    teacher=TrainConfig(epochs=2, batch=8, lr=2e-3),
+    evaluation=EvalConfig(max_detections=50),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    teacher = ensure_teacher(STUDY, runs, progress=lambda *what: heard.append(what))
+    record = teacher.record
+    assert (record.label, record.role, record.state) == ("v1", "teacher", "complete")
+    assert (record.params, sum(record.parts.values())) == (487_103, 487_103)
+    assert len(record.epochs) == 2
+    assert set(record.ap) == {"easy", "medium", "hard", "mean"}
+    assert record.protocol["images"]
+    assert record.size_mb == pytest.approx(teacher.path.stat().st_size / 1e6)
+    assert [(done, total) for what, done, total in heard if what.startswith("V1 teacher")] == [
+        (step, 4) for step in range(1, 5)
+    ]
+    load_weights(build(ARCHS["v1"]), teacher.path)
+    folder = teacher.path.parent
+    assert (folder / PREDICTIONS).exists()
+    assert not (folder / CHECKPOINT).exists()
+
+    heard.clear()
+    stamp = teacher.path.stat().st_mtime_ns
+    again = ensure_teacher(STUDY, runs, progress=lambda *what: heard.append(what))
+    assert again == teacher
+    assert again.path.stat().st_mtime_ns == stamp
+    assert not [what for what, _, _ in heard if what.startswith("V1 teacher")]
+
+
+def test_another_schedule_seed_or_backbone_is_another_teacher(runs: Path, tmp_path: Path) -> None:
+    first = ensure_teacher(STUDY, runs).path
+    start = tmp_path / "start.safetensors"
+    save_weights(build(ARCHS["v2"]), start)
+    short = replace(STUDY.teacher, epochs=1)
+    others = [
+        ensure_teacher(replace(STUDY, teacher=short), runs).path,
+        ensure_teacher(replace(STUDY, teacher=short, seed=1), runs).path,
+        ensure_teacher(replace(STUDY, teacher=short), runs, init_backbone=start).path,
+    ]
+    assert len({first, *others}) == 4
+    renamed = replace(STUDY, name="other", description="the students do not matter", trials=3)
+    assert ensure_teacher(renamed, runs).path == first
+
+
+def killed_in_epoch_two(runs: Path) -> None:
+    def progress(what: str, done: int, _: int) -> None:
+        if what.startswith("V1 teacher") and done == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ensure_teacher(STUDY, runs, progress=progress)
+
+
+def test_a_killed_teacher_is_gone_on_with(runs: Path, tmp_path: Path) -> None:
+    whole = ensure_teacher(STUDY, runs)
+    (tmp_path / "cache").symlink_to(runs / "cache")
+    process = multiprocessing.get_context("spawn").Process(target=killed_in_epoch_two, args=(tmp_path,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    (folder,) = (tmp_path / "teachers").iterdir()
+    assert TrialRecord.load(folder).state == "running"
+    heard: list[int] = []
+    resumed = ensure_teacher(STUDY, tmp_path, progress=lambda _, done, __: heard.append(done))
+    assert heard == [3, 4]
+    assert resumed.record.ap == whole.record.ap
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_given_weights_are_evaluated_and_kept(runs: Path) -> None:
+    trained = ensure_teacher(STUDY, runs)
+    given = ensure_teacher(STUDY, runs, str(trained.path))
+    assert given.path != trained.path
+    assert given.path.read_bytes() == trained.path.read_bytes()
+    assert given.record.ap == trained.record.ap
+    assert given.record.epochs == []
+    assert ensure_teacher(STUDY, runs, str(trained.path)) == given
+
+
+def test_weights_of_another_architecture_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    save_weights(build(ARCHS["v2"]), tmp_path / "v2.safetensors")
+    with pytest.raises(
+        InputError, match=r"the teacher must be 'v1' with 487,103 parameters: .*v2.safetensors does not"
+    ):
+        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "v2.safetensors"))
+    with pytest.raises(InputError, match=r"no weights file .*none.pth"):
+        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "none.pth"))
+    with pytest.raises(InputError, match=r"no weights file .*none.pth"):
+        ensure_teacher(STUDY, tmp_path / "runs", init_backbone=tmp_path / "none.pth")
+    with pytest.raises(InputError, match="unknown device 'abacus'"):
+        ensure_teacher(STUDY, tmp_path / "runs", device="abacus")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_broken_teacher_file_is_named(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(DataError, match=r"list.pt holds no state dict"):
+        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "list.pt"))
+
+
+def test_the_command_prints_one_json_object(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.teacher.load_study", lambda _: STUDY)
+    assert main(["--study", "tiny", "--runs", str(runs), "--threads", "1", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert Path(printed["path"]).exists()
+    assert printed["params"] == 487_103
+    assert printed["state"] == "complete"
+
+
+def test_the_command_refuses_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="threads must be at least 1"):
+        main(["--runs", str(tmp_path), "--threads", "0"])
+    with pytest.raises(InputError, match="unknown study 'nowhere'"):
+        main(["--study", "nowhere", "--runs", str(tmp_path)])
