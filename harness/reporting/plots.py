@@ -134,6 +134,11 @@ def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -
     return drawn + [(point.x, point.y) for point in named]
 
 
+def _level(axes: Axes, height: float, text: str) -> None:
+    """Name a horizontal line, right of the axes, where it hides nothing."""
+    _write(axes, text, (axes.get_xlim()[1], height), (5, 0), fontsize=9.5, fontweight="bold", va="center")
+
+
 def front(students: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that no row with as few parameters matches in AP, by parameters."""
     ordered = students.sort_values(["params", "ap_mean"], ascending=[True, False])
@@ -165,9 +170,7 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
     axes.autoscale_view()
     for point in named:
         if point.heading == "V1":
-            at = (axes.get_xlim()[0], point.y)
-            text = f"V1, {point.x:,.0f} parameters"
-            _write(axes, text, at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
+            _level(axes, point.y, f"V1\n{point.x:,.0f}")
     top = (budget, axes.get_ylim()[1])
     _write(axes, f"budget {budget:,}", top, (0, 3), ha="center", fontsize=9, color=GREY)
     _name(axes, near, drawn)
@@ -263,8 +266,7 @@ def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
         level, count = 100 * float(teacher["ap"].iloc[-1]), int(teacher["epoch"].iloc[-1])
         axes.axhline(level, color=BLACK, linewidth=1, linestyle=":", zorder=0)
         axes.autoscale_view(scalex=False)
-        at = (axes.get_xlim()[0], level)
-        _write(axes, f"V1 after {count:,} epochs", at, (4, 3), fontsize=9.5, fontweight="bold", va="bottom")
+        _level(axes, level, f"V1 after\n{count:,} epochs")
     _name_ends(axes, ends)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")

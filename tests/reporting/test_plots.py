@@ -33,7 +33,7 @@ def test_the_pareto_plot_names_v1_v2_best_and_the_budget(data: StudyData) -> Non
     figure = plots.pareto(frame[frame["ap_mean"].notna()], 256_148, "0010")
     _drawn(figure)
     texts = _texts(figure)
-    for words in ("V1, 487,103 parameters", "V2", "best (0010)", "budget 256,148", "front", "mean AP, %"):
+    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean AP, %"):
         assert words in texts
 
 
@@ -78,7 +78,7 @@ def test_learning_curves_show_every_trial_and_mark_the_pruned(data: StudyData) -
     ]
     figure = plots.learning_curves(pd.DataFrame(rows), "0010")
     _drawn(figure)
-    for words in ("best (0010)", "V2", "V1 after 12 epochs", "not trained to the end"):
+    for words in ("best (0010)", "V2", "V1 after\n12 epochs", "not trained to the end"):
         assert words in _texts(figure)
 
 
