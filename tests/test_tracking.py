@@ -440,6 +440,29 @@ def test_a_deleted_run_is_written_anew_by_the_next_run(folder: Folder) -> None:
     assert second["0001"].data.metrics == first["0001"].data.metrics
 
 
+def test_a_run_that_vanishes_meanwhile_is_written_anew(folder: Folder) -> None:
+    tracker = folder.tracker()
+    tracker.start_study(folder.study)
+    folder.run(tracker, ("0000",))
+    wait_until(lambda: not tracker._sender.pending and "0000" in tracker.links())
+    wait_until(lambda: folder.runs()["0000"].info.status == "FINISHED")
+    first = folder.runs()["0000"]
+    with sqlite3.connect(folder.path.parent / "mlflow.db", timeout=PATIENCE) as store:
+        for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+            store.execute(f"delete from {table} where run_uuid = ?", (first.info.run_id,))
+    store.close()
+    again = make_record("0000", 4, "complete")
+    again.speed["fps"] = 30.0
+    tracker.trial(again)
+    tracker.finish_study(finish(folder.study))
+    assert tracker.close(PATIENCE) == 0
+    assert folder.warnings == []
+    second = folder.runs()["0000"]
+    assert second.info.run_id != first.info.run_id
+    assert second.data.metrics == {**first.data.metrics, "fps": 30.0}
+    assert [step for step, _ in folder.history(second, "loss/box")] == [1, 2, 3, 4]
+
+
 def test_a_refused_value_costs_one_warning_and_no_other_run(folder: Folder) -> None:
     tracker = folder.tracker()
     tracker.start_study(folder.study)
