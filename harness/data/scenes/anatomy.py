@@ -146,9 +146,11 @@ def _hat(person: Person) -> list[tuple[float, ...]]:
     return []
 
 
-def surface_point(solids: Solids, a: float, v: float) -> NDArray[np.float64]:
-    """Return the head's x, y, z (head units) at the place (a, v)."""
-    angle = a / ROUND
-    origin = np.array([0.0, v, AXIS])
-    direction = np.array([np.sin(angle), 0.0, np.cos(angle)])
-    return origin + reach(solids, origin, direction) * direction
+def surface_points(solids: Solids, spots: list[tuple[float, float]]) -> NDArray[np.float64]:
+    """Return the x, y, z (N, 3), head units, of N places (a, v) on the head."""
+    places = np.array(spots)
+    angle = places[:, 0] / ROUND
+    zero = np.zeros(len(spots))
+    origins = np.stack([zero, places[:, 1], zero + AXIS], axis=1)
+    directions = np.stack([np.sin(angle), zero, np.cos(angle)], axis=1)
+    return np.asarray(origins + reach(solids, origins, directions)[:, None] * directions)

@@ -18,17 +18,17 @@ from harness.data.scenes.anatomy import (
     head_solids,
     jaw_drop,
     places,
-    surface_point,
+    surface_points,
 )
 from harness.data.scenes.layers import Layer
 from harness.data.scenes.light import Light, normals, shade
 from harness.data.scenes.paint import A_MAX, V_MIN, paint_face, swapped, times
 from harness.data.scenes.person import Person
-from harness.data.scenes.solids import NOTHING, Solids, cast, rotation
+from harness.data.scenes.solids import Solids, cast, extent, rotation, smooth_depth
 from harness.data.scenes.tiles import CLOUDY, GRAINY, STRANDS, TILE, Array, noise, noise_tiles, vector
 
-FAR = 0.06
-"""Depth, head units, over which two solids melt into one another in the shading."""
+MELT = 0.035
+"""Distance, head units, over which two solids melt into one another in the shading."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def render_head(
         rng: for the grain of skin and hair.
         scramble: makes a confusing non-face of it (see ``swapped``); the layer then is no face.
     """
-    fine = 4 if pose.unit < 7 else 3 if pose.unit < 14 else 2 if pose.unit < 40 else 1
+    fine = 3 if pose.unit < 8 else 2 if pose.unit < 26 else 1
     step = 1 / (pose.unit * fine)
     turn = rotation(pose.yaw, pose.pitch, pose.roll)
     upright = head_solids(person)
@@ -67,12 +67,9 @@ def render_head(
     x = ((np.arange(columns * fine, dtype=np.float32) + 0.5) / fine + np.float32(left - pose.x)) / np.float32(pose.unit)
     y = ((np.arange(rows * fine, dtype=np.float32) + 0.5) / fine + np.float32(top - pose.y)) / np.float32(pose.unit)
 
-    depths = cast(solids, x, y)
-    winner = depths.argmax(axis=0)
-    nearest = depths.max(axis=0)
-    seen = nearest > NOTHING
-    label = np.where(seen, solids.label[winner], -1)
-    soft = nearest + FAR * np.log(np.exp((depths - nearest) * np.float32(1 / FAR)).sum(axis=0))
+    nearest, label = cast(solids, x, y)
+    seen = label >= 0
+    soft = smooth_depth(nearest, label, MELT / step)
 
     # Back to the upright head, to look its paint up.
     back = turn.T.astype(np.float32)
@@ -81,15 +78,14 @@ def render_head(
     pz = back[2, 0] * x[None, :] + back[2, 1] * y[:, None] + back[2, 2] * nearest
     around = np.arctan2(px, pz - AXIS) * np.float32(ROUND)
 
-    scale = float(np.clip(pose.unit * fine * 0.9, 22, 120))
-    canvas = paint_face(person, scale, rng)
+    scale = min(max(pose.unit * fine * (1.3 if fine == 1 else 0.95), 22.0), 110.0)
+    canvas = paint_face(person, scale, pose.unit > 9, rng)
     if scramble is not None:
         swapped(canvas, scramble)
     map_x, map_y = (around + A_MAX) * scale - 0.5, (py - V_MIN) * scale - 0.5
     paint = cv2.remap(canvas.colour, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cover = cv2.remap(canvas.cover, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    albedo, bump = paint[:, :, :3], paint[:, :, 3]
-    gloss = cover[:, :, 2]
+    albedo, gloss, bump = paint, cover[:, :, 2], cover[:, :, 3]
     skin = label == SKIN
     bump *= skin
     _dress(albedo, bump, gloss, label, person, around, py, rng)
@@ -121,17 +117,14 @@ def render_head(
 
 def landmarks(person: Person, solids: Solids, turn: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
     """Return the five landmarks (10,) in image pixels: the painted places, through the head's own transform."""
-    bare = Solids(
-        solids.quadric[solids.label == SKIN], solids.centre[solids.label == SKIN], solids.label[solids.label == SKIN]
-    )
-    points = np.array([surface_point(bare, a, v) for a, v in places(person).values()]) @ turn.T
+    points = surface_points(solids.only(SKIN), list(places(person).values())) @ turn.T
     return (points[:, :2] * pose.unit + (pose.x, pose.y)).reshape(10)
 
 
 def _extent(solids: Solids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lowest and highest x, y that any solid reaches."""
-    spread = np.sqrt(np.diagonal(np.linalg.inv(solids.quadric), axis1=1, axis2=2)[:, :2])
-    return (solids.centre[:, :2] - spread).min(axis=0) - 0.02, (solids.centre[:, :2] + spread).max(axis=0) + 0.02
+    low, high = extent(solids)
+    return low.min(axis=0) - 0.02, high.max(axis=0) + 0.02
 
 
 def _dress(
@@ -186,9 +179,7 @@ def _glasses(
     unit: float,
 ) -> NDArray[np.bool_]:
     """Draw glasses in front of the eyes on ``colour``, in place; return what dark lenses hide."""
-    spots = places(person)
-    eye_a, eye_v = spots["right_eye"]
-    eye = surface_point(solids, eye_a, eye_v)
+    eye = surface_points(solids, [places(person)["right_eye"]])[0]
     wide, tall = (0.235, 0.20) if person.wear == "glasses" else (0.27, 0.23)
     front = float(eye[2]) + 0.10
     angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -266,7 +257,7 @@ def render_solids(
         side: the image's side, beyond which nothing is drawn; None draws all.
     """
     middle_x, middle_y, unit = place
-    fine = 2 if unit < 18 else 1
+    fine = 2 if unit < 9 else 1
     low, high = _extent(solids)
     left, top = int(np.floor(middle_x + low[0] * unit)), int(np.floor(middle_y + low[1] * unit))
     right, bottom = int(np.ceil(middle_x + high[0] * unit)), int(np.ceil(middle_y + high[1] * unit))
@@ -277,11 +268,9 @@ def render_solids(
         return None
     x = ((np.arange(columns * fine, dtype=np.float32) + 0.5) / fine + np.float32(left - middle_x)) / np.float32(unit)
     y = ((np.arange(rows * fine, dtype=np.float32) + 0.5) / fine + np.float32(top - middle_y)) / np.float32(unit)
-    depths = cast(solids, x, y)
-    winner, nearest = depths.argmax(axis=0), depths.max(axis=0)
-    seen = nearest > NOTHING
-    soft = nearest + FAR * np.log(np.exp((depths - nearest) * np.float32(1 / FAR)).sum(axis=0))
-    label = solids.label[winner]
+    nearest, label = cast(solids, x, y)
+    seen = label >= 0
+    soft = smooth_depth(nearest, label, MELT * unit * fine)
     albedo = vector(palette)[label]
     if pattern is not None:
         tall, wide = pattern.shape[:2]

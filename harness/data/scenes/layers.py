@@ -75,7 +75,8 @@ class Picture:
         )
         alpha = layer.alpha[own]
         part = self.colour[rows, columns]
-        part *= (1 - alpha)[:, :, None]
+        clear = 1 - alpha
+        part *= cv2.merge([clear, clear, clear])
         part += layer.colour[own]
         seen = self.owner[rows, columns]
         seen[alpha > 0.5] = NOBODY

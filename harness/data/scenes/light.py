@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.scenes.tiles import Array, Colour, chance, vector
+from harness.data.scenes.tiles import Array, Colour, chance
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,21 @@ def shade(
     lit = np.clip(facing * 0.88 + 0.12, 0, None)
     half = np.array([lx, ly, lz + 1.0])
     half /= max(float(np.linalg.norm(half)), 1e-3)
-    spot = np.clip(nx * half[0] + ny * half[1] + nz * half[2], 0, 1) ** 18
+    spot = np.clip(nx * float(half[0]) + ny * float(half[1]) + nz * float(half[2]), 0, 1)
+    for _ in range(4):
+        spot *= spot
     if light.shadow is not None and where is not None:
         ax, ay, offset, softness = light.shadow
         edge = (where[1][None, :] * ax + where[0][:, None] * ay - offset) / softness
         lit = lit * (1 - light.shadow_depth * np.clip(edge + 0.5, 0, 1))
     sky = 0.82 - 0.18 * ny
-    key, ambient = vector(light.key), vector(light.ambient)
-    energy = lit[:, :, None] * key + sky[:, :, None] * ambient
-    # Squaring takes a screen colour to light and the root takes it back: a gamma of 2.
-    linear = albedo * albedo * energy
-    linear += (np.float32(0.35) * spot * gloss * (lit > 0.12))[:, :, None] * key
-    return np.asarray(np.sqrt(np.clip(linear, 0, 1)), dtype=np.float32)
+    spot *= gloss
+    spot *= lit > 0.12
+    planes = []
+    for plane, key, ambient in zip(cv2.split(albedo), light.key, light.ambient, strict=True):
+        # Squaring takes a screen colour to light and the root takes it back: a gamma of 2.
+        linear = plane * plane
+        linear *= lit * key + sky * ambient
+        linear += spot * (0.35 * key)
+        planes.append(np.sqrt(np.minimum(linear, 1)))
+    return np.asarray(cv2.merge(planes))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data.scenes.tiles import Colour, any_colour, chance, jitter
+from harness.data.scenes.tiles import Colour, any_colour, chance, clamp, jitter
 
 SKINS: tuple[Colour, ...] = (
     (0.78, 0.87, 0.99),
@@ -117,21 +117,21 @@ def sample_person(rng: np.random.Generator) -> Person:
         wear=_pick(rng, WEARS, (14.0, 3.2, 1.5, 1.1, 0.2)),
         wear_colour=any_colour(rng, 0.4),
         beard=_pick(rng, BEARDS, (5.0, 1.5, 0.7, 0.7, 1.4, 0.4)) if hairy else "none",
-        wide=float(np.clip(rng.normal(1, 0.06), 0.86, 1.16)),
-        jaw=float(np.clip(rng.normal(0.96 + 0.08 * male, 0.06) - 0.04 * child, 0.8, 1.16)),
-        nose=float(np.clip(rng.normal(1.0 - 0.25 * child, 0.15), 0.6, 1.4)),
-        nose_length=float(np.clip(rng.normal(1 - 0.15 * child, 0.08), 0.75, 1.2)),
-        eye=float(np.clip(rng.normal(1 + 0.22 * child, 0.12), 0.75, 1.4)),
-        brow=float(np.clip(rng.normal(0.8 + 0.5 * male - 0.4 * child, 0.2), 0.3, 1.6)),
-        mouth=float(np.clip(rng.normal(1 - 0.15 * child, 0.1), 0.75, 1.3)),
-        full_lips=float(np.clip(rng.normal(1.1 - 0.25 * male, 0.2), 0.5, 1.6)),
+        wide=clamp(rng.normal(1, 0.06), 0.86, 1.16),
+        jaw=clamp(rng.normal(0.96 + 0.08 * male, 0.06) - 0.04 * child, 0.8, 1.16),
+        nose=clamp(rng.normal(1.0 - 0.25 * child, 0.15), 0.6, 1.4),
+        nose_length=clamp(rng.normal(1 - 0.15 * child, 0.08), 0.75, 1.2),
+        eye=clamp(rng.normal(1 + 0.22 * child, 0.12), 0.75, 1.4),
+        brow=clamp(rng.normal(0.8 + 0.5 * male - 0.4 * child, 0.2), 0.3, 1.6),
+        mouth=clamp(rng.normal(1 - 0.15 * child, 0.1), 0.75, 1.3),
+        full_lips=clamp(rng.normal(1.1 - 0.25 * male, 0.2), 0.5, 1.6),
         age=age,
         child=child,
         makeup=float(male < 0.45 and not child and chance(rng, 0.4)) * rng.uniform(0.4, 1.0),
-        smile=float(np.clip(rng.normal(0.25, 0.45), -0.7, 1.0)),
+        smile=clamp(rng.normal(0.25, 0.45), -0.7, 1.0),
         open=float(max(0.0, rng.normal(-0.1, 0.45))) if chance(rng, 0.65) else 0.0,
-        lids=float(np.clip(rng.normal(0.9, 0.2), 0.0, 1.25)) if chance(rng, 0.93) else 0.0,
+        lids=clamp(rng.normal(0.9, 0.2), 0.0, 1.25) if chance(rng, 0.93) else 0.0,
         raised=float(rng.normal(0, 0.05)),
-        gaze=(float(np.clip(rng.normal(0, 0.35), -0.8, 0.8)), float(np.clip(rng.normal(0, 0.2), -0.5, 0.5))),
+        gaze=(clamp(rng.normal(0, 0.35), -0.8, 0.8), clamp(rng.normal(0, 0.2), -0.5, 0.5)),
         oily=float(rng.uniform(0.1, 0.9)),
     )

@@ -4,8 +4,10 @@ Axes: x to the viewer's right, y down, z towards the viewer. A ray meets an elli
 so the depth map and the position of any surface point (a landmark) come from the same closed form.
 """
 
+import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,71 +23,117 @@ class Solids:
 
     Attributes:
         quadric: (K, 3, 3) float64; a point p lies on solid k where (p - centre)ᵀ quadric (p - centre) = 1.
+        spread: (K, 3, 3) float64, the quadrics' inverses; the root of entry i, i is the solid's reach along axis i.
         centre: (K, 3) float64.
         label: (K,) int64, what each solid is made of.
     """
 
     quadric: NDArray[np.float64]
+    spread: NDArray[np.float64]
     centre: NDArray[np.float64]
     label: NDArray[np.int64]
 
     def turned(self, rotation: NDArray[np.float64]) -> "Solids":
         """Return the solids rotated about the origin."""
-        return Solids(rotation @ self.quadric @ rotation.T, self.centre @ rotation.T, self.label)
+        back = rotation.T
+        quadric, spread = rotation @ self.quadric @ back, rotation @ self.spread @ back
+        return Solids(quadric, spread, self.centre @ back, self.label)
+
+    def only(self, label: int) -> "Solids":
+        """Return the solids of one label."""
+        kept = self.label == label
+        return Solids(self.quadric[kept], self.spread[kept], self.centre[kept], self.label[kept])
 
 
 def ellipsoids(rows: list[tuple[float, ...]]) -> Solids:
     """Return solids from rows of label, centre x y z, radii x y z and, if wanted, tilts about x and z (radians)."""
-    quadrics, centres, labels = [], [], []
-    for label, cx, cy, cz, rx, ry, rz, *tilt in rows:
-        quadric = np.diag([rx**-2, ry**-2, rz**-2])
-        if tilt:
-            turn = rotation(0.0, tilt[0], tilt[1] if len(tilt) > 1 else 0.0)
-            quadric = turn @ quadric @ turn.T
-        quadrics.append(quadric)
-        centres.append((cx, cy, cz))
-        labels.append(int(label))
-    return Solids(np.array(quadrics), np.array(centres), np.array(labels))
+    table = np.array([row[:7] for row in rows], dtype=np.float64)
+    radii = table[:, 4:7]
+    spread = np.zeros((len(rows), 3, 3))
+    spread[:, (0, 1, 2), (0, 1, 2)] = radii**2
+    quadric = np.zeros((len(rows), 3, 3))
+    quadric[:, (0, 1, 2), (0, 1, 2)] = radii**-2
+    for solid, row in enumerate(rows):
+        if len(row) > 7:
+            turn = rotation(0.0, row[7], row[8] if len(row) > 8 else 0.0)
+            spread[solid] = turn @ spread[solid] @ turn.T
+            quadric[solid] = turn @ quadric[solid] @ turn.T
+    return Solids(quadric, spread, table[:, 1:4], table[:, 0].astype(np.int64))
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     """Return the matrix that turns by ``pitch`` about x, then ``yaw`` about y, then ``roll`` in the image, radians."""
-    (cy, cp, cr), (sy, sp, sr) = np.cos((yaw, pitch, roll)), np.sin((yaw, pitch, roll))
+    cy, cp, cr = math.cos(yaw), math.cos(pitch), math.cos(roll)
+    sy, sp, sr = math.sin(yaw), math.sin(pitch), math.sin(roll)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return np.asarray(about_z @ about_y @ about_x)
 
 
-def cast(solids: Solids, x: Array, y: Array) -> Array:
-    """Return each solid's depth (K, H, W) at columns ``x`` (W,) and rows ``y`` (H,); ``NOTHING`` beside it."""
+def extent(solids: Solids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each solid's lowest and highest x, y, both (K, 2): the outline of the ellipsoid as it is seen."""
+    reach = np.sqrt(solids.spread[:, (0, 1), (0, 1)])
+    return solids.centre[:, :2] - reach, solids.centre[:, :2] + reach
+
+
+def cast(solids: Solids, x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the depth of the nearest surface and the label of its solid, both (H, W), at columns ``x`` and rows ``y``.
+
+    Where nothing is seen the depth is ``NOTHING`` and the label -1. Columns and rows are evenly spaced.
+    """
+    depth = np.full((len(y), len(x)), NOTHING, dtype=np.float32)
+    label = np.full((len(y), len(x)), -1, dtype=np.int8)
+    low, high = extent(solids)
+    left = np.searchsorted(x, low[:, 0]).tolist()
+    right = np.searchsorted(x, high[:, 0]).tolist()
+    top = np.searchsorted(y, low[:, 1]).tolist()
+    bottom = np.searchsorted(y, high[:, 1]).tolist()
+    # With q_zz = 1 the front root is z = -(q_xz dx + q_yz dy) + sqrt(1/q_zz + (q_xz² - q_xx) dx² + …).
     q = solids.quadric
-    inverse = 1.0 / q[:, 2, 2]
-    # With a = q/q_zz the front root is z = -(a_xz dx + a_yz dy) + sqrt(1/q_zz + (a_xz² - a_xx) dx² + …).
-    xz, yz = q[:, 0, 2] * inverse, q[:, 1, 2] * inverse
-    xx, xy, yy = xz**2 - q[:, 0, 0] * inverse, xz * yz - q[:, 0, 1] * inverse, yz**2 - q[:, 1, 1] * inverse
-    dx = (x[None, :] - solids.centre[:, :1]).astype(np.float32)
-    dy = (y[None, :] - solids.centre[:, 1:2]).astype(np.float32)
-    single = [np.float32(1) * term.astype(np.float32)[:, None] for term in (xx, yy, xy, xz, yz, inverse)]
-    xx32, yy32, xy32, xz32, yz32, inverse32 = single
-    root = (2 * xy32 * dy)[:, :, None] * dx[:, None, :]
-    root += (xx32 * dx * dx + inverse32)[:, None, :]
-    root += (yy32 * dy * dy)[:, :, None]
-    outside = root < 0
-    np.maximum(root, 0, out=root)
-    np.sqrt(root, out=root)
-    root -= (xz32 * dx)[:, None, :]
-    root += (solids.centre[:, 2:].astype(np.float32) - yz32 * dy)[:, :, None]
-    root[outside] = NOTHING
-    return np.asarray(root, dtype=np.float32)
+    over = 1.0 / q[:, 2, 2]
+    xz, yz = q[:, 0, 2] * over, q[:, 1, 2] * over
+    xx, xy, yy = xz**2 - q[:, 0, 0] * over, 2 * (xz * yz - q[:, 0, 1] * over), yz**2 - q[:, 1, 1] * over
+    table = np.stack([xx, xy, yy, xz, yz, over, *solids.centre.T], axis=1).tolist()
+    labels = solids.label.tolist()
+    # Beside a solid the root is of a negative number: NaN, which is nearer than nothing.
+    with np.errstate(invalid="ignore"):
+        for solid, (axx, axy, ayy, axz, ayz, one, cx, cy, cz) in enumerate(table):
+            window = slice(top[solid], bottom[solid]), slice(left[solid], right[solid])
+            dx, dy = x[window[1]] - cx, y[window[0]] - cy
+            root = (axy * dy)[:, None] * dx
+            root += (axx * dx) * dx + one
+            root += ((ayy * dy) * dy)[:, None]
+            np.sqrt(root, out=root)
+            root -= axz * dx
+            root += (cz - ayz * dy)[:, None]
+            part = depth[window]
+            nearer = root > part
+            np.copyto(part, root, where=nearer)
+            np.copyto(label[window], labels[solid], where=nearer)
+    return depth, label
 
 
-def reach(solids: Solids, origin: NDArray[np.float64], direction: NDArray[np.float64]) -> float:
-    """Return how far along ``direction`` from ``origin`` the union's outermost surface lies; 0 if no solid is met."""
-    offset = origin - solids.centre
-    a = np.einsum("i,kij,j->k", direction, solids.quadric, direction)
-    b = np.einsum("i,kij,kj->k", direction, solids.quadric, offset)
-    c = np.einsum("ki,kij,kj->k", offset, solids.quadric, offset) - 1
+def smooth_depth(depth: Array, label: Array, sigma: float) -> Array:
+    """Return the depth map with its creases rounded off by ``sigma`` pixels, for the shading; edges stay edges."""
+    seen = label >= 0
+    floor = float(depth[seen].min()) if seen.any() else 0.0
+    filled = np.maximum(depth, floor - 0.3)
+    return np.asarray(cv2.GaussianBlur(filled, (0, 0), max(sigma, 0.3)))
+
+
+def reach(solids: Solids, origins: NDArray[np.float64], directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far along each of N rays the union's outermost surface lies, (N,); 0 where no solid is met.
+
+    Args:
+        solids: K solids.
+        origins, directions: (N, 3).
+    """
+    offset = origins[:, None] - solids.centre
+    toward = directions[:, None, None, :] @ solids.quadric
+    a = (toward @ directions[:, None, :, None])[..., 0, 0]
+    b = (toward @ offset[..., None])[..., 0, 0]
+    c = (offset[:, :, None, :] @ solids.quadric @ offset[..., None])[..., 0, 0] - 1
     root = b**2 - a * c
-    met = root >= 0
-    return float(max(0.0, ((-b + np.sqrt(np.maximum(root, 0))) / a)[met].max(initial=0.0)))
+    far = np.where(root >= 0, (np.sqrt(np.maximum(root, 0)) - b) / a, 0.0)
+    return np.asarray(far.max(axis=1, initial=0.0))

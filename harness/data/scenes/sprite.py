@@ -68,5 +68,5 @@ class Sprite:
 
 
 def _bytes(colour: Colour) -> tuple[int, int, int]:
-    blue, green, red = (int(np.clip(round(255 * channel), 0, 255)) for channel in colour)
+    blue, green, red = (min(max(round(255 * channel), 0), 255) for channel in colour)
     return blue, green, red

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.data.scenes.head import Pose
-from harness.data.scenes.tiles import chance, log_uniform
+from harness.data.scenes.tiles import chance, clamp, log_uniform
 
 TALL = 1.95
 """Height of an upright face's box in head units, about."""
@@ -20,7 +20,7 @@ class Spot:
     standing: bool
 
 
-def _pose(rng: np.random.Generator, x: float, y: float, height: float, calm: float = 1.0) -> Pose:
+def _pose(rng: np.random.Generator, x: float, y: float, height: float) -> Pose:
     kind = rng.random()
     if kind < 0.6:
         yaw = rng.normal(0, 0.28)
@@ -30,9 +30,7 @@ def _pose(rng: np.random.Generator, x: float, y: float, height: float, calm: flo
         yaw = rng.choice((-1, 1)) * rng.uniform(0.9, 1.45)
     roll = rng.normal(0, 0.12) if chance(rng, 0.92) else rng.normal(0, 0.5)
     pitch = rng.normal(0.03, 0.2)
-    return Pose(
-        float(np.clip(yaw, -1.45, 1.45)) * calm, float(np.clip(pitch, -0.7, 0.7)), float(roll), x, y, height / TALL
-    )
+    return Pose(clamp(yaw, -1.45, 1.45), clamp(pitch, -0.7, 0.7), float(roll), x, y, height / TALL)
 
 
 def arrange(side: int, rng: np.random.Generator) -> list[Spot]:

@@ -64,6 +64,11 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(low * (high / low) ** rng.random())
 
 
+def clamp(value: float, low: float, high: float) -> float:
+    """Return ``value`` brought between ``low`` and ``high``."""
+    return float(min(max(value, low), high))
+
+
 def vector(colour: Colour | Sequence[Any]) -> Array:
     """Return a colour as a (3,) array."""
     return np.array(colour, dtype=np.float32)
@@ -71,18 +76,19 @@ def vector(colour: Colour | Sequence[Any]) -> Array:
 
 def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
     """Return ``colour`` made lighter or darker as a whole and a little in each channel, clipped to [0, 1]."""
-    common = rng.normal(0, amount)
-    blue, green, red = (float(np.clip(c + common + rng.normal(0, amount / 3), 0.0, 1.0)) for c in colour)
+    common, *single = (rng.standard_normal(4) * amount).tolist()
+    blue, green, red = (clamp(c + common + own / 3, 0.0, 1.0) for c, own in zip(colour, single, strict=True))
     return blue, green, red
 
 
 def any_colour(rng: np.random.Generator, saturation: float = 0.6) -> Colour:
     """Return a random colour: a random hue, ``saturation`` at most, any lightness."""
-    value = rng.uniform(0.08, 0.95)
-    hue = rng.random(3)
-    hue = (hue - hue.min()) / max(float(np.ptp(hue)), 1e-6)
-    mixed = value * (1 - rng.uniform(0, saturation) * (1 - hue))
-    return float(mixed[0]), float(mixed[1]), float(mixed[2])
+    level, vivid, *hue = rng.random(5).tolist()
+    value = 0.08 + 0.87 * level
+    low, high = min(hue), max(hue)
+    scale = vivid * saturation / max(high - low, 1e-6)
+    blue, green, red = (value * (1 - scale * (high - channel)) for channel in hue)
+    return blue, green, red
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
