@@ -138,7 +138,8 @@ def _write(data: StudyData, target: Path, *, public: bool) -> Path:
     return target / "report.md"
 
 
-def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
+def render(template: str, **values: Any) -> str:
+    """Fill a template of ``harness/reporting/templates``: Markdown, with never more than one empty line."""
     environment = Environment(
         loader=PackageLoader("harness.reporting"),
         undefined=StrictUndefined,
@@ -147,10 +148,16 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    text = environment.get_template(template).render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
     study, best = data.study, data.best
     trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
     report_command = f"python -m harness.report {study['name']}"
-    text = environment.get_template("report.md.j2").render(
+    return render(
+        "report.md.j2",
         name=study["name"],
         description=study["config"]["description"],
         headline=headline(data),
@@ -179,7 +186,6 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         reproduce=_reproduce(data),
         config=json.dumps(study["config"], indent=1),
     )
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
 def _without_paths(study: dict[str, Any]) -> Callable[[str], str]:
