@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harness.data.scenes.person import Person
 from harness.data.scenes.solids import Solids, ellipsoids, reach
 
-SKIN, EAR, HAIR, HAT, BEARD = range(5)
+SKIN, EAR, HAIR, HAT, BEARD, NECK = range(6)
 """What a solid of a head is made of."""
 
 AXIS = -0.1
@@ -75,10 +75,14 @@ def head_solids(person: Person) -> Solids:
         (SKIN, 0, tip, 0.80, 0.125 * n, 0.105, 0.15 * n),
         (SKIN, -0.115 * n, tip + 0.03, 0.70, 0.085 * n, 0.075, 0.12),
         (SKIN, 0.115 * n, tip + 0.03, 0.70, 0.085 * n, 0.075, 0.12),
-        (EAR, -0.76 * w, -0.02, -0.16, 0.085, 0.25, 0.15, 0.15, 0.12),
-        (EAR, 0.76 * w, -0.02, -0.16, 0.085, 0.25, 0.15, 0.15, -0.12),
+        (NECK, 0, 1.05, -0.22, 0.40 * w, 0.60, 0.36, -0.15),
     ]
     hat = person.hat
+    if hat not in ("hood", "scarf", "helmet"):
+        rows += [
+            (EAR, -0.76 * w, -0.02, -0.16, 0.085, 0.25, 0.15, 0.15, 0.12),
+            (EAR, 0.76 * w, -0.02, -0.16, 0.085, 0.25, 0.15, 0.15, -0.12),
+        ]
     if hat in ("none", "band", "cap", "brim"):
         rows += _hair(person, under_hat=hat in ("cap", "brim"))
     elif hat == "beanie" and "long" in person.style:
@@ -131,7 +135,7 @@ def _hat(person: Person) -> list[tuple[float, ...]]:
     if person.hat == "beanie":
         return [(HAT, 0, -0.60, -0.26, 0.90 * w, 1.02, 1.02), (HAT, 0, -0.62, -0.24, 0.95 * w, 0.22, 1.06, 0.12)]
     if person.hat == "cap":
-        return [(HAT, 0, -0.66, -0.28, 0.90 * w, 0.92, 1.02), (HAT, 0, -0.70, 0.72, 0.62, 0.06, 0.62, 0.22)]
+        return [(HAT, 0, -0.66, -0.28, 0.90 * w, 0.92, 1.02), (HAT, 0, -0.70, 0.78, 0.66, 0.07, 0.70, 0.2)]
     if person.hat == "brim":
         return [(HAT, 0, -0.86, -0.28, 0.82 * w, 0.85, 0.92), (HAT, 0, -0.78, -0.2, 1.50, 0.09, 1.45, 0.08)]
     if person.hat == "helmet":
@@ -139,9 +143,9 @@ def _hat(person: Person) -> list[tuple[float, ...]]:
     if person.hat in ("hood", "scarf"):
         fuller = 1.12 if person.hat == "hood" else 1.0
         return [
-            (HAT, 0, -0.42, -0.34, 0.92 * w * fuller, 1.05 * fuller, 1.0 * fuller),
-            (HAT, 0, 0.42, -0.34, 0.86 * w * fuller, 1.0, 0.78 * fuller),
-            (HAT, 0, 1.30, 0.06, 0.62, 0.42, 0.5),
+            (HAT, 0, -0.45, -0.42, 0.92 * w * fuller, 1.05 * fuller, 1.0),
+            (HAT, 0, 0.42, -0.48, 0.86 * w * fuller, 1.0, 0.72),
+            (HAT, 0, 1.36, -0.02, 0.60, 0.40, 0.5),
         ]
     return []
 

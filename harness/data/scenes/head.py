@@ -13,6 +13,7 @@ from harness.data.scenes.anatomy import (
     FACE_EDGE,
     HAIR,
     HAT,
+    NECK,
     ROUND,
     SKIN,
     head_solids,
@@ -138,10 +139,10 @@ def _dress(
     rng: np.random.Generator,
 ) -> None:
     """Colour what is not skin: ears, hair, beard and hat. Works in place."""
-    ear = label == EAR
-    if ear.any():
-        albedo[ear] = times(person.skin, 0.88, 1.06)
-        gloss[ear] = 0.2
+    for part, colour in ((EAR, times(person.skin, 0.88, 1.06)), (NECK, times(person.skin, 0.85))):
+        where = label == part
+        albedo[where] = colour
+        gloss[where] = 0.2
     hair = (label == HAIR) | (label == BEARD)
     if hair.any():
         kind = CLOUDY if person.style == "afro" else STRANDS
