@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from harness.errors import InputError
-from harness.record import TrialRecord
+from harness.record import TrialRecord, write_json
 from harness.reporting import plots, tables
 from harness.reporting.findings import findings, headline
 from harness.reporting.lock import caption, protocol_digest
@@ -73,7 +73,10 @@ def summary(study_folder: Path) -> dict[str, Any]:
     Raises:
         DataError: the study's files are missing or broken.
     """
-    data = load(study_folder)
+    return _summary(load(study_folder)) | {"report": str(study_folder / "report" / "report.md")}
+
+
+def _summary(data: StudyData) -> dict[str, Any]:
     timing = data.study.get("timing") or {}
     return {
         "name": data.study["name"],
@@ -86,7 +89,7 @@ def summary(study_folder: Path) -> dict[str, Any]:
         "seconds": timing.get("total"),
         "overhead_share": timing.get("overhead_share"),
         "protocol": data.study.get("protocol") or {},
-        "report": str(study_folder / "report" / "report.md"),
+        "data": data.data_name,
         "v1": _network(data.named("v1")),
         "v2": _network(data.named("v2")),
         "best": _network(data.best),
@@ -130,6 +133,8 @@ def _write(data: StudyData, target: Path, *, public: bool) -> Path:
             frame["reason"] = frame["reason"].map(hide)
         frame.to_csv(partial / "results.csv", index=False)
         (partial / "report.md").write_text(text, encoding="utf-8")
+        if public:
+            write_json(partial / "summary.json", _summary(data))
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
