@@ -7,10 +7,11 @@ things in the way, a turned head, poor light and focus, and things about it that
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -235,15 +236,22 @@ def generate(
     total = config.train_images if split == "train" else config.val_images
     workers = processes if processes is not None else len(os.sched_getaffinity(0))
     tasks = [(config.seed, split, first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
-    what = f"making {split} scenes"
-    done = 0
-    with FaceSetWriter(folder, f"synthetic {split}") as writer:
-        writer.notes = {"source": "synthetic", "generator": GENERATOR_VERSION, "seed": config.seed, "side": SIDE}
+    name = f"synthetic {split}"
+    done, started = 0, time.perf_counter()
+    with FaceSetWriter(folder, name) as writer:
         for scenes in _scenes(tasks, workers):
             for scene in scenes:
                 lists = keep_lists(scene) if split == "val" else None
                 writer.add(f"{split}_{done:06d}", scene.image, scene.boxes, scene.landmarks, lists)
                 done += 1
             if progress is not None:
-                progress(what, done, total)
+                progress(name, done, total)
+        writer.notes = {
+            "source": "synthetic",
+            "generator": GENERATOR_VERSION,
+            "seed": config.seed,
+            "side": SIDE,
+            "lists": {name: asdict(level) for name, level in LISTS.items()},
+            "images_per_second": round(total / (time.perf_counter() - started), 1),
+        }
         return writer.finish()

@@ -1,0 +1,71 @@
+"""Synthetic scenes a second: one process, and as many as there are cores.
+
+    python benchmarks/synthetic.py
+
+writes ``benchmarks/results/synthetic.json``. Wall and processor time are both given: on a busy machine only the second
+means something. The several processes' time contains their start.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from harness.data import synthetic
+from harness.protocol import DataConfig
+
+ROOT = Path(__file__).parent.parent
+
+
+def cpu() -> str:
+    """Return the processor's name."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=400)
+    given = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    config = DataConfig(val_images=given.scenes, seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        wall, processor = time.perf_counter(), time.process_time()
+        faces = synthetic.generate(config, "val", Path(folder) / "one", None, 1)
+        processor, wall = time.process_time() - processor, time.perf_counter() - wall
+        started = time.perf_counter()
+        several = synthetic.generate(config, "val", Path(folder) / "several", None, cores)
+        together = time.perf_counter() - started
+    height = faces.boxes[:, 3] - faces.boxes[:, 1]
+    measured = {
+        "generator": synthetic.GENERATOR_VERSION,
+        "scenes": len(faces),
+        "faces": len(faces.boxes),
+        "faces_by_list": {name: int(mask.sum()) for name, mask in faces.keep.items()},
+        "face_height_percentiles": {p: round(float(np.percentile(height, p)), 1) for p in (5, 25, 50, 75, 95)},
+        "one_process": {
+            "scenes_per_second": round(len(faces) / wall, 1),
+            "scenes_per_processor_second": round(len(faces) / processor, 1),
+        },
+        "several_processes": {"processes": cores, "scenes_per_second": round(len(faces) / together, 1)},
+        "same_result": faces.digest == several.digest,
+        "machine": {"cpu": cpu(), "python": platform.python_version(), "opencv": cv2.__version__},
+        "command": "python benchmarks/synthetic.py",
+    }
+    text = json.dumps(measured, indent=1)
+    (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
+    (ROOT / "benchmarks" / "results" / "synthetic.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
