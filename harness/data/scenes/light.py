@@ -61,12 +61,20 @@ def _colour(values: NDArray[np.float64]) -> Colour:
 
 def normals(depth: Array, step: float) -> tuple[Array, Array, Array]:
     """Return the unit normal's x, y, z of a depth map (H, W) whose pixels are ``step`` apart in the depth's unit."""
-    padded = np.pad(depth, 1, mode="edge")
-    scale = np.float32(0.5 / step)
-    slope_x = np.clip((padded[1:-1, 2:] - padded[1:-1, :-2]) * scale, -5, 5)
-    slope_y = np.clip((padded[2:, 1:-1] - padded[:-2, 1:-1]) * scale, -5, 5)
-    length = 1 / np.sqrt(slope_x * slope_x + slope_y * slope_y + 1)
-    return -slope_x * length, -slope_y * length, length
+    scale = -0.5 / step
+    x: Array = np.asarray(cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=1, scale=scale, borderType=cv2.BORDER_REPLICATE))
+    y: Array = np.asarray(cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=1, scale=scale, borderType=cv2.BORDER_REPLICATE))
+    for slope in (x, y):
+        np.minimum(slope, 5, out=slope)
+        np.maximum(slope, -5, out=slope)
+    z = x * x
+    z += y * y
+    z += 1
+    np.sqrt(z, out=z)
+    np.reciprocal(z, out=z)
+    x *= z
+    y *= z
+    return x, y, z
 
 
 def shade(
@@ -88,10 +96,10 @@ def shade(
     nx, ny, nz = normal
     lx, ly, lz = (float(part) for part in light.direction)
     facing = nx * lx + ny * ly + nz * lz
-    lit = np.clip(facing * 0.88 + 0.12, 0, None)
+    lit = np.maximum(facing * 0.88 + 0.12, 0)
     half = np.array([lx, ly, lz + 1.0])
     half /= max(float(np.linalg.norm(half)), 1e-3)
-    spot = np.clip(nx * float(half[0]) + ny * float(half[1]) + nz * float(half[2]), 0, 1)
+    spot = np.maximum(nx * float(half[0]) + ny * float(half[1]) + nz * float(half[2]), 0)
     for _ in range(4):
         spot *= spot
     if light.shadow is not None and where is not None:

@@ -48,10 +48,12 @@ class Canvas:
         colour: (h, w, 3) BGR.
         cover: (h, w, 4): what is not face, what covers the face, gloss, and a bump's height in head units.
         a, v: positions of the columns and rows.
+        spots: where the landmarks are.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, spots: dict[str, tuple[float, float]]) -> None:
         self.scale = scale
+        self.spots = spots
         self.height = round((V_MAX - V_MIN) * scale)
         self.width = round(2 * A_MAX * scale)
         self.colour: Array = np.empty((self.height, self.width, 3), dtype=np.float32)
@@ -143,9 +145,9 @@ def mirrored(points: Points, side: float) -> Points:
 
 def paint_face(person: Person, scale: float, fine: bool, rng: np.random.Generator) -> Canvas:
     """Return the canvas of ``person`` at ``scale`` pixels a head unit; ``fine`` adds what only large faces show."""
-    canvas = Canvas(scale)
+    canvas = Canvas(scale, places(person))
     glows = Glows()
-    _light_skin(glows, person)
+    _light_skin(glows, person, canvas.spots["right_eye"])
     grain = 1 + np.float32(0.025 + 0.03 * person.age) * noise(rng, MOTTLED, canvas.height, canvas.width)
     canvas.lay(person.skin, glows, grain)
     canvas.cover[:, :, 2] = person.oily
@@ -164,8 +166,8 @@ def paint_face(person: Person, scale: float, fine: bool, rng: np.random.Generato
     return canvas
 
 
-def _light_skin(glows: Glows, person: Person) -> None:
-    eye_a, eye_v = places(person)["right_eye"]
+def _light_skin(glows: Glows, person: Person, eye: tuple[float, float]) -> None:
+    eye_a, eye_v = eye
     tip, nose = nose_height(person), person.nose
     dark = -0.22 - 0.16 * person.makeup
     glows.pair(eye_a, eye_v - 0.01, 0.19, 0.12, dark, 0.02, -0.035)
@@ -200,7 +202,7 @@ def _lines(canvas: Canvas, person: Person) -> None:
 
 
 def _eye(canvas: Canvas, person: Person, side: float, fine: bool) -> None:
-    a, v = places(person)["right_eye"]
+    a, v = canvas.spots["right_eye"]
     half, tall = 0.135 * person.eye, 0.062 * person.eye * person.lids
     lash = times(person.hair, 0.5) if sum(person.hair) < 1.4 else times(person.skin, 0.35)
     if tall < 0.012:
@@ -233,7 +235,7 @@ def _eye(canvas: Canvas, person: Person, side: float, fine: bool) -> None:
 
 
 def _brow(canvas: Canvas, person: Person, side: float) -> None:
-    a, v = places(person)["right_eye"]
+    a, v = canvas.spots["right_eye"]
     base = v - 0.19 - person.raised - 0.02 * person.child
     thick = 0.045 * person.brow
     frown = 0.03 * min(person.smile, 0.0)
@@ -250,7 +252,7 @@ def _brow(canvas: Canvas, person: Person, side: float) -> None:
 
 
 def _mouth(canvas: Canvas, person: Person, fine: bool) -> None:
-    corner_a, corner_v = places(person)["right_mouth"]
+    corner_a, corner_v = canvas.spots["right_mouth"]
     middle = mouth_height(person) + 0.01 + 0.02 * max(person.smile, 0.0)
     gap = 0.26 * min(person.open, 1.0)
     upper, lower = 0.055 * person.full_lips, 0.075 * person.full_lips
@@ -304,7 +306,7 @@ def _beard(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
                 ]
             )
             mask = mask * np.clip((reach - 1) * 3, 0, 1)
-        canvas.tint(window, np.clip(mask * (strength + 0.12 * grain), 0, 1), times(person.hair, 0.9))
+        canvas.tint(window, np.minimum(mask * np.maximum(strength + 0.12 * grain, 0), 1), times(person.hair, 0.9))
         cover = canvas.cover[window]
         cover[:, :, 3] += mask * (0.015 + 0.01 * grain) * (strength > 0.5)
         cover[:, :, 2] *= 1 - 0.8 * mask

@@ -4,7 +4,9 @@ Lengths are head units: hairline at v = -1, chin at v = +1; ``a`` runs along the
 the viewer's right.
 """
 
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -78,8 +80,7 @@ class Person:
 
 
 def _pick(rng: np.random.Generator, names: tuple[str, ...], weights: tuple[float, ...]) -> str:
-    edges = np.cumsum(weights)
-    return names[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    return names[bisect(list(accumulate(weights)), rng.random() * sum(weights), hi=len(names) - 1)]
 
 
 def sample_person(rng: np.random.Generator) -> Person:

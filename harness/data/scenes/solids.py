@@ -53,22 +53,26 @@ def ellipsoids(rows: list[tuple[float, ...]]) -> Solids:
     spread[:, (0, 1, 2), (0, 1, 2)] = radii**2
     quadric = np.zeros((len(rows), 3, 3))
     quadric[:, (0, 1, 2), (0, 1, 2)] = radii**-2
-    for solid, row in enumerate(rows):
-        if len(row) > 7:
-            turn = rotation(0.0, row[7], row[8] if len(row) > 8 else 0.0)
-            spread[solid] = turn @ spread[solid] @ turn.T
-            quadric[solid] = turn @ quadric[solid] @ turn.T
+    tilted = [solid for solid, row in enumerate(rows) if len(row) > 7]
+    if tilted:
+        turns = np.array([rotation(0.0, *rows[solid][7:]) for solid in tilted])
+        back = turns.transpose(0, 2, 1)
+        spread[tilted] = turns @ spread[tilted] @ back
+        quadric[tilted] = turns @ quadric[tilted] @ back
     return Solids(quadric, spread, table[:, 1:4], table[:, 0].astype(np.int64))
 
 
-def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
+def rotation(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]:
     """Return the matrix that turns by ``pitch`` about x, then ``yaw`` about y, then ``roll`` in the image, radians."""
     cy, cp, cr = math.cos(yaw), math.cos(pitch), math.cos(roll)
     sy, sp, sr = math.sin(yaw), math.sin(pitch), math.sin(roll)
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return np.asarray(about_z @ about_y @ about_x)
+    return np.array(
+        [
+            [cr * cy, cr * sy * sp - sr * cp, cr * sy * cp + sr * sp],
+            [sr * cy, sr * sy * sp + cr * cp, sr * sy * cp - cr * sp],
+            [-sy, cy * sp, cy * cp],
+        ]
+    )
 
 
 def extent(solids: Solids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,5 +1,7 @@
 """Flat things drawn with OpenCV at twice their size and put into a scene as layers."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from harness.data.scenes.layers import Layer
 from harness.data.scenes.tiles import Array, Colour
 
 FINE = 2
+CIRCLE = np.array([(math.cos(k * math.pi / 12), math.sin(k * math.pi / 12)) for k in range(24)])
 SHIFT = 4
 
 
@@ -21,16 +24,14 @@ class Sprite:
 
     def polygon(self, points: list[tuple[float, float]] | NDArray[np.float64], colour: Colour) -> None:
         """Fill a polygon given in image pixels from the sprite's corner."""
-        fixed = [np.round((np.asarray(points) * FINE - 0.5) * (1 << SHIFT)).astype(np.int32)]
+        fixed = [((np.asarray(points) * FINE - 0.5) * (1 << SHIFT)).astype(np.int32)]
         cv2.fillPoly(self.colour, fixed, _bytes(colour), cv2.LINE_AA, SHIFT)
         cv2.fillPoly(self.alpha, fixed, 255, cv2.LINE_AA, SHIFT)
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
         """Fill an ellipse, turned by ``turn`` radians."""
-        t = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        across, down = rx * np.cos(t), ry * np.sin(t)
-        c, s = np.cos(turn), np.sin(turn)
-        self.polygon(np.stack([x + c * across - s * down, y + s * across + c * down], axis=1), colour)
+        c, s = math.cos(turn), math.sin(turn)
+        self.polygon(CIRCLE @ np.array([[c * rx, s * rx], [-s * ry, c * ry]]) + (x, y), colour)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
         """Fill a rectangle."""
