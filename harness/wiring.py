@@ -28,13 +28,18 @@ REGISTRIES: dict[str, Registry[Component]] = {
 _BEFORE_NECK = ("attention", "neck")
 
 
-@cache
 def component(slot: str, part: Part) -> Component:
     """Return the registered component of ``part``, whose options are then known to be accepted one by one.
 
     Raises:
         InputError: the part or an option is unknown, an option is missing, or its value is not accepted.
     """
+    return _component(slot, part, tuple(type(value) for _, value in part.options))
+
+
+@cache
+def _component(slot: str, part: Part, types: tuple[type, ...]) -> Component:  # noqa: ARG001
+    # The types keep apart what compares equal: True is not accepted where 1 is.
     found = REGISTRIES[slot][part.name].item
     for name, value in part.options:
         option = found.option(name)

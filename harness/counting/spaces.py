@@ -27,13 +27,18 @@ _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
 """The slots that meet the neck's width."""
 
 
-@cache
 def part_params(slot: str, part: Part, inputs: Levels | None) -> int | None:
     """Return the parameters of a part on maps of these widths; None where it cannot be built there.
 
     Raises:
         InputError: the part or an option is unknown, missing or not accepted.
     """
+    component(slot, part)
+    return _part_params(slot, part, inputs)
+
+
+@cache
+def _part_params(slot: str, part: Part, inputs: Levels | None) -> int | None:
     found = component(slot, part)
     if inputs is None:
         return found.cost((0, 0), **part.option_dict()).params

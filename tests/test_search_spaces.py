@@ -1,0 +1,85 @@
+"""What the shipped spaces promise."""
+
+import pytest
+
+from harness.arch import ARCHS
+from harness.counting import SpaceCounts, count
+from harness.names import load_space, space_names
+from harness.protocol import Budget, DistillConfig
+from harness.space import Configuration
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_spaces_are_named_by_their_module_and_can_be_built(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert space.description
+    assert SpaceCounts(space).buildable > 0
+
+
+def test_v2_light_is_what_the_main_study_needs() -> None:
+    space = load_space("v2_light")
+    counts = SpaceCounts(space)
+    assert space.base == ARCHS["v2"]
+    assert len(space.axes) >= 10
+    assert 10**4 <= counts.size <= 10**7
+    assert {"distill.temperature", "distill.alpha", "distill.feature_weight"} <= {axis.name for axis in space.axes}
+    assert not any(axis.name.startswith("backbone.") for axis in space.axes)
+    assert counts.feasible(Budget()) > counts.buildable / 5
+    assert counts.largest(Budget()) <= 256_148
+
+
+V2_IN_V2_LIGHT: Configuration = {
+    "attention.name": "cbam_plus",
+    "attention.reduction": 32,
+    "neck.channels": 32,
+    "neck.repeats": 2,
+    "neck.reduction_factor": 1,
+    "neck_attention.name": "cbam_plus",
+    "neck_attention.reduction": 32,
+    "neck_attention.shared_gate": False,
+    "context.name": "ssh_grouped",
+    "context.groups": 4,
+    "context.reduction": 2,
+    "shuffle.name": "shuffle_conv",
+    "shuffle.groups": 4,
+    "head.trunk": "none",
+    "head.per_level": True,
+    "distill.alpha": 0.7,
+    "distill.temperature": 4.0,
+    "distill.feature_weight": 0.0,
+}
+
+
+def test_v2_light_holds_the_documented_student() -> None:
+    space = load_space("v2_light")
+    space.check(V2_IN_V2_LIGHT)
+    assert space.arch(V2_IN_V2_LIGHT) == ARCHS["v2"]
+    assert DistillConfig(**space.distill(V2_IN_V2_LIGHT)) == DistillConfig()
+    assert SpaceCounts(space).total(V2_IN_V2_LIGHT) == 256_156
+
+
+def test_v2_light_builds_a_different_network_for_every_choice() -> None:
+    """Two values of one axis never build the same parameters in every shape: here, never the same count and widths."""
+    space = load_space("v2_light")
+    for group in ("attention", "neck_attention"):
+        for channels in (24, 28, 32, 36, 40, 44, 48):
+            totals: dict[tuple[object, ...], set[int]] = {}
+            for chosen in space.group_configurations(group):
+                configuration = {**V2_IN_V2_LIGHT, "neck.channels": channels, "context.name": "none"}
+                kept = {
+                    k: v for k, v in configuration.items() if not k.startswith((group + ".", "context.g", "context.r"))
+                }
+                arch = space.arch({**kept, **chosen, "shuffle.groups": 2})
+                key = (chosen[f"{group}.name"], chosen.get(f"{group}.shared_gate"))
+                total = count(arch)
+                assert total not in totals.setdefault(key, set())
+                totals[key].add(total)
+
+
+def test_v1_to_v2_holds_both_ends() -> None:
+    space = load_space("v1_to_v2")
+    archs = [space.arch(configuration) for configuration in space.enumerate()]
+    assert ARCHS["v1"] in archs
+    assert ARCHS["v2"] in archs
+    assert len(set(archs)) == len(archs) == 128
