@@ -45,9 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminated)
 
     # Only now, so that help and refused input answer at once.
-    from rich.console import Console
-
-    from harness.reporting import summary, terminal_table
     from harness.search.progress import make_progress
     from harness.search.run import Resources, run_study
 
@@ -64,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with make_progress() as progress:
         report = run_study(config, resources, progress)
+
+    from rich.console import Console
+
+    from harness.reporting import summary, terminal_table
+
     found = summary(given.runs / config.name)
     if given.json:
         cli.emit(found)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
 
 from harness.data.faces import FaceSet
@@ -27,6 +26,8 @@ def importance(study: optuna.Study) -> dict[str, float]:
     trials among the best, which for a short study is a larger part than its usual tenth. Empty below ``FEWEST``
     complete trials.
     """
+    from optuna.importance import PedAnovaImportanceEvaluator  # Loads scikit-learn, which takes seconds.
+
     complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if complete < FEWEST:
         return {}

@@ -91,15 +91,20 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         ledger = None
         if earlier is not None or resources.storage is not None:
             ledger = _ledger(url, config, same, workers, folder)
-        cores = available_cores()
         teacher = ensure_teacher(
-            config, resources.runs, resources.teacher, resources.init_backbone, resources.device, cores, progress.stage
+            config,
+            resources.runs,
+            resources.teacher,
+            resources.init_backbone,
+            resources.device,
+            workers * threads,
+            progress.stage,
         )
         ledger = ledger or _ledger(url, config, same, workers, folder)
         made = {"identity": same, "workers": workers, "threads": threads, "device": resources.device}
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})
         plan = Plan(config, space, folder, cache, teacher, content["protocol"], resources.device, threads)
-        stopwatch = Stopwatch(config.speed, teacher.path, resources.device, cores)
+        stopwatch = Stopwatch(config.speed, teacher.path, resources.device)
         search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, ledger.attributes["window"])
         return Session(search, content, val, earlier, begun).run()
 

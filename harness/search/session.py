@@ -12,7 +12,6 @@ from harness.data.faces import FaceSet
 from harness.engine import PREDICTIONS, WEIGHTS
 from harness.errors import HarnessError
 from harness.record import TrialRecord
-from harness.reporting import build_report
 from harness.search import finish, manifest
 from harness.search.candidates import identity
 from harness.search.loop import Search
@@ -120,6 +119,8 @@ class Session:
             self.tracker.trial(record)
 
     def _conclude(self) -> Path:
+        from harness.reporting import build_report  # Loads pandas and Matplotlib, which takes seconds.
+
         self.search.progress.stage("writing the report", 0, 1)
         finish.write_importance(self.folder, finish.importance(self.search.ledger.study))
         best = self.search.best

@@ -11,6 +11,10 @@ from harness.protocol import SpeedConfig
 from harness.record import TrialRecord
 from harness.weights import load_weights
 
+THREADS = 1
+"""CPU threads while measuring, whatever the study trains with: one column holds one protocol, and a second thread would
+wait for whatever else the machine does."""
+
 
 class Stopwatch:
     """Measures records by one protocol.
@@ -19,13 +23,11 @@ class Stopwatch:
         config: image size and number of runs.
         teacher: V1's weights.
         device: ``cpu`` or ``cuda``.
-        threads: CPU threads while measuring.
     """
 
-    def __init__(self, config: SpeedConfig, teacher: Path, device: str, threads: int) -> None:
+    def __init__(self, config: SpeedConfig, teacher: Path, device: str) -> None:
         self.config = config
         self.device = device
-        self.threads = threads
         self._teacher = teacher
         self._reference: Detector | None = None
 
@@ -36,7 +38,7 @@ class Stopwatch:
             self._reference = build(ARCHS["v1"])
             load_weights(self._reference, self._teacher)
         candidate = build(ArchConfig.from_dict(record.arch))
-        record.speed = measure(candidate, self._reference, self.config, self.device, self.threads)
+        record.speed = measure(candidate, self._reference, self.config, self.device, THREADS)
         taken = time.perf_counter() - started
         record.seconds["speed"] = taken
         record.seconds["total"] = record.seconds.get("total", 0.0) + taken

@@ -67,7 +67,7 @@ class Pool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._work, self._threads), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self._work, self._threads))
         with _environment({name: str(self._threads) for name in _THREAD_VARIABLES}):
             process.start()
         theirs.close()

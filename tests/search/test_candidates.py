@@ -1,0 +1,173 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.counting import SpaceCounts
+from harness.errors import BudgetError
+from harness.names import load_space
+from harness.protocol import SAMPLERS, Budget
+from harness.search.candidates import Proposer, identity
+from harness.search.storage import Ledger
+from harness.space import Configuration
+
+SPACE = load_space("v2_light")
+COUNTS = SpaceCounts(SPACE)
+BUDGET = Budget()
+AP = [StudyDirection.MAXIMIZE]
+AP_PARAMS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+WINDOW = 3
+
+
+def score(configuration: Configuration) -> float:
+    """Something to learn: more of everything is better, and some parts are."""
+    wide = float(configuration["neck.channels"]) + 10 * (configuration["attention.name"] == "eca")
+    return wide / 60 + 0.1 * (configuration["distill.alpha"] == 0.7)
+
+
+def search(
+    sampler: str, trials: int, seed: int = 0, directions: Sequence[StudyDirection] = AP
+) -> tuple[list[Configuration], list[str]]:
+    """Run a search without training: configurations and where they came from."""
+    proposer = Proposer(SPACE, COUNTS, BUDGET, sampler, directions, seed)
+    ledger = Ledger(optuna.storages.InMemoryStorage(), "study", directions)
+    sources = []
+    for number in range(trials):
+        past = ledger.trials()
+        history = max(0, number + 1 - WINDOW)
+        seen = {identity(trial.params) for trial in past}
+        proposal = proposer.propose(number, past[:history], past[history:], seen)
+        assert proposal is not None
+        found = proposal.configuration
+        ledger.add(found, proposer.distributions(found), {}, proposal.system_attrs)
+        values = [score(found), float(COUNTS.total(found) or 0)][: len(directions)]
+        # One in five fails, and one in five is pruned where that is possible.
+        if number % 5 == 3:
+            ledger.tell(number, TrialState.FAIL, None)
+        elif number % 5 == 4 and len(directions) == 1:
+            ledger.report(number, 1, values[0] / 2)
+            ledger.tell(number, TrialState.PRUNED, None)
+        else:
+            ledger.report(number, 1, values[0])
+            ledger.tell(number, TrialState.COMPLETE, values)
+        sources.append(proposal.source)
+    return [trial.params for trial in ledger.trials()], sources
+
+
+class SamplerContract:
+    """What holds for every sampler."""
+
+    sampler = ""
+    trials = 24
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls) -> tuple[list[Configuration], list[str]]:
+        return search(cls.sampler, cls.trials)
+
+    def test_each_is_in_the_space_fits_the_budget_and_is_new(
+        self, found: tuple[list[Configuration], list[str]]
+    ) -> None:
+        for configuration in found[0]:
+            SPACE.check(configuration)
+            assert COUNTS.is_feasible(configuration, BUDGET)
+        assert len({identity(configuration) for configuration in found[0]}) == self.trials
+
+    def test_the_same_seed_proposes_the_same_in_another_process(
+        self, found: tuple[list[Configuration], list[str]]
+    ) -> None:
+        code = f"import json, test_candidates as t; print(json.dumps(t.search({self.sampler!r}, {self.trials})[0]))"
+        environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        assert json.loads(done.stdout) == found[0]
+
+    def test_several_objectives(self) -> None:
+        found, _ = search(self.sampler, 11, directions=AP_PARAMS)
+        assert all(COUNTS.is_feasible(configuration, BUDGET) for configuration in found)
+        assert len({identity(configuration) for configuration in found}) == 11
+
+    def test_the_sampler_is_asked_once_there_are_results(self, found: tuple[list[Configuration], list[str]]) -> None:
+        assert set(found[1][:8]) == {"uniform"}
+        assert set(found[1][12:]) <= {"sampler", "alike"}
+
+
+class TestTpe(SamplerContract):
+    sampler = "tpe"
+
+    def test_it_learns(self) -> None:
+        """At equal cost TPE finds better than uniform draws, whatever the seed."""
+        for seed in range(3):
+            best = {name: max(map(score, search(name, 40, seed)[0])) for name in ("tpe", "random")}
+            assert best["tpe"] >= best["random"]
+
+
+class TestNsga2(SamplerContract):
+    sampler = "nsga2"
+
+    def test_generations_follow_one_another(self) -> None:
+        """A proposal carries its generation, without which NSGA-II would draw at random for ever."""
+        ended = [_trial(number, generation=0) for number in range(10)]
+        proposer = Proposer(SPACE, COUNTS, BUDGET, "nsga2", AP, 0)
+        proposal = proposer.propose(10, ended, [], {identity(trial.params) for trial in ended})
+        assert proposal is not None
+        assert list(proposal.system_attrs.values()) == [1]
+
+
+class TestGaussianProcess(SamplerContract):
+    sampler = "gp"
+    trials = 13  # Each proposal fits a process, which takes a second.
+
+
+class TestRandom(SamplerContract):
+    sampler = "random"
+
+    def test_the_sampler_is_asked_once_there_are_results(self, found: tuple[list[Configuration], list[str]]) -> None:
+        assert set(found[1]) == {"uniform"}
+
+
+def _trial(number: int, generation: int) -> FrozenTrial:
+    configuration = COUNTS.sample(BUDGET, np.random.default_rng(number))
+    proposer = Proposer(SPACE, COUNTS, BUDGET, "random", AP, 0)
+    trial = optuna.trial.create_trial(
+        params=configuration,
+        distributions=proposer.distributions(configuration),
+        value=score(configuration),
+        system_attrs={"NSGAIISampler:generation": generation},
+    )
+    trial.number = number
+    return trial
+
+
+def test_all_samplers_are_tested() -> None:
+    assert {contract.sampler for contract in SamplerContract.__subclasses__()} == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_every_feasible_configuration_is_tried_once_and_then_none(sampler: str) -> None:
+    space = load_space("v1_to_v2")
+    counts = SpaceCounts(space)
+    budget = Budget(min(counts.total(c) or 10**9 for c in space.enumerate()) + 10_000)
+    proposer = Proposer(space, counts, budget, sampler, AP, 0)
+    ledger = Ledger(optuna.storages.InMemoryStorage(), "study", AP)
+    for number in range(proposer.feasible):
+        past = ledger.trials()
+        proposal = proposer.propose(number, past, [], {identity(trial.params) for trial in past})
+        assert proposal is not None
+        ledger.add(proposal.configuration, proposer.distributions(proposal.configuration), {}, {})
+        ledger.tell(number, TrialState.COMPLETE, [float(counts.total(proposal.configuration) or 0)])
+    seen = {identity(trial.params) for trial in ledger.trials()}
+    assert seen == {identity(c) for c in space.enumerate() if counts.is_feasible(c, budget)}
+    assert proposer.propose(proposer.feasible, ledger.trials(), [], seen) is None
+
+
+def test_a_budget_below_everything_is_refused_with_the_smallest_count() -> None:
+    with pytest.raises(BudgetError, match=rf"smallest configuration has {COUNTS.smallest:,}"):
+        Proposer(SPACE, COUNTS, Budget(213_000), "tpe", AP, 0)

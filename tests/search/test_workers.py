@@ -1,0 +1,112 @@
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from harness.errors import DataError, NonFiniteLossError
+from harness.search.workers import Event, Pool, available_cores
+
+
+def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
+    """Runs in a worker: two epochs, or what the job says."""
+    if job == "diverge":
+        raise NonFiniteLossError("the loss is not finite: class nan, box 1.2")
+    if job == "defect":
+        raise ValueError("a defect\nin two lines")
+    if job == "no data":
+        raise DataError("images/7.jpg is broken")
+    if job == "disk full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.pt")
+    if job == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    for epoch in (1, 2):
+        if not on_epoch({"epoch": epoch}):
+            return f"{job} stopped after {epoch}"
+    return {"threads": torch.get_num_threads(), "variable": os.environ["OMP_NUM_THREADS"], "pid": os.getpid()}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    pool = Pool(work, count=2, threads=1)
+    yield pool
+    pool.close()
+
+
+def events(pool: Pool, count: int) -> list[Event]:
+    found: list[Event] = []
+    deadline = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < deadline:
+        found += pool.wait(timeout=1)
+    assert len(found) == count
+    return sorted(found, key=lambda event: event.label)
+
+
+def test_two_jobs_side_by_side_each_waiting_for_leave(pool: Pool) -> None:
+    pool.start("a", "a")
+    pool.start("b", "b")
+    assert pool.idle == 0
+    for epoch in (1, 2):
+        assert [(e.kind, e.label, e.content) for e in events(pool, 2)] == [
+            ("epoch", "a", {"epoch": epoch}),
+            ("epoch", "b", {"epoch": epoch}),
+        ]
+        assert pool.resting
+        pool.answer("a", go_on=True)
+        assert not pool.resting
+        pool.answer("b", go_on=epoch < 2)
+    first, second = events(pool, 2)
+    assert first.content["threads"] == 1
+    assert first.content["variable"] == "1"
+    assert (second.kind, second.content) == ("result", "b stopped after 2")
+    assert pool.idle == 2
+
+
+def test_a_variable_set_for_the_workers_does_not_stay(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert pool.pids()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_what_a_job_raises_is_told_apart(pool: Pool) -> None:
+    pool.start("a", "diverge")
+    pool.start("b", "defect")
+    diverged, defect = events(pool, 2)
+    assert (diverged.kind, diverged.content) == ("failed", "the loss is not finite: class nan, box 1.2")
+    assert (defect.kind, defect.content) == ("failed", "ValueError: a defect")
+    assert "in two lines" in defect.details
+    pool.start("a", "no data")
+    pool.start("b", "disk full")
+    data, disk = events(pool, 2)
+    assert (data.kind, type(data.content)) == ("fatal", DataError)
+    assert (disk.kind, disk.content.errno, disk.content.filename) == ("fatal", errno.ENOSPC, "last.pt")
+
+
+def test_a_killed_worker_fails_its_job_and_is_replaced(pool: Pool) -> None:
+    before = pool.pids()
+    pool.start("a", "die")
+    (event,) = events(pool, 1)
+    assert (event.kind, event.content) == ("failed", "its process was killed by SIGKILL (perhaps out of memory)")
+    assert pool.idle == 2
+    assert len(set(pool.pids()) & set(before)) == 1
+    pool.start("b", "b")
+    assert events(pool, 1)[0].kind == "epoch"
+    pool.answer("b", go_on=False)
+    assert events(pool, 1)[0].content == "b stopped after 1"
+
+
+def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> None:
+    os.kill(pool.pids()[0], signal.SIGKILL)
+    assert pool.wait(timeout=10) == []
+    pool.start("a", "a")
+    assert events(pool, 1)[0].kind == "epoch"
+    pool.answer("a", go_on=False)
+    events(pool, 1)
+
+
+def test_cores_are_counted() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
