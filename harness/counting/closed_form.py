@@ -88,7 +88,7 @@ def savings(arch: ArchConfig) -> list[Change]:
     return sorted(found)
 
 
-def _hints(arch: ArchConfig, excess: int, most: int = 3) -> str:
+def hints(arch: ArchConfig, excess: int, most: int = 3) -> str:
     """Return the smallest change of each slot that saves ``excess`` parameters, or the largest there are."""
     changes = savings(arch)
     enough = {change.slot: change for change in reversed(changes) if change.saving >= excess}
@@ -112,5 +112,5 @@ def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
     if excess > 0:
         raise BudgetError(
             f"{name or arch} has {sum(parts.values()):,} parameters, {excess:,} over the budget of "
-            f"{budget.max_params:,} ({shares(parts)}); {_hints(arch, excess)}"
+            f"{budget.max_params:,} ({shares(parts)}); {hints(arch, excess)}"
         )

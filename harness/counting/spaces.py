@@ -105,6 +105,17 @@ class Chain:
         return cls(tuple(tables), tuple(totals))
 
 
+@dataclass(frozen=True)
+class Move:
+    """One axis changed, with the axes that the change switches on: the new values, and the parameters saved."""
+
+    saving: int
+    changed: Configuration
+
+    def __str__(self) -> str:
+        return f"{', '.join(f'{name}={value}' for name, value in self.changed.items())} saves {self.saving:,}"
+
+
 class SpaceCounts:
     """Exact counts of a space, and uniform draws from what fits a budget.
 
@@ -283,6 +294,43 @@ class SpaceCounts:
             value = int(totals.values[position])
             found += [(value, c) for c in itertools.islice(self._with_total(value), count - len(found))]
         return found
+
+    def over(self, budget: Budget) -> tuple[int, Configuration] | None:
+        """Return the first architecture with the smallest total above the budget, if any is above it."""
+        totals = self.histogram.values
+        position = int(np.searchsorted(totals, budget.max_params, side="right"))
+        if position == len(totals):
+            return None
+        return int(totals[position]), next(self._with_total(int(totals[position])))
+
+    def moves(self, configuration: Configuration, budget: Budget) -> list[Move]:
+        """Return the changes of one axis that bring a configuration under the budget, smallest saving first.
+
+        An axis that chooses a part may bring new axes with it: then every value of these is a move of its own.
+        """
+        before = self.total(configuration)
+        if before is None:
+            return []
+        found = []
+        for group in SLOTS:
+            here = {name: value for name, value in configuration.items() if name.startswith(f"{group}.")}
+            for other, _ in self._options[group]:
+                if not self._one_axis_apart(here, other):
+                    continue
+                rest = {name: value for name, value in configuration.items() if name not in here}
+                after = self.total({**rest, **other})
+                if after is not None and after <= budget.max_params:
+                    changed = {name: value for name, value in other.items() if here.get(name) != value}
+                    found.append(Move(before - after, changed))
+        return sorted(found, key=lambda move: (move.saving, str(move.changed)))
+
+    def _one_axis_apart(self, here: Configuration, other: Configuration) -> bool:
+        """Say whether two configurations of a group differ in one axis and in what this axis switches on or off."""
+        differing = [name for name in here.keys() & other.keys() if here[name] != other[name]]
+        if len(differing) != 1:
+            return False
+        switched = (self.space.axis(name).when for name in here.keys() ^ other.keys())
+        return all(when is not None and when.axis == differing[0] for when in switched)
 
     def _with_total(self, value: int) -> "itertools.chain[Configuration]":
         """Yield the architectures with exactly this many parameters."""
