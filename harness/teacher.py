@@ -22,7 +22,7 @@ from harness.builder import build
 from harness.counting import count_parts, macs
 from harness.data import load_split
 from harness.engine import CHECKPOINT, WEIGHTS, Job, TrainResult, evaluate, resolve_device, train
-from harness.errors import InputError
+from harness.errors import DataError, InputError
 from harness.names import load_study
 from harness.protocol import StudyConfig, digest
 from harness.record import TrialRecord
@@ -158,6 +158,8 @@ def _evaluate(job: Job, weights: Path) -> TrainResult:
 def _check_weights(path: Path, arch: ArchConfig) -> None:
     try:
         load_weights(build(arch), path)
+    except DataError:
+        raise
     except InputError as error:
         params = sum(count_parts(arch).values())
         raise InputError(f"the teacher must be '{LABEL}' with {params:,} parameters: {error}") from error
