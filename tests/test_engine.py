@@ -15,6 +15,8 @@ import torch
 
 from harness.arch import ARCHS
 from harness.builder import build
+from harness.data import load_split
+from harness.data.batches import batches
 from harness.engine import CHECKPOINT, PREDICTIONS, WEIGHTS, Job, TrainResult, learning_rate, train
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
@@ -246,3 +248,20 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
     assert 0 < rates[-1] < 1e-5
     assert learning_rate(replace(config, warmup=0.0), 0, 100) == 0.01
+
+
+def test_the_norms_of_a_trained_network_hold_the_statistics_of_its_own_weights(job: Job) -> None:
+    one_step = replace(job, distill=None, train=TrainConfig(epochs=1, batch=16, lr=5e-3))
+    train(one_step, go_on)
+    trained, again = build(job.arch), build(job.arch)
+    load_weights(trained, job.folder / WEIGHTS)
+    load_weights(again, job.folder / WEIGHTS)
+    norms = [module for module in again.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    faces = load_split(job.data, "train", job.cache)
+    with torch.no_grad():
+        again.train().raw(next(iter(batches(faces, job.data.size, 16, job.seed, 1))).images)
+    for found, wanted in zip(trained.buffers(), again.buffers(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
