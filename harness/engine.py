@@ -7,8 +7,7 @@ with the same weights to the bit as if it had never been stopped (same machine, 
 import io
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,6 @@ CHECKPOINT = "last.pt"
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.npz"
 _CURVE_POINTS = 101
-_SETTLING_BATCHES = 8
-"""BatchNorm's statistics are taken anew after every epoch, over its last so many batches and with the weights at rest.
-The released detectors' momentum of 0.01 needs hundreds of steps to forget where it started, so that after a short
-schedule it scores a trained network as if it knew nothing ("precise BN": Wu and Johnson, "Rethinking 'Batch' in
-BatchNorm", arXiv 2105.07576, section 3)."""
-
 _LOADERS = 4
 """Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
 
@@ -216,10 +209,10 @@ class _Run:
     def train_epoch(self, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], float]:
         """Return the mean of every loss term, and the last learning rate."""
         job, sums, lr = self.job, dict[str, Tensor](), 0.0
-        recent: deque[Tensor] = deque(maxlen=_SETTLING_BATCHES)
         self.student.train()
         for index, (images, targets) in enumerate(self._batches(epoch)):
-            recent.append(images)
+            if index == self.steps // 2:
+                self._forget_statistics()
             step = (epoch - 1) * self.steps + index
             lr = learning_rate(job.train, step, job.train.epochs * self.steps)
             for group in self.optimizer.param_groups:
@@ -244,16 +237,18 @@ class _Run:
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
             if on_batch is not None:
                 on_batch(step + 1, job.train.epochs * self.steps)
-        self._settle(recent)
         return {name: value.item() / self.steps for name, value in sums.items()}, lr
 
-    def _settle(self, batches_of_images: Iterable[Tensor]) -> None:
-        """Take BatchNorm's statistics anew, as the plain mean over these batches."""
+    def _forget_statistics(self) -> None:
+        """Let BatchNorm's running statistics be the plain mean over the steps from here to the end of the epoch.
+
+        The released detectors' momentum of 0.01 needs hundreds of steps to forget where it started, so that after a
+        short schedule it scores a trained network as if it knew nothing. A plain mean over steps that were taken
+        anyway costs nothing, and half an epoch is enough images for it to be steady ("precise BN": Wu and Johnson,
+        "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576, section 3; there with the weights at rest).
+        """
         for norm in self.norms:
             norm.reset_running_stats()
-        with torch.no_grad():
-            for images in batches_of_images:
-                self.student.raw(images)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         job = self.job
