@@ -67,7 +67,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message recommends reading the file with code execution allowed.
+        raise DataError(f"{path} is not a readable weights file: it is no PyTorch file of plain tensors") from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{path} is not a readable weights file (safetensors or PyTorch): {reason}") from error
     for key in ("state_dict", "model"):
