@@ -110,7 +110,7 @@ def render_scene(seed: int, split: str, index: int, side: int = SIDE) -> Scene:
 
     for _ in range(int(rng.integers(0, 5))):
         _put_thing(picture, STANDING, side, light, rng, log_uniform(rng, 0.06, 0.5) * side)
-    for _ in range(int(rng.poisson(1.6))):
+    for _ in range(int(rng.poisson(1.4))):
         _put_thing(picture, CONFUSING, side, own_light(light, rng), rng, log_uniform(rng, 0.05, 0.45) * side)
 
     for spot in spots:
@@ -140,7 +140,7 @@ def _focus(rng: np.random.Generator) -> Callable[[float], float]:
     """Return the blur (pixels) of a person whose face is so many pixels tall: sharp at one distance, or everywhere."""
     if chance(rng, 0.6):
         return lambda _: 0.0
-    sharp, strength = log_uniform(rng, 10, 80), rng.uniform(0.2, 1.0)
+    sharp, strength = log_uniform(rng, 10, 80), rng.uniform(0.15, 0.8)
     return lambda height: float(strength * abs(np.log2(height / sharp)) ** 1.3)
 
 

@@ -45,20 +45,20 @@ class Camera:
 
 def sample_camera(rng: np.random.Generator) -> Camera:
     """Return a random camera; most are good, few are perfect."""
-    dark = chance(rng, 0.16)
+    dark = chance(rng, 0.11)
     cast = np.clip(rng.normal(1, 0.07, 3), 0.75, 1.25)
     return Camera(
-        defocus=float(rng.uniform(0.6, 1.6)) if chance(rng, 0.12) else float(rng.uniform(0.25, 0.5)),
-        shake=float(rng.uniform(2, 7)) if chance(rng, 0.10) else 0.0,
+        defocus=float(rng.uniform(0.6, 1.6)) if chance(rng, 0.09) else float(rng.uniform(0.25, 0.5)),
+        shake=float(rng.uniform(2, 6)) if chance(rng, 0.07) else 0.0,
         shake_angle=float(rng.uniform(0, np.pi)),
-        gain=float(rng.uniform(0.35, 0.65)) if dark else float(np.exp(rng.normal(0, 0.18))),
+        gain=float(rng.uniform(0.4, 0.7)) if dark else float(np.exp(rng.normal(0, 0.18))),
         gamma=float(np.exp(rng.normal(0, 0.15))),
-        contrast=float(rng.uniform(0.35, 0.7)) if not dark and chance(rng, 0.15) else float(rng.uniform(0.85, 1.2)),
+        contrast=float(rng.uniform(0.35, 0.7)) if not dark and chance(rng, 0.11) else float(rng.uniform(0.85, 1.2)),
         cast=(float(cast[0]), float(cast[1]), float(cast[2])),
         vignette=float(rng.uniform(0, 0.4)),
         sensor=log_uniform(rng, 0.015, 0.06) if dark else log_uniform(rng, 0.003, 0.04),
         coarse=chance(rng, 0.4),
-        shrink=float(rng.uniform(1.2, 2.0)) if chance(rng, 0.10) else 1.0,
+        shrink=float(rng.uniform(1.2, 2.0)) if chance(rng, 0.06) else 1.0,
         jpeg=int(log_uniform(rng, 18, 96)) if chance(rng, 0.8) else 0,
     )
 

@@ -44,11 +44,11 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 def own_light(light: Light, rng: np.random.Generator) -> Light:
     """Return ``light`` as one person meets it: a little stronger or weaker, perhaps half in the shade."""
-    strength = float(np.exp(rng.normal(0, 0.18)))
+    strength = float(np.exp(rng.normal(0, 0.15)))
     key = tuple(strength * channel for channel in light.key)
     ambient = tuple(strength * channel for channel in light.ambient)
     shadow, depth = None, 0.0
-    if chance(rng, 0.22):
+    if chance(rng, 0.18):
         angle = rng.uniform(0, 2 * np.pi)
         shadow = (float(np.cos(angle)), float(np.sin(angle)), float(rng.normal(0, 0.5)), float(rng.uniform(0.03, 0.3)))
         depth = float(rng.uniform(0.4, 1.0))

@@ -45,7 +45,7 @@ def _portrait(side: int, rng: np.random.Generator) -> list[Spot]:
     x, y = side * rng.uniform(0.3, 0.7), side * rng.uniform(0.35, 0.6)
     spots = [Spot(_pose(rng, x, y, height), True, False)]
     for _ in range(int(rng.integers(0, 4))):
-        far = log_uniform(rng, 0.05, 0.16) * side
+        far = log_uniform(rng, 0.055, 0.18) * side
         spots.append(Spot(_pose(rng, side * rng.random(), side * rng.uniform(0.1, 0.6), far), True, chance(rng, 0.4)))
     return spots
 
@@ -68,7 +68,7 @@ def _group(side: int, rng: np.random.Generator) -> list[Spot]:
 
 
 def _crowd(side: int, rng: np.random.Generator) -> list[Spot]:
-    far, near = log_uniform(rng, 0.035, 0.07), log_uniform(rng, 0.07, 0.16)
+    far, near = log_uniform(rng, 0.045, 0.08), log_uniform(rng, 0.09, 0.20)
     top, bottom = rng.uniform(0.05, 0.45), rng.uniform(0.7, 1.05)
     spots = []
     for _ in range(int(rng.integers(7, 22))):
@@ -83,7 +83,7 @@ def _street(side: int, rng: np.random.Generator) -> list[Spot]:
     horizon = side * rng.uniform(0.2, 0.5)
     spots = []
     for _ in range(int(rng.integers(1, 6))):
-        height = log_uniform(rng, 0.042, 0.24) * side
+        height = log_uniform(rng, 0.05, 0.30) * side
         y = horizon + rng.normal(0, 0.4) * height
         spots.append(Spot(_pose(rng, side * rng.uniform(0.02, 0.98), y, height), True, True))
     return spots
@@ -92,7 +92,7 @@ def _street(side: int, rng: np.random.Generator) -> list[Spot]:
 def _scattered(side: int, rng: np.random.Generator) -> list[Spot]:
     spots = []
     for _ in range(int(rng.integers(1, 6))):
-        height = log_uniform(rng, 0.045, 0.5) * side
+        height = log_uniform(rng, 0.05, 0.6) * side
         x, y = rng.uniform(0, side, 2)
         spots.append(Spot(_pose(rng, float(x), float(y), height), chance(rng, 0.5), False))
     return spots
