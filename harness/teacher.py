@@ -208,6 +208,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         teacher=replace(study.teacher, **_given(schedule)),
         **_given({"seed": arguments.seed}),
     )
+    try:
+        arguments.runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--runs {arguments.runs} cannot be made ({error.strerror}); choose a writable folder"
+        ) from error
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", visible=False)
