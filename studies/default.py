@@ -7,8 +7,8 @@ STUDY = StudyConfig(
     description="Students under the documented budget on synthetic scenes at 128 pixels; minutes on two cores",
     space="v2_light",
     data=DataConfig(size=128, train_images=1_200, val_images=400, epoch_images=200),
-    train=TrainConfig(epochs=3),
-    teacher=TrainConfig(epochs=10),
+    train=TrainConfig(epochs=3, batch=16, lr=1e-2),
+    teacher=TrainConfig(epochs=12, batch=16, lr=1e-2),
     speed=SpeedConfig(runs=12),
     trials=12,
 )
