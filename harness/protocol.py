@@ -21,17 +21,75 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+_UNITS = {
+    "params": "parameters",
+    "with_buffers": "parameters and buffers",
+    "deployed": "parameters once deployed",
+    "bytes": "bytes of weights",
+}
+
+
 @dataclass(frozen=True)
-class Budget:
-    """What a candidate may cost. Every ``nn.Parameter`` counts, frozen or not."""
+class Measure:
+    """One way of counting what a network costs.
 
-    max_params: int = 256_148
+    Attributes:
+        name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (these and BatchNorm's buffers), ``deployed``
+            (BatchNorms folded into the convolutions straight before them), ``bytes`` (all tensors of the weights file,
+            without its header) or ``macs`` (multiply-adds of convolutions and linears).
+        size: side of the square image that multiply-adds are counted on, pixels; 0 for the others.
+    """
 
-    def __post_init__(self) -> None:
-        _require(self.max_params > 0, f"budget must be a positive number of parameters, got {self.max_params:,}")
+    name: str
+    size: int = 0
 
     def __str__(self) -> str:
-        return f"{self.max_params:,} parameters"
+        return _UNITS.get(self.name, f"multiply-adds at {self.size}×{self.size}")
+
+
+PARAMS = Measure("params")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a candidate may cost. What is None is not bounded.
+
+    Attributes:
+        max_params: parameters: every ``nn.Parameter`` counts, frozen or not.
+        max_with_buffers: parameters and buffers, element by element.
+        max_deployed: parameters after folding every BatchNorm into the convolution straight before it.
+        max_macs: multiply-adds of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
+        macs_size: the image's side, read where ``max_macs`` is given.
+        max_bytes: bytes of all tensors of the float32 weights file, buffers included; its header, a few names a
+            tensor, is left out.
+    """
+
+    max_params: int = 256_148
+    max_with_buffers: int | None = None
+    max_deployed: int | None = None
+    max_macs: int | None = None
+    macs_size: int = 640
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.macs_size > 0, f"macs_size must be a positive number of pixels, got {self.macs_size:,}")
+        for measure, limit in self.bounds:
+            _require(limit > 0, f"budget must be a positive number of {measure}, got {limit:,}")
+
+    @property
+    def bounds(self) -> tuple[tuple[Measure, int], ...]:
+        """Return everything that is bounded, with the most that is allowed; parameters come first."""
+        limits = {
+            PARAMS: self.max_params,
+            Measure("with_buffers"): self.max_with_buffers,
+            Measure("deployed"): self.max_deployed,
+            Measure("macs", self.macs_size): self.max_macs,
+            Measure("bytes"): self.max_bytes,
+        }
+        return tuple((measure, limit) for measure, limit in limits.items() if limit is not None)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{limit:,} {measure}" for measure, limit in self.bounds)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,33 @@ from dataclasses import dataclass, replace
 
 from harness.arch import ArchConfig, OptionValue, Part
 from harness.errors import BudgetError, InputError
-from harness.protocol import Budget
+from harness.modules.part import Cost
+from harness.protocol import PARAMS, Budget, Measure
 from harness.wiring import REGISTRIES, component, resolve
+
+
+def costs(arch: ArchConfig, height: int = 0, width: int = 0) -> dict[str, Cost]:
+    """Return slot → everything that is counted, multiply-adds on one image of ``height`` × ``width`` pixels.
+
+    Raises:
+        InputError: the architecture cannot be built.
+    """
+    return {slot: step.cost(height, width) for slot, step in resolve(arch).items()}
+
+
+def measured(arch: ArchConfig, measure: Measure) -> dict[str, int]:
+    """Return slot → what one way of counting answers.
+
+    Raises:
+        InputError: the architecture cannot be built.
+    """
+    return {slot: value(cost, measure) for slot, cost in costs(arch, measure.size, measure.size).items()}
+
+
+def value(cost: Cost, measure: Measure) -> int:
+    """Return what ``measure`` says of a cost."""
+    number: int = getattr(cost, measure.name)
+    return number
 
 
 def count_parts(arch: ArchConfig) -> dict[str, int]:
@@ -15,7 +40,7 @@ def count_parts(arch: ArchConfig) -> dict[str, int]:
     Raises:
         InputError: the architecture cannot be built.
     """
-    return {slot: step.cost(0, 0).params for slot, step in resolve(arch).items()}
+    return measured(arch, PARAMS)
 
 
 def count(arch: ArchConfig) -> int:
@@ -33,7 +58,7 @@ def macs(arch: ArchConfig, height: int, width: int) -> dict[str, int]:
     Raises:
         InputError: the architecture cannot be built.
     """
-    return {slot: step.cost(height, width).macs for slot, step in resolve(arch).items()}
+    return {slot: cost.macs for slot, cost in costs(arch, height, width).items()}
 
 
 def shares(parts: Mapping[str, int]) -> str:
@@ -45,7 +70,7 @@ def shares(parts: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """One option or part changed: how many parameters that saves, and how it is written."""
+    """One option or part changed: how much that saves of what is counted, and how it is written."""
 
     saving: int
     text: str
@@ -69,18 +94,18 @@ def _alternatives(slot: str, part: Part) -> Iterator[tuple[str, Part]]:
                 yield f"{slot}.{name}={other}", Part(part.name, tuple({**part.option_dict(), name: other}.items()))
 
 
-def savings(arch: ArchConfig) -> list[Change]:
-    """Return every single change of an option that saves parameters, and every part left out, smallest saving first.
+def savings(arch: ArchConfig, measure: Measure = PARAMS) -> list[Change]:
+    """Return every single change of an option that saves something, and every part left out, smallest saving first.
 
     Raises:
         InputError: the architecture cannot be built.
     """
-    whole = count(arch)
+    whole = sum(measured(arch, measure).values())
     found: list[Change] = []
     for slot, part in arch.parts().items():
         for text, other in _alternatives(slot, part):
             try:
-                saving = whole - count(replace(arch, **{slot: other}))
+                saving = whole - sum(measured(replace(arch, **{slot: other}), measure).values())
             except InputError:
                 continue
             if saving > 0:
@@ -88,9 +113,9 @@ def savings(arch: ArchConfig) -> list[Change]:
     return sorted(found)
 
 
-def hints(arch: ArchConfig, excess: int, most: int = 3) -> str:
-    """Return the smallest change of each slot that saves ``excess`` parameters, or the largest there are."""
-    changes = savings(arch)
+def hints(arch: ArchConfig, excess: int, measure: Measure = PARAMS, most: int = 3) -> str:
+    """Return the smallest change of each slot that saves ``excess``, or the largest there are."""
+    changes = savings(arch, measure)
     enough = {change.slot: change for change in reversed(changes) if change.saving >= excess}
     if enough:
         return ", ".join(f"{change.text} saves {change.saving:,}" for change in sorted(enough.values())[:most])
@@ -99,18 +124,55 @@ def hints(arch: ArchConfig, excess: int, most: int = 3) -> str:
     return f"no single change is enough ({', '.join(texts)})" if texts else "no option of it saves anything"
 
 
-def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
-    """Refuse an architecture that has more parameters than the budget allows.
+@dataclass(frozen=True)
+class Broken:
+    """A bound that an architecture breaks: what it has, where, what is allowed, and changes that would mend it."""
+
+    measure: Measure
+    parts: dict[str, int]
+    limit: int
+    hints: str
+
+    @property
+    def total(self) -> int:
+        """Return how much the architecture has."""
+        return sum(self.parts.values())
+
+    @property
+    def excess(self) -> int:
+        """Return how much of it is too much."""
+        return self.total - self.limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total:,} {self.measure}, {self.excess:,} over the budget of {self.limit:,} "
+            f"({shares(self.parts)}); {self.hints}"
+        )
+
+
+def broken(arch: ArchConfig, budget: Budget) -> list[Broken]:
+    """Return every bound of the budget that an architecture breaks.
 
     Raises:
         InputError: the architecture cannot be built.
-        BudgetError: it is over the budget; the message holds the total, the excess, the parts, and changes that would
-            bring it under.
     """
-    parts = count_parts(arch)
-    excess = sum(parts.values()) - budget.max_params
-    if excess > 0:
-        raise BudgetError(
-            f"{name or arch} has {sum(parts.values()):,} parameters, {excess:,} over the budget of "
-            f"{budget.max_params:,} ({shares(parts)}); {hints(arch, excess)}"
-        )
+    found = []
+    for measure, limit in budget.bounds:
+        parts = measured(arch, measure)
+        excess = sum(parts.values()) - limit
+        if excess > 0:
+            found.append(Broken(measure, parts, limit, hints(arch, excess, measure)))
+    return found
+
+
+def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
+    """Refuse an architecture that breaks the budget.
+
+    Raises:
+        InputError: the architecture cannot be built.
+        BudgetError: it is over the budget; for every bound that it breaks the message holds the total, the excess, the
+            parts, and changes that would bring it under.
+    """
+    problems = broken(arch, budget)
+    if problems:
+        raise BudgetError(f"{name or arch} has {'; and '.join(map(str, problems))}")

@@ -1,108 +1,57 @@
-"""A whole space counted exactly, without visiting its configurations.
+"""A whole space counted exactly, without visiting its configurations; and listed, where it is small enough.
 
-Groups of axes are independent of each other except through widths: the attention and the neck meet the backbone's,
-and whatever follows the neck meets the neck's. So every combination of backbone, attention and neck is listed (the
-*prefixes*), and for each neck width the sums of what follows are convolved into one short table of totals with their
-multiplicities. Counting is then a sum over prefixes, and a uniform draw walks the tables backwards.
+Slots are independent of each other except through widths: the attention and the neck meet the backbone's, and whatever
+follows the neck meets the neck's. So for each combination of those widths there is a chain of tables, one a slot, from
+which every row goes with every other. Convolving a chain's tables from the last to the first gives the totals there
+are with their multiplicities; counting is then a sum over chains, and a uniform draw walks a chain forwards.
+
+A budget of several bounds cannot be counted from one list of totals: then the architectures are listed.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.arch import SLOTS, OptionValue, Part
+from harness.counting.closed_form import value
+from harness.counting.totals import Counts, Ints, Link, Table, Totals, below, draw
 from harness.errors import BudgetError, InputError
-from harness.modules.part import Levels
-from harness.protocol import Budget
+from harness.modules.part import Cost, Levels
+from harness.protocol import PARAMS, Budget, Measure
 from harness.space import Configuration, SearchSpace
-from harness.wiring import backbone_widths, component, misfit, neck_widths
-
-Ints = npt.NDArray[np.int64]
+from harness.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
 _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
 """The slots that meet the neck's width."""
 
+BLOCK = 1 << 20
+"""Configurations whose totals are listed at once."""
 
-def part_params(slot: str, part: Part, inputs: Levels | None) -> int | None:
-    """Return the parameters of a part on maps of these widths; None where it cannot be built there.
+LISTED_AT_MOST = 100_000_000
+"""Architectures that are listed for a budget of several bounds."""
+
+
+def part_cost(slot: str, part: Part, inputs: Levels | None, size: int = 0) -> Cost | None:
+    """Return what a part costs on maps of these widths, for a ``size`` × ``size`` image; None if it cannot be built.
 
     Raises:
         InputError: the part or an option is unknown, missing or not accepted.
     """
     component(slot, part)
-    return _part_params(slot, part, inputs)
+    return _part_cost(slot, part, inputs, size)
 
 
 @cache
-def _part_params(slot: str, part: Part, inputs: Levels | None) -> int | None:
+def _part_cost(slot: str, part: Part, inputs: Levels | None, size: int) -> Cost | None:
     found = component(slot, part)
     if inputs is None:
-        return found.cost((0, 0), **part.option_dict()).params
+        return found.cost((size, size), **part.option_dict())
     if misfit(slot, part, inputs) is not None:
         return None
-    return found.cost(inputs, (0, 0, 0), **part.option_dict()).params
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Parameter totals in ascending order, how many configurations have each, and how many have at most each."""
-
-    values: Ints
-    counts: Ints
-    up_to: Ints
-
-    @classmethod
-    def of(cls, values: Ints, counts: Ints) -> "Totals":
-        """Merge equal values."""
-        order = np.argsort(values, kind="stable")
-        values, counts = values[order], counts[order]
-        starts = np.flatnonzero(np.diff(values, prepend=-1))
-        merged = np.add.reduceat(counts, starts) if len(starts) else counts
-        return cls(values[starts], merged, np.cumsum(merged))
-
-    def plus(self, values: Ints) -> "Totals":
-        """Return the totals after adding one of ``values`` to each in turn."""
-        sums = np.add.outer(values, self.values).ravel()
-        return Totals.of(sums, np.tile(self.counts, len(values)))
-
-    def fitting(self, limits: Ints) -> Ints:
-        """Return, for each limit, how many configurations have at most that many parameters."""
-        return np.concatenate(([0], self.up_to))[np.searchsorted(self.values, limits, side="right")]
-
-    def largest(self, limits: Ints) -> Ints:
-        """Return, for each limit, the largest total within it, or -1."""
-        return np.concatenate(([-1], self.values))[np.searchsorted(self.values, limits, side="right")]
-
-
-_NOTHING = Totals.of(np.zeros(1, np.int64), np.ones(1, np.int64))
-
-
-@dataclass(frozen=True)
-class Table:
-    """The configurations of one slot that can be built on given widths, with their parameters."""
-
-    configurations: tuple[Configuration, ...]
-    params: Ints
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What follows a neck of one width: a table a slot, and the totals of each table with those after it."""
-
-    tables: tuple[Table, ...]
-    totals: tuple[Totals, ...]
-
-    @classmethod
-    def of(cls, tables: Sequence[Table]) -> "Chain":
-        """Convolve the tables from the last to the first."""
-        totals = [_NOTHING]
-        for table in reversed(tables):
-            totals.insert(0, totals[0].plus(table.params))
-        return cls(tuple(tables), tuple(totals))
+    return found.cost(inputs, level_pixels(size, size), **part.option_dict())
 
 
 @dataclass(frozen=True)
@@ -113,7 +62,8 @@ class Move:
     changed: Configuration
 
     def __str__(self) -> str:
-        return f"{', '.join(f'{name}={value}' for name, value in self.changed.items())} saves {self.saving:,}"
+        verb = f"saves {self.saving:,}" if self.saving >= 0 else f"costs {-self.saving:,}"
+        return f"{', '.join(f'{name}={value}' for name, value in self.changed.items())} {verb}"
 
 
 class SpaceCounts:
@@ -125,77 +75,82 @@ class SpaceCounts:
         buildable: how many of them can be built.
 
     Raises:
-        InputError: an axis sets an unknown part or option, or a value that is not accepted; or the space is so large
-            that its counts do not fit 62 bits.
+        InputError: an axis sets an unknown part or option, or a value that is not accepted.
     """
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.size = space.size()
-        if self.size >= 2**62:
-            raise InputError(f"space '{space.name}' has {self.size:,} configurations; 2^62 is the most that is counted")
         self._distill = space.group_configurations("distill")
         self._options = {
             slot: [(c, space.arch(c).parts()[slot]) for c in space.group_configurations(slot)] for slot in SLOTS
         }
-        prefixes, params, widths = self._list_prefixes()
-        self._prefixes = prefixes
-        self._prefix_params = np.array(params, np.int64)
-        self._prefix_widths = np.array(widths, np.int64)
-        self._chains = {
-            width: Chain.of([self._table(slot, (width, width, width)) for slot in _TAIL])
-            for width in sorted(set(widths))
-        }
-        self.buildable = self._count(np.iinfo(np.int64).max)
+        self._by_size: dict[int, list[Link]] = {}
+        self._fitting: dict[Budget, Ints] = {}
+        self.architectures = sum(chain.architectures() for chain in self._chains(0))
+        self.buildable = self.architectures * len(self._distill)
 
-    def _table(self, slot: str, inputs: Levels | None) -> Table:
-        rows = [(c, part_params(slot, part, inputs)) for c, part in self._options[slot]]
-        built = [(c, params) for c, params in rows if params is not None]
-        return Table(tuple(c for c, _ in built), np.array([params for _, params in built], np.int64))
+    def _chains(self, size: int) -> list[Link]:
+        """Return a chain for every combination of backbone widths and neck width, multiply-adds at ``size`` pixels."""
+        if size not in self._by_size:
+            self._by_size[size] = list(self._make_chains(size))
+        return self._by_size[size]
 
-    def _list_prefixes(self) -> tuple[list[Configuration], list[int], list[int]]:
-        """List every buildable backbone, attention and neck: configuration, parameters and the neck's width."""
-        prefixes: list[Configuration] = []
-        params: list[int] = []
-        widths: list[int] = []
-        for backbone, backbone_part in self._options["backbone"]:
-            inputs = backbone_widths(backbone_part)
-            own = part_params("backbone", backbone_part, None) or 0
-            attention = self._table("attention", inputs)
-            for neck, neck_part in self._options["neck"]:
-                neck_params = part_params("neck", neck_part, inputs)
-                if neck_params is None:
-                    continue
-                for chosen, attention_params in zip(attention.configurations, attention.params, strict=True):
-                    prefixes.append({**backbone, **chosen, **neck})
-                    params.append(own + int(attention_params) + neck_params)
-                    widths.append(neck_widths(neck_part)[0])
-        return prefixes, params, widths
-
-    def _prefix_weights(self, limit: int) -> Ints:
-        """Return how many ways each prefix can be completed with at most ``limit`` parameters in all."""
-        weights = np.zeros(len(self._prefixes), np.int64)
-        for width, chain in self._chains.items():
-            here = self._prefix_widths == width
-            weights[here] = chain.totals[0].fitting(limit - self._prefix_params[here])
-        return weights
-
-    def _count(self, limit: int) -> int:
-        return int(self._prefix_weights(limit).sum()) * len(self._distill)
+    def _make_chains(self, size: int) -> Iterator[Link]:
+        one: Counts = np.ones(1, np.int64) if self.size < 2**62 else np.ones(1, np.object_)
+        nothing = Totals.of(np.zeros(1, np.int64), one)
+        tails: dict[int, Link | Totals] = {}
+        backbones: dict[Levels, list[tuple[Configuration, Part]]] = {}
+        for chosen, part in self._options["backbone"]:
+            backbones.setdefault(backbone_widths(part), []).append((chosen, part))
+        necks: dict[int, list[tuple[Configuration, Part]]] = {}
+        for chosen, part in self._options["neck"]:
+            necks.setdefault(neck_widths(part)[0], []).append((chosen, part))
+        for inputs, width in itertools.product(backbones, necks):
+            if width not in tails:
+                after: Link | Totals = nothing
+                for slot in reversed(_TAIL):
+                    after = Link(_table(slot, self._options[slot], (width, width, width), size), after)
+                tails[width] = after
+            neck = Link(_table("neck", necks[width], inputs, size), tails[width])
+            attention = Link(_table("attention", self._options["attention"], inputs, size), neck)
+            chain = Link(_table("backbone", backbones[inputs], None, size), attention)
+            if chain.architectures():
+                yield chain
 
     def feasible(self, budget: Budget) -> int:
-        """Return how many configurations can be built and fit the budget."""
-        return self._count(budget.max_params)
+        """Return how many configurations can be built and fit the budget.
+
+        Raises:
+            InputError: the budget has several bounds, and the space is too large to list.
+        """
+        if len(budget.bounds) > 1:
+            return len(self._positions(budget)) * len(self._distill)
+        return int(self._weights(budget.max_params).sum()) * len(self._distill)
+
+    def _weights(self, limit: int) -> Counts:
+        """Return how many architectures with at most ``limit`` parameters each chain holds."""
+        at = np.array([limit])
+        return np.concatenate([chain.totals(PARAMS).fitting(at) for chain in self._chains(0)] or [np.zeros(1, int)])
+
+    def totals(self, measure: Measure = PARAMS) -> Totals:
+        """Return every total that a buildable configuration can have, with how many have it.
+
+        Raises:
+            BudgetError: nothing in the space can be built.
+        """
+        self._require_buildable()
+        whole = Totals.join([chain.totals(measure) for chain in self._chains(measure.size)])
+        return Totals(whole.values, whole.counts * len(self._distill), whole.up_to * len(self._distill))
 
     @cached_property
     def histogram(self) -> Totals:
-        """Every total that a buildable configuration can have, with how many have it."""
-        values, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for width, chain in self._chains.items():
-            merged = chain.totals[0].plus(self._prefix_params[self._prefix_widths == width])
-            values.append(merged.values)
-            counts.append(merged.counts * len(self._distill))
-        return Totals.of(np.concatenate(values), np.concatenate(counts))
+        """Every number of parameters that a buildable configuration can have, with how many have it."""
+        return self.totals()
+
+    def _require_buildable(self) -> None:
+        if self.buildable == 0:
+            raise BudgetError(f"space '{self.space.name}': none of its {self.size:,} configurations can be built")
 
     @property
     def smallest(self) -> int:
@@ -204,107 +159,207 @@ class SpaceCounts:
         Raises:
             BudgetError: nothing in the space can be built.
         """
-        return self._extreme(least=True, limit=None)
+        return self.least(PARAMS)
+
+    def least(self, measure: Measure) -> int:
+        """Return the least that a buildable configuration has of what is measured.
+
+        Raises:
+            BudgetError: nothing in the space can be built.
+        """
+        self._require_buildable()
+        return min(
+            sum(int(link.table.values(measure).min()) for link in chain.links()) for chain in self._chains(measure.size)
+        )
 
     def largest(self, budget: Budget | None = None) -> int:
         """Return the most parameters that a buildable configuration has, within the budget if one is given.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
+            InputError: the budget has several bounds, and the space is too large to list.
         """
-        return self._extreme(least=False, limit=None if budget is None else budget.max_params)
+        values = self.histogram.values
+        if budget is None:
+            return int(values[-1])
+        if len(budget.bounds) > 1:
+            self._require_feasible(budget)
+            return int(self._params(self._positions(budget)).max())
+        self._require_feasible(budget)
+        return int(values[np.searchsorted(values, budget.max_params, side="right") - 1])
 
-    def _extreme(self, *, least: bool, limit: int | None) -> int:
-        if self.buildable == 0:
-            raise BudgetError(f"space '{self.space.name}': none of its {self.size:,} configurations can be built")
-        found: list[int] = []
-        for width, chain in self._chains.items():
-            prefixes, totals = self._prefix_params[self._prefix_widths == width], chain.totals[0]
-            if not len(totals.values):
-                continue
-            if least:
-                found.append(int(prefixes.min() + totals.values[0]))
-            elif limit is None:
-                found.append(int(prefixes.max() + totals.values[-1]))
-            else:
-                tails = totals.largest(limit - prefixes)
-                found += [int((prefixes + tails)[tails >= 0].max())] if (tails >= 0).any() else []
-        if not found:
-            raise self._nothing_fits(limit or 0)
-        return min(found) if least else max(found)
+    def _require_feasible(self, budget: Budget) -> None:
+        self._require_buildable()
+        if self.feasible(budget):
+            return
+        least = [(self.least(measure), measure, limit) for measure, limit in budget.bounds]
+        if len(least) == 1:
+            what = f"its smallest configuration has {least[0][0]:,}"
+        else:
+            what = "the least there is: " + ", ".join(f"{number:,} {measure}" for number, measure, _ in least)
+            if all(number <= limit for number, _, limit in least):
+                what += "; each bound can be met, but not all of them by one configuration"
+        raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
 
-    def _nothing_fits(self, limit: int) -> BudgetError:
-        return BudgetError(
-            f"space '{self.space.name}': nothing fits the budget of {limit:,} parameters; "
-            f"its smallest configuration has {self.smallest:,}"
-        )
+    def cost(self, configuration: Mapping[str, OptionValue], size: int = 0) -> Cost | None:
+        """Return what a configuration of the space costs, multiply-adds at ``size``; None where it cannot be built."""
+        arch = self.space.arch(configuration)
+        inputs, width = backbone_widths(arch.backbone), neck_widths(arch.neck)
+        whole = Cost()
+        for slot, part in arch.parts().items():
+            met = None if slot == "backbone" else width if slot in _TAIL else inputs
+            cost = part_cost(slot, part, met, size)
+            if cost is None:
+                return None
+            whole += cost
+        return whole
 
     def total(self, configuration: Mapping[str, OptionValue]) -> int | None:
         """Return the parameters of a configuration of the space; None where it cannot be built."""
-        arch = self.space.arch(configuration)
-        inputs, width = backbone_widths(arch.backbone), neck_widths(arch.neck)
-        whole = 0
-        for slot, part in arch.parts().items():
-            met = None if slot == "backbone" else width if slot in _TAIL else inputs
-            params = part_params(slot, part, met)
-            if params is None:
-                return None
-            whole += params
-        return whole
+        cost = self.cost(configuration)
+        return None if cost is None else cost.params
 
     def is_feasible(self, configuration: Mapping[str, OptionValue], budget: Budget) -> bool:
-        """Say whether a configuration of the space can be built and fits the budget."""
-        params = self.total(configuration)
-        return params is not None and params <= budget.max_params
+        """Say whether a configuration of the space can be built and fits every bound of the budget."""
+        cost = self.cost(configuration, budget.macs_size)
+        return cost is not None and all(value(cost, measure) <= limit for measure, limit in budget.bounds)
 
     def sample(self, budget: Budget, rng: np.random.Generator) -> Configuration:
         """Draw a configuration, each that can be built and fits the budget with the same probability.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
+            InputError: the budget has several bounds, and the space is too large to list.
         """
-        weights = self._prefix_weights(budget.max_params)
+        if len(budget.bounds) > 1:
+            self._require_feasible(budget)
+            positions = self._positions(budget)
+            position = int(positions[int(rng.integers(len(positions)))]) * len(self._distill)
+            return self.configuration(position + int(rng.integers(len(self._distill))))
+        weights = self._weights(budget.max_params)
         if not weights.sum():
-            self.largest(budget)
-        index = _draw(weights, rng)
-        chosen = dict(self._prefixes[index])
-        left = budget.max_params - int(self._prefix_params[index])
-        chain = self._chains[int(self._prefix_widths[index])]
-        for table, after in zip(chain.tables, chain.totals[1:], strict=True):
-            row = _draw(after.fitting(left - table.params), rng)
-            chosen.update(table.configurations[row])
-            left -= int(table.params[row])
-        chosen.update(self._distill[int(rng.integers(len(self._distill)))])
-        return {axis.name: chosen[axis.name] for axis in self.space.axes if axis.name in chosen}
+            self._require_feasible(budget)
+        chosen: Configuration = {}
+        left = budget.max_params
+        for link in self._chains(0)[draw(weights, rng)].links():
+            values = link.table.values(PARAMS)
+            row = draw(link.after(PARAMS).fitting(left - values), rng)
+            chosen.update(link.table.configurations[row])
+            left -= int(values[row])
+        return self._ordered(chosen, below(len(self._distill), rng))
+
+    def _ordered(self, chosen: Configuration, distill: int | None) -> Configuration:
+        """Return a configuration with its axes in the space's order; None leaves distillation out."""
+        whole = chosen if distill is None else {**chosen, **self._distill[distill]}
+        return {axis.name: whole[axis.name] for axis in self.space.axes if axis.name in whole}
+
+    def listed(self, measure: Measure = PARAMS) -> Iterator[Ints]:
+        """Yield every buildable configuration's total, in blocks; ``configuration`` says whose it is.
+
+        The configurations come chain by chain, the last slot faster than those before it, distillation fastest.
+        """
+        for block in self._blocks(measure):
+            yield np.repeat(block, len(self._distill))
+
+    def _blocks(self, measure: Measure) -> Iterator[Ints]:
+        """Yield the total of every architecture in the order of ``listed``, without distillation."""
+        most = max(BLOCK // len(self._distill), 1)
+        for chain in self._chains(measure.size):
+            values = [link.table.values(measure) for link in chain.links()]
+            inner = values.pop()
+            while values and len(values[-1]) * len(inner) <= most:
+                inner = np.add.outer(values.pop(), inner).ravel()
+            outer = np.zeros(1, np.int64)
+            for table in values:
+                outer = np.add.outer(outer, table).ravel()
+            rows = max(most // len(inner), 1)
+            for start in range(0, len(outer), rows):
+                yield np.add.outer(outer[start : start + rows], inner).ravel()
+
+    def configuration(self, position: int) -> Configuration:
+        """Return the configuration at a position of ``listed``.
+
+        Raises:
+            IndexError: there are not so many.
+        """
+        if not 0 <= position < self.buildable:
+            raise IndexError(f"position {position:,} of {self.buildable:,} buildable configurations")
+        architecture, distill = divmod(position, len(self._distill))
+        return self._architecture(architecture, distill)
+
+    def _architecture(self, position: int, distill: int | None) -> Configuration:
+        chosen: Configuration = {}
+        for chain in self._chains(0):
+            if position >= chain.architectures():
+                position -= chain.architectures()
+                continue
+            for link in chain.links():
+                row, position = divmod(position, 1 if isinstance(link.rest, Totals) else link.rest.architectures())
+                chosen.update(link.table.configurations[row])
+            break
+        return self._ordered(chosen, distill)
+
+    def _positions(self, budget: Budget) -> Ints:
+        """Return the positions of all architectures that fit, among all that can be built."""
+        if budget not in self._fitting:
+            if self.architectures > LISTED_AT_MOST:
+                raise InputError(
+                    f"space '{self.space.name}' has {self.architectures:,} architectures that can be built; a budget "
+                    f"of several bounds ({budget}) needs them listed, which is done for at most {LISTED_AT_MOST:,}: "
+                    "bound parameters only, or give axes fewer values"
+                )
+            found = []
+            start = 0
+            for blocks in zip(*(self._blocks(measure) for measure, _ in budget.bounds), strict=True):
+                fits = [block <= limit for block, (_, limit) in zip(blocks, budget.bounds, strict=True)]
+                found.append(start + np.flatnonzero(np.logical_and.reduce(fits)))
+                start += len(blocks[0])
+            self._fitting[budget] = np.concatenate(found or [np.zeros(0, np.int64)])
+        return self._fitting[budget]
+
+    def _params(self, positions: Ints) -> Ints:
+        """Return the parameters at ascending positions among all architectures that can be built."""
+        found, start = [], 0
+        for block in self._blocks(PARAMS):
+            inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, start + len(block))]
+            found.append(block[inside - start])
+            start += len(block)
+        return np.concatenate(found)
 
     def nearest(self, budget: Budget, count: int) -> list[tuple[int, Configuration]]:
         """Return up to ``count`` in-budget architectures with the most parameters, largest first, with their totals.
 
-        Distillation axes are left out: they do not change what is built. Equal totals come in the space's order.
+        Distillation axes are left out: they do not change what is built. Equal totals come in the order of ``listed``.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
+            InputError: the budget has several bounds, and the space is too large to list.
         """
-        floor = self.largest(budget)
-        totals = self.histogram
-        position = int(np.searchsorted(totals.values, floor, side="right"))
+        self._require_feasible(budget)
+        if len(budget.bounds) > 1:
+            positions = self._positions(budget)
+            params = self._params(positions)
+            order = np.argsort(-params, kind="stable")[:count]
+            return [(int(params[i]), self._architecture(int(positions[i]), None)) for i in order]
+        values = self.histogram.values
+        position = int(np.searchsorted(values, budget.max_params, side="right"))
         found: list[tuple[int, Configuration]] = []
         while position > 0 and len(found) < count:
             position -= 1
-            value = int(totals.values[position])
-            found += [(value, c) for c in itertools.islice(self._with_total(value), count - len(found))]
+            total = int(values[position])
+            found += [(total, c) for c in itertools.islice(self._with_total(total), count - len(found))]
         return found
 
     def over(self, budget: Budget) -> tuple[int, Configuration] | None:
-        """Return the first architecture with the smallest total above the budget, if any is above it."""
-        totals = self.histogram.values
-        position = int(np.searchsorted(totals, budget.max_params, side="right"))
-        if position == len(totals):
+        """Return the first architecture with the fewest parameters above the budget's, if any is above."""
+        values = self.histogram.values
+        position = int(np.searchsorted(values, budget.max_params, side="right"))
+        if position == len(values):
             return None
-        return int(totals[position]), next(self._with_total(int(totals[position])))
+        return int(values[position]), next(self._with_total(int(values[position])))
 
     def moves(self, configuration: Configuration, budget: Budget) -> list[Move]:
-        """Return the changes of one axis that bring a configuration under the budget, smallest saving first.
+        """Return the changes of one axis that bring a configuration within every bound, smallest saving first.
 
         An axis that chooses a part may bring new axes with it: then every value of these is a move of its own.
         """
@@ -314,14 +369,11 @@ class SpaceCounts:
         found = []
         for group in SLOTS:
             here = {name: value for name, value in configuration.items() if name.startswith(f"{group}.")}
+            rest = {name: value for name, value in configuration.items() if name not in here}
             for other, _ in self._options[group]:
-                if not self._one_axis_apart(here, other):
-                    continue
-                rest = {name: value for name, value in configuration.items() if name not in here}
-                after = self.total({**rest, **other})
-                if after is not None and after <= budget.max_params:
+                if self._one_axis_apart(here, other) and self.is_feasible({**rest, **other}, budget):
                     changed = {name: value for name, value in other.items() if here.get(name) != value}
-                    found.append(Move(before - after, changed))
+                    found.append(Move(before - (self.total({**rest, **other}) or 0), changed))
         return sorted(found, key=lambda move: (move.saving, str(move.changed)))
 
     def _one_axis_apart(self, here: Configuration, other: Configuration) -> bool:
@@ -332,27 +384,25 @@ class SpaceCounts:
         switched = (self.space.axis(name).when for name in here.keys() ^ other.keys())
         return all(when is not None and when.axis == differing[0] for when in switched)
 
-    def _with_total(self, value: int) -> "itertools.chain[Configuration]":
+    def _with_total(self, total: int) -> Iterator[Configuration]:
         """Yield the architectures with exactly this many parameters."""
 
-        def completions(chain: Chain, depth: int, left: int) -> "list[Configuration]":
-            if depth == len(chain.tables):
-                return [{}] if left == 0 else []
-            table, after = chain.tables[depth], chain.totals[depth + 1]
-            rows = np.flatnonzero(np.isin(left - table.params, after.values))
-            return [
-                {**table.configurations[row], **rest}
-                for row in rows
-                for rest in completions(chain, depth + 1, left - int(table.params[row]))
-            ]
+        def completions(links: Sequence[Link], left: int) -> Iterator[Configuration]:
+            if not links:
+                yield {}
+                return
+            values = links[0].table.values(PARAMS)
+            for row in np.flatnonzero(np.isin(left - values, links[0].after(PARAMS).values)):
+                for rest in completions(links[1:], left - int(values[row])):
+                    yield {**links[0].table.configurations[row], **rest}
 
-        return itertools.chain.from_iterable(
-            ({**prefix, **rest} for rest in completions(self._chains[int(width)], 0, value - int(params)))
-            for prefix, params, width in zip(self._prefixes, self._prefix_params, self._prefix_widths, strict=True)
-        )
+        for chain in self._chains(0):
+            for chosen in completions(chain.links(), total):
+                yield self._ordered(chosen, None)
 
 
-def _draw(weights: Ints, rng: np.random.Generator) -> int:
-    """Return an index with a probability proportional to its weight."""
-    cumulative = np.cumsum(weights)
-    return int(np.searchsorted(cumulative, rng.integers(int(cumulative[-1])), side="right"))
+def _table(slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int) -> Table:
+    """Return what of a slot's options can be built on maps of these widths."""
+    rows = [(chosen, part_cost(slot, part, inputs, size)) for chosen, part in options]
+    built = [(chosen, cost) for chosen, cost in rows if cost is not None]
+    return Table([chosen for chosen, _ in built], [cost for _, cost in built])

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from harness.modules.conv import conv_cost, norm_cost
+from harness.modules.conv import conv_cost, conv_norm_cost
 from harness.modules.part import NOTHING, Component, Cost, Features, Levels, Misfit, Option, PerLevel, flag, total
 from harness.registry import Registry
 
@@ -53,7 +53,7 @@ class SpatialGate(nn.Module):
     @staticmethod
     def cost(positions: int) -> Cost:
         """Return the cost over ``positions`` pixels."""
-        return conv_cost(2, 1, 7, positions) + norm_cost(1)
+        return conv_norm_cost(2, 1, 7, positions)
 
 
 def _apply_gates(image: Tensor, channel_gate: nn.Module, spatial_gate: nn.Module) -> Tensor:

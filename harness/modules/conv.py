@@ -17,13 +17,22 @@ def conv_cost(
 
 
 def norm_cost(channels: int) -> Cost:
-    """Return the cost of a BatchNorm: a scale and a shift a channel."""
-    return Cost(2 * channels)
+    """Return the cost of a BatchNorm that follows no convolution: folding leaves it where it is.
+
+    A scale and a shift a channel; as buffers a mean and a variance a channel, and one number of batches.
+    """
+    return Cost(2 * channels, buffers=2 * channels + 1, norms=1)
 
 
-def conv_norm_cost(inputs: int, outputs: int, kernel: int, positions: int = 0, *, groups: int = 1) -> Cost:
-    """Return the cost of ``conv_norm``."""
-    return conv_cost(inputs, outputs, kernel, positions, groups=groups) + norm_cost(outputs)
+def conv_norm_cost(
+    inputs: int, outputs: int, kernel: int, positions: int = 0, *, groups: int = 1, bias: bool = False
+) -> Cost:
+    """Return the cost of a convolution and the BatchNorm straight after it.
+
+    Folded into the convolution, the norm's 2 · ``outputs`` parameters leave a bias, where there was none before.
+    """
+    conv = conv_cost(inputs, outputs, kernel, positions, groups=groups, bias=bias)
+    return conv + norm_cost(outputs) + Cost(folded=2 * outputs if bias else outputs)
 
 
 def conv_norm(

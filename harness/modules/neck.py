@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.modules.conv import conv_cost, norm_cost, same_max_pool, upsample_to
+from harness.modules.conv import conv_cost, conv_norm_cost, same_max_pool, upsample_to
 from harness.modules.part import Component, Cost, Features, Levels, Misfit, Option, divisors, flag, total
 from harness.registry import Registry
 
@@ -83,11 +83,8 @@ class _Node(nn.Sequential):
 
     @staticmethod
     def cost(channels: int, positions: int) -> Cost:
-        return (
-            conv_cost(channels, channels, 3, positions, groups=channels)
-            + conv_cost(channels, channels, 1, positions, bias=True)
-            + norm_cost(channels)
-        )
+        depthwise = conv_cost(channels, channels, 3, positions, groups=channels)
+        return depthwise + conv_norm_cost(channels, channels, 1, positions, bias=True)
 
 
 class _Lateral(nn.Sequential):
@@ -100,7 +97,7 @@ class _Lateral(nn.Sequential):
 
     @staticmethod
     def cost(inputs: int, channels: int, positions: int, bias: bool) -> Cost:
-        return conv_cost(inputs, channels, 1, positions, bias=bias) + norm_cost(channels)
+        return conv_norm_cost(inputs, channels, 1, positions, bias=bias)
 
 
 class BiFPN(nn.Module):
@@ -151,12 +148,12 @@ class _LightNode(nn.Sequential):
     @staticmethod
     def cost(channels: int, positions: int, depthwise: bool, reduction_factor: int) -> Cost:
         if not depthwise:
-            return conv_cost(channels, channels, 3, positions) + norm_cost(channels)
-        cost = conv_cost(channels, channels, 3, positions, groups=channels) + norm_cost(channels) + norm_cost(channels)
+            return conv_norm_cost(channels, channels, 3, positions)
+        cost = conv_norm_cost(channels, channels, 3, positions, groups=channels)
         if reduction_factor == 1:
-            return cost + conv_cost(channels, channels, 1, positions)
+            return cost + conv_norm_cost(channels, channels, 1, positions)
         narrow = channels // reduction_factor
-        return cost + conv_cost(channels, narrow, 1, positions) + conv_cost(narrow, channels, 1, positions)
+        return cost + conv_cost(channels, narrow, 1, positions) + conv_norm_cost(narrow, channels, 1, positions)
 
 
 class BiFPNLight(nn.Module):

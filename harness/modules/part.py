@@ -24,15 +24,47 @@ LEVEL_NAMES = ("p3", "p4", "p5")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part costs: ``params`` counts every ``nn.Parameter``, ``macs`` the multiply-adds of convolutions and
-    linears for one image (biases, norms, activations, pooling and resizing are left out).
+    """What a part costs, in the four ways of counting that there are, and in multiply-adds.
+
+    Attributes:
+        params: every ``nn.Parameter``, frozen or not.
+        macs: multiply-adds of convolutions and linears for one image (biases, norms, activations, pooling and
+            resizing are left out).
+        buffers: elements of all buffers. Only BatchNorms have any: running means and variances and, one each, the
+            number of batches seen.
+        norms: how many BatchNorms there are.
+        folded: parameters that go when every BatchNorm that follows a convolution directly is folded into it.
     """
 
     params: int = 0
     macs: int = 0
+    buffers: int = 0
+    norms: int = 0
+    folded: int = 0
+
+    @property
+    def with_buffers(self) -> int:
+        """Return parameters and buffers, element by element."""
+        return self.params + self.buffers
+
+    @property
+    def deployed(self) -> int:
+        """Return the parameters that are left for inference, BatchNorms folded into convolutions."""
+        return self.params - self.folded
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of all tensors of a weights file: float32, and an int64 a norm; the header is no tensor."""
+        return 4 * (self.params + self.buffers - self.norms) + 8 * self.norms
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.params + other.params, self.macs + other.macs)
+        return Cost(
+            self.params + other.params,
+            self.macs + other.macs,
+            self.buffers + other.buffers,
+            self.norms + other.norms,
+            self.folded + other.folded,
+        )
 
 
 NOTHING = Cost()

@@ -3,9 +3,9 @@
 import pytest
 
 from harness.arch import ARCHS
-from harness.counting import check_budget, count, count_parts, macs
+from harness.counting import broken, check_budget, count, count_parts, macs
 from harness.counting.closed_form import savings, shares
-from harness.errors import BudgetError
+from harness.errors import BudgetError, InputError
 from harness.protocol import Budget
 
 
@@ -56,3 +56,45 @@ def test_an_exact_fit_passes() -> None:
 
 def test_shares_leave_out_what_rounds_to_nothing() -> None:
     assert shares({"a": 800, "b": 199, "c": 1}) == "a 80 %, b 20 %"
+
+
+def test_every_bound_is_checked_and_named() -> None:
+    v2 = ARCHS["v2"]
+    check_budget(v2, Budget(256_156, 263_643, 252_450, 410_568_000, 640, 1_054_872))
+    with pytest.raises(BudgetError) as refused:
+        check_budget(v2, Budget(256_156, 263_642, 252_449, 400_000_000, 640, 1_054_871), "v2")
+    message = str(refused.value)
+    for part in (
+        "v2 has 263,643 parameters and buffers, 1 over the budget of 263,642 (backbone",
+        "and 252,450 parameters once deployed, 1 over the budget of 252,449",
+        "and 410,568,000 multiply-adds at 640×640, 10,568,000 over the budget of 400,000,000",
+        "and 1,054,872 bytes of weights, 1 over the budget of 1,054,871",
+    ):
+        assert part in message
+    assert "has 256,156 parameters," not in message
+    assert "\n" not in message
+    (only,) = broken(v2, Budget(300_000, max_macs=400_000_000))
+    assert (only.total, only.excess, only.measure.size) == (410_568_000, 10_568_000, 640)
+    assert only.hints.startswith("neck.repeats=1 saves 13,120,000, context=none saves")
+
+
+def test_a_budget_says_every_bound() -> None:
+    assert str(Budget()) == "256,148 parameters"
+    whole = Budget(300_000, max_deployed=250_000, max_macs=4_000_000, macs_size=128, max_bytes=10**6)
+    assert str(whole) == (
+        "300,000 parameters and 250,000 parameters once deployed and 4,000,000 multiply-adds at 128×128 "
+        "and 1,000,000 bytes of weights"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_macs": 0}, "a positive number of multiply-adds at 640×640, got 0"),
+        ({"max_bytes": -1}, "a positive number of bytes of weights, got -1"),
+        ({"max_macs": 1, "macs_size": 0}, "macs_size must be a positive number of pixels, got 0"),
+    ],
+)
+def test_a_bound_that_nothing_can_meet_is_refused(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Budget(**changes)

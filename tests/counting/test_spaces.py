@@ -1,5 +1,6 @@
 """Exact counts of whole spaces against plain enumeration, and uniform draws."""
 
+import itertools
 import time
 from collections import Counter
 from functools import cache
@@ -7,16 +8,17 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import binomtest, chisquare
 
 from harness.arch import ARCHS, SLOTS, Part
 from harness.builder import build
-from harness.counting import SpaceCounts, count
-from harness.counting.spaces import _part_params
+from harness.counting import SpaceCounts, check_budget, costs, count
+from harness.counting.spaces import _part_cost, part_cost
+from harness.counting.totals import Totals, below
 from harness.errors import BudgetError, InputError
-from harness.modules.part import Levels
+from harness.modules.part import Cost, Levels
 from harness.names import load_space, space_names
-from harness.protocol import Budget
+from harness.protocol import PARAMS, Budget, Measure
 from harness.space import Choice, Configuration, IntRange, SearchSpace, When
 from harness.wiring import REGISTRIES, inputs_of
 
@@ -100,6 +102,83 @@ def test_the_same_generator_draws_the_same() -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("space", [SMALL, load_space("v2_light")], ids=lambda s: s.name)
+def test_every_configuration_is_listed_with_its_total(space: SearchSpace) -> None:
+    counts = SpaceCounts(space)
+    macs = Measure("macs", 96)
+    listed, adds = (np.concatenate(list(counts.listed(measure))) for measure in (PARAMS, macs))
+    assert len(listed) == counts.buildable
+    assert np.array_equal(Totals.of(listed, np.ones_like(listed)).counts, counts.histogram.counts)
+    if space is SMALL:
+        buildable = {str(c) for params, c in _by_enumeration(space) if params is not None}
+        assert {str(counts.configuration(position)) for position in range(len(listed))} == buildable
+    for position in np.random.default_rng(0).integers(len(listed), size=100).tolist():
+        configuration = counts.configuration(position)
+        assert space.contains(configuration)
+        cost = counts.cost(configuration, 96)
+        assert cost is not None
+        assert (cost.params, cost.macs) == (listed[position], adds[position])
+    with pytest.raises(IndexError):
+        counts.configuration(counts.buildable)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(300_000, max_macs=8_900_000, macs_size=96),
+        Budget(300_000, max_with_buffers=255_000),
+        Budget(300_000, max_deployed=245_000),
+        Budget(300_000, max_bytes=1_050_000),
+        Budget(256_148, max_deployed=250_000, max_macs=9_700_000, macs_size=96, max_bytes=1_060_000),
+    ],
+    ids=str,
+)
+def test_a_budget_of_several_bounds_is_counted_and_sampled_exactly(budget: Budget) -> None:
+    counts = SpaceCounts(SMALL)
+    fitting: dict[str, int] = {}
+    for params, configuration in _by_enumeration(SMALL):
+        if params is None:
+            continue
+        whole = sum(costs(SMALL.arch(configuration), 96, 96).values(), Cost())
+        fits = (
+            params <= budget.max_params
+            and whole.with_buffers <= (budget.max_with_buffers or 10**9)
+            and whole.deployed <= (budget.max_deployed or 10**9)
+            and whole.macs <= (budget.max_macs or 10**9)
+            and whole.bytes <= (budget.max_bytes or 10**9)
+        )
+        assert counts.is_feasible(configuration, budget) == fits
+        if fits:
+            fitting[str(configuration)] = params
+    assert 20 < len(fitting) < counts.feasible(Budget(budget.max_params))
+    assert counts.feasible(budget) == len(fitting)
+    assert counts.largest(budget) == max(fitting.values())
+    rng = np.random.default_rng(0)
+    drawn = Counter(str(counts.sample(budget, rng)) for _ in range(20 * len(fitting)))
+    assert set(drawn) <= set(fitting)
+    assert chisquare([drawn[key] for key in fitting]).pvalue > 1e-3
+    nearest = counts.nearest(budget, 10)
+    assert [params for params, _ in nearest] == sorted((params for params, _ in nearest), reverse=True)
+    for params, configuration in nearest:
+        assert count(SMALL.arch(configuration)) == params
+        check_budget(SMALL.arch(configuration), budget)
+
+
+def test_several_bounds_that_nothing_meets() -> None:
+    counts = SpaceCounts(SMALL)
+    least = counts.least(Measure("macs", 640))
+    with pytest.raises(
+        BudgetError, match=f"the least there is: {counts.smallest:,} parameters, {least:,} multiply-adds"
+    ):
+        counts.sample(Budget(max_macs=least - 1), np.random.default_rng(0))
+    fewest = next(c for params, c in _by_enumeration(SMALL) if params == counts.smallest)
+    cost = counts.cost(fewest, 640)
+    assert cost is not None
+    one = Budget(counts.smallest, max_macs=cost.macs)
+    assert counts.feasible(one) > 0
+    assert counts.largest(one) == counts.smallest
+
+
 def test_nothing_fits() -> None:
     counts = SpaceCounts(SMALL)
     smallest = f"its smallest configuration has {counts.smallest:,}"
@@ -155,22 +234,86 @@ def test_closed_form_equals_numel_for_random_configurations(name: str) -> None:
 
 @pytest.mark.parametrize("name", space_names())
 def test_a_space_is_counted_in_milliseconds(name: str) -> None:
-    _part_params.cache_clear()
+    _part_cost.cache_clear()
     started = time.process_time()
     SpaceCounts(load_space(name)).feasible(Budget())
     assert time.process_time() - started < 0.5
 
 
-def test_a_space_too_large_for_its_counts_is_refused() -> None:
-    axes = (
-        IntRange("attention.reduction", 1, 10**4),
-        IntRange("neck_attention.reduction", 1, 10**4),
-        IntRange("context.groups", 1, 10**4),
-        IntRange("shuffle.groups", 1, 10**4),
-        IntRange("neck.channels", 4, 10**4),
-    )
-    with pytest.raises(InputError, match=r"2\^62 is the most"):
-        SpaceCounts(SearchSpace("huge", "", ARCHS["v2"], axes))
+HUGE = SearchSpace(
+    "huge",
+    "more configurations than 62 bits count; in most of its values the gates' hidden widths have reached their floor",
+    ARCHS["v2"],
+    (
+        Choice("backbone.width", (0.125, 0.25)),
+        Choice("attention.name", ("se", "cbam_plus")),
+        IntRange("attention.reduction", 40, 4_039),
+        Choice("neck.channels", (32, 64)),
+        IntRange("neck.repeats", 1, 24),
+        Choice("neck.reduction_factor", (1, 2, 4, 8)),
+        Choice("neck_attention.name", ("se", "cbam_plus")),
+        IntRange("neck_attention.reduction", 1, 4_000),
+        Choice("context.groups", (1, 2, 4, 8)),
+        Choice("context.reduction", (0, 1, 2, 4)),
+        Choice("shuffle.groups", (1, 2, 4, 8, 16)),
+        Choice("head.trunk", ("none", "depthwise", "conv")),
+        Choice("head.per_level", (False, True)),
+        IntRange("distill.temperature", 1, 400_000),
+    ),
+)
+
+
+def _feasible_by_hand(space: SearchSpace, limit: int) -> int:
+    """Count in Python integers, slot after slot: total so far → ways, with no array and no table in common."""
+    answer = 0
+    options = {slot: Counter(space.arch(c).parts()[slot] for c in space.group_configurations(slot)) for slot in SLOTS}
+    for (backbone, often), width in itertools.product(options["backbone"].items(), (32, 64)):
+        ways = {0: often * len(space.group_configurations("distill"))}
+        for slot in SLOTS:
+            costs: Counter[int] = Counter()
+            for chosen, times in options[slot].items():
+                if slot == "backbone" and chosen != backbone:
+                    continue
+                if slot == "neck" and chosen.option_dict()["channels"] != width:
+                    continue
+                step = inputs_of(slot, backbone, Part("bifpn", (("channels", width), ("repeats", 1))))
+                cost = part_cost(slot, chosen, None if slot == "backbone" else step)
+                if cost is not None:
+                    costs[cost.params] += 1 if slot == "backbone" else times
+            longer: dict[int, int] = {}
+            for before, count_before in ways.items():
+                for params, times in costs.items():
+                    if before + params <= limit:
+                        longer[before + params] = longer.get(before + params, 0) + count_before * times
+            ways = longer
+        answer += sum(ways.values())
+    return answer
+
+
+def test_a_space_beyond_62_bits_is_counted_and_sampled_exactly() -> None:
+    counts, budget = SpaceCounts(HUGE), Budget(76_000)
+    assert counts.size > 2**62
+    assert counts.feasible(budget) == _feasible_by_hand(HUGE, budget.max_params)
+    totals = counts.histogram
+    assert int(totals.counts.sum()) == counts.buildable == counts.feasible(Budget(int(totals.values[-1])))
+    assert totals.counts.dtype == np.object_
+    rng = np.random.default_rng(0)
+    drawn = [counts.sample(budget, rng) for _ in range(100)]
+    assert all(counts.is_feasible(c, budget) for c in drawn)
+    assert all(HUGE.contains(c) for c in drawn[:5])
+    near = sum((counts.total(c) or 0) > 74_000 for c in drawn)
+    share = 1 - counts.feasible(Budget(74_000)) / counts.feasible(budget)
+    assert binomtest(near, len(drawn), share).pvalue > 1e-3
+    with pytest.raises(InputError, match="needs them listed, which is done for at most 100,000,000"):
+        counts.feasible(Budget(max_macs=10**9))
+
+
+def test_large_integers_are_drawn_uniformly() -> None:
+    limit = 3 * 2**70
+    rng = np.random.default_rng(0)
+    drawn = [below(limit, rng) for _ in range(3_000)]
+    assert max(drawn) < limit
+    assert chisquare(np.bincount([number * 6 // limit for number in drawn])).pvalue > 1e-3
 
 
 def test_slots_before_and_after_the_neck_meet_its_two_sides() -> None:
