@@ -5,6 +5,7 @@ Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the netw
 (Deng et al., arXiv 1905.00641).
 """
 
+import math
 from functools import lru_cache
 
 import cv2
@@ -17,6 +18,7 @@ from harness.protocol import ANCHORS, STRIDES
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
+LARGEST_GROWTH = math.log(1000 / 16)
 
 
 @lru_cache(maxsize=64)
@@ -59,9 +61,13 @@ def encode(boxes: Tensor, priors: Tensor) -> Tensor:
 
 
 def decode(offsets: Tensor, priors: Tensor) -> Tensor:
-    """Return the boxes (…, 4) that ``offsets`` (…, 4) describe, the inverse of ``encode``."""
+    """Return the boxes (…, 4) that ``offsets`` (…, 4) describe, the inverse of ``encode``.
+
+    A side is at most 62.5 times its prior's, as in torchvision's ``BoxCoder``: a network that has barely begun may ask
+    for more than a float can hold.
+    """
     centre = priors[..., :2] + offsets[..., :2] * CENTRE_VARIANCE * priors[..., 2:]
-    half = priors[..., 2:] * torch.exp(offsets[..., 2:] * SIZE_VARIANCE) / 2
+    half = priors[..., 2:] * torch.exp((offsets[..., 2:] * SIZE_VARIANCE).clamp(max=LARGEST_GROWTH)) / 2
     return torch.cat((centre - half, centre + half), dim=-1)
 
 

@@ -88,3 +88,10 @@ def test_nms_of_duplicates_and_empty_boxes() -> None:
     boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [20, 20, 30, 30]], dtype=np.float32)
     scores = np.array([0.5, 0.5, 0.9, 0.9, 0.7], dtype=np.float32)
     assert nms(boxes, scores, 0.4).tolist() == [2, 4, 0]
+
+
+def test_a_decoded_side_is_bounded_and_never_overflows() -> None:
+    priors = torch.tensor([[50.0, 50.0, 16.0, 16.0]])
+    x1, y1, x2, y2 = decode(torch.tensor([[0.0, 0.0, 1e6, 5.0]]), priors)[0].tolist()
+    assert x2 - x1 == pytest.approx(16 * 62.5)
+    assert y2 - y1 == pytest.approx(16 * math.e)
