@@ -133,10 +133,9 @@ class Proposer:
         return self._new(rng, seen, source="uniform", number=number, rejected=rejected, attrs=attrs)
 
     def _refusal(self, configuration: Configuration, seen: Collection[str]) -> str | None:
-        total = self.counts.total(configuration)
-        if total is None:
+        if self.counts.total(configuration) is None:
             return "unbuildable"
-        if total > self.budget.max_params:
+        if not self.counts.is_feasible(configuration, self.budget):
             return "over_budget"
         return "repeated" if identity(configuration) in seen else None
 

@@ -26,11 +26,11 @@ def importance(study: optuna.Study) -> dict[str, float]:
     trials among the best, which for a short study is a larger part than its usual tenth. Empty below ``FEWEST``
     complete trials.
     """
-    from optuna.importance import PedAnovaImportanceEvaluator  # Loads scikit-learn, which takes seconds.
-
     complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if complete < FEWEST:
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator  # Loads scikit-learn, which takes seconds.
+
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.5, 5 / complete)))
     shares = optuna.importance.get_param_importances(
         study, evaluator=evaluator, target=lambda trial: -float(trial.values[0])

@@ -41,38 +41,37 @@ def ap_protocol(config: StudyConfig, val: FaceSet) -> dict[str, Any]:
     return {**protocol, "digest": digest(protocol)}
 
 
-def identity(
-    config: StudyConfig, space: SearchSpace, train: FaceSet, val: FaceSet, device: str, teacher: str
-) -> dict[str, Any]:
-    """Return what a study's trials depend on, flat, so that a difference can be named.
-
-    ``teacher`` is the teacher's specification: ``auto`` with what its backbone starts from, or a digest of weights.
-    """
+def choices(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
+    """Return what was chosen that a study's trials depend on, flat, so that a difference can be named."""
     chosen: dict[str, Any] = {}
     for key, value in config.to_dict().items():
-        if key in _FREE or (key == "teacher" and not teacher.startswith("auto")):
+        if key in _FREE:
             continue
         if isinstance(value, Mapping):
             chosen |= {f"{key}.{name}": item for name, item in value.items() if name != "source"}
         else:
             chosen[key] = list(value) if isinstance(value, tuple) else value
-    return {
-        **chosen,
-        "axes of the space": space.digest(),
-        "training images": train.digest,
-        "validation images": val.digest,
-        "device": device,
-        "teacher": teacher,
-    }
+    return {**chosen, "axes of the space": space.digest()}
+
+
+def identity(
+    config: StudyConfig, space: SearchSpace, train: FaceSet, val: FaceSet, device: str, teacher: str
+) -> dict[str, Any]:
+    """Return all that a study's trials depend on.
+
+    ``teacher`` is the teacher's specification: ``auto`` with what its backbone starts from, or a digest of weights.
+    """
+    images = {"training images": train.digest, "validation images": val.digest}
+    return {**choices(config, space), **images, "device": device, "teacher weights": teacher}
 
 
 def check_identity(where: str, found: Mapping[str, Any], wanted: Mapping[str, Any], name: str) -> None:
-    """Refuse to go on with a study that was something else.
+    """Refuse to go on with a study that was something else in any of ``wanted``'s keys.
 
     Raises:
         InputError: names what differs.
     """
-    keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
+    keys = [key for key in wanted if found.get(key) != wanted[key]]
     if keys:
         said = ", ".join(f"{key} {_text(found.get(key))}, not {_text(wanted.get(key))}" for key in keys[:4])
         more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""

@@ -78,6 +78,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
     with ExitStack() as stack:
         stack.enter_context(_folder(folder))
         earlier = manifest.read(folder)
+        if earlier is not None:
+            manifest.check_identity(str(folder), earlier["identity"], manifest.choices(config, space), config.name)
         pool = Pool(train, workers, threads)
         stack.callback(pool.close)
         cache = resources.runs / "cache"
@@ -100,6 +102,9 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             workers * threads,
             progress.stage,
         )
+        taught = {"teacher": file_digest(teacher.path)}
+        if earlier is not None:
+            manifest.check_identity(str(folder), {"teacher": earlier["teacher"]["digest"]}, taught, config.name)
         ledger = ledger or _ledger(url, config, same, workers, folder)
         made = {"identity": same, "workers": workers, "threads": threads, "device": resources.device}
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})

@@ -74,12 +74,13 @@ class Session:
         states = Counter(record.state for record in candidates)
         wanted = len(candidates) if self.search.exhausted else self.plan.config.trials
         best = self.search.best
+        fits = self.search.proposer.counts.is_feasible
         total = self._before + time.monotonic() - self._begun
         self.content |= {
             "trials": {state: states[state] for state in ("complete", "pruned", "failed", "running")}
             | {"wanted": wanted},
             "proposals": self._proposals(),
-            "wasted": sum(record.params > self.plan.config.budget.max_params for record in candidates),
+            "wasted": sum(not fits(record.configuration, self.plan.config.budget) for record in candidates),
             "repeated": len(candidates) - len({identity(record.configuration) for record in candidates}),
             "best": None if best is None else best.label,
             "timing": manifest.timing(list(self.search.records.values()), total, self._idle_share),
