@@ -18,12 +18,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.report", "Write the report of a study: tables, pictures, results.csv.")
     parser.add_argument("name", help="name of a study in runs/")
     parser.add_argument("--publish", action="store_true", help="also write it to reports/NAME/, to be committed")
+    parser.add_argument(
+        "--note", default="", metavar="TEXT", help="with --publish: what a reader must know of the data"
+    )
     parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     given = parser.parse_args(argv)
+    if given.note and not given.publish:
+        parser.error("--note needs --publish")
     folder = find_study(given.name, given.runs)
     report = build_report(folder)
-    published = publish(folder, REPORTS) if given.publish else None
+    published = publish(folder, REPORTS, given.note) if given.publish else None
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0

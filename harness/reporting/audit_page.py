@@ -46,7 +46,8 @@ def audit_page(space: SearchSpace, reports: Path) -> str:
         nearest=markdown(_nearest(spaces, budget), text=("what differs from v2",)),
         claims=markdown(_claims(measured), text=("claim", "where")),
         protocols=[
-            f"`{name}`: {caption(one['protocol'], one['data'])}; protocol `{protocol_digest(one['protocol'])}`"
+            f"`{name}`: {caption(one['protocol'], one['data'])}; protocol `{protocol_digest(one['protocol'])}`."
+            + (f" {one['note']}" if one["note"] else "")
             for name, one in measured.items()
         ],
         rows=markdown(_every(known), text=("where", "unit", "basis", "verdict")),

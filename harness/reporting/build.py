@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -51,8 +52,11 @@ def build_report(study_folder: Path) -> Path:
     return _write(load(study_folder), study_folder / "report", public=False)
 
 
-def publish(study_folder: Path, reports: Path) -> Path:
+def publish(study_folder: Path, reports: Path, note: str = "") -> Path:
     """Write the report to ``reports/<study>/``, without paths of this machine, and return its ``report.md``.
+
+    ``note`` stands at the top, in the summary and wherever the audit shows these figures: what a reader must know of
+    the data before believing an AP.
 
     Photographs never go along: the examples picture is drawn for synthetic scenes only.
 
@@ -64,7 +68,7 @@ def publish(study_folder: Path, reports: Path) -> Path:
     target = reports / data.study["name"]
     if target.exists() and not (target / "results.csv").is_file():
         raise InputError(f"{target} exists and is no study's report: rename the study or move that folder away")
-    return _write(data, target, public=True)
+    return _write(data, target, public=True, note=note)
 
 
 def summary(study_folder: Path) -> dict[str, Any]:
@@ -116,12 +120,12 @@ def _network(record: TrialRecord | None) -> dict[str, Any] | None:
     }
 
 
-def _write(data: StudyData, target: Path, *, public: bool) -> Path:
+def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Path:
     """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
     frame = tables.results(data)
     pictures = _pictures(data, frame)
     hide = _without_paths(data.study) if public else str
-    text = hide(_render(data, pictures, public=public))
+    text = hide(_render(data, pictures, public=public, note=note))
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -134,7 +138,7 @@ def _write(data: StudyData, target: Path, *, public: bool) -> Path:
         frame.to_csv(partial / "results.csv", index=False)
         (partial / "report.md").write_text(text, encoding="utf-8")
         if public:
-            write_json(partial / "summary.json", _summary(data))
+            write_json(partial / "summary.json", _summary(data) | {"note": note})
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
@@ -157,7 +161,7 @@ def render(template: str, **values: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
-def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
+def _render(data: StudyData, pictures: list[Picture], *, public: bool, note: str) -> str:
     study, best = data.study, data.best
     trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
     report_command = f"python -m harness.report {study['name']}"
@@ -166,6 +170,7 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         name=study["name"],
         description=study["config"]["description"],
         headline=headline(data),
+        note=note,
         warnings=[
             f"Trial {label} is in no table or picture: its AP was measured by another protocol ({difference})."
             for label, difference in data.foreign.items()
@@ -187,7 +192,7 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool) -> str:
         timing=tables.markdown(spent) if len(spent) else "",
         timing_note=_timing_note(data),
         command=study["command"],
-        report_command=f"{report_command} --publish" if public else report_command,
+        report_command=report_command + " --publish" * public + (f" --note {shlex.quote(note)}" if note else ""),
         reproduce=_reproduce(data),
         config=json.dumps(study["config"], indent=1),
     )

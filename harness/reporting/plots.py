@@ -231,6 +231,33 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
     _thousands(axes)
 
 
+def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
+    """Configurations by parameters, what fits the budget in colour, and the budget's line.
+
+    Args:
+        edges: parameters between which ``counts`` lie: above an edge, up to and including the next.
+        counts: configurations, one fewer than ``edges``.
+        budget: parameters.
+    """
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    axes = _plain(figure.subplots())
+    widths = [after - before for before, after in zip(edges[:-1], edges[1:], strict=True)]
+    colours = [SKY if after <= budget else LIGHT for after in edges[1:]]
+    axes.bar(edges[:-1], counts, widths, align="edge", color=colours, edgecolor="white", linewidth=0.5)
+    axes.axvline(budget, color=BLACK, linewidth=1, linestyle="--")
+    axes.set_ylim(0, 1.08 * max(max(counts, default=0), 1))
+    within = sum(n for after, n in zip(edges[1:], counts, strict=True) if after <= budget)
+    text = f"{within:,} of {sum(counts):,} within {budget:,}"
+    middle = (axes.get_xlim()[0] + axes.get_xlim()[1]) / 2
+    side = "left" if budget < middle else "right"
+    _write(axes, text, (budget, axes.get_ylim()[1]), (5 if side == "left" else -5, 3), ha=side, fontsize=9, color=GREY)
+    _thousands(axes)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("configurations")
+    return figure
+
+
 def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
     """Mean AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
 

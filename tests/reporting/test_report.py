@@ -163,3 +163,11 @@ def test_bad_input_ends_with_two_and_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, tmp_path: Path) -> None:
+    path = publish(runs / "photos", tmp_path, "Not the official images.")
+    text = path.read_text(encoding="utf-8")
+    assert text.index("**Not the official images.**") < text.index("## V1, V2 and the best student")
+    assert "--publish --note 'Not the official images.'" in text
+    assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == "Not the official images."
