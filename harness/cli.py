@@ -3,13 +3,14 @@
 import argparse
 import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 
 RUNS = Path("runs")
 """Where studies, teachers and caches go unless ``--runs`` says otherwise."""
@@ -31,6 +32,30 @@ class Parser(argparse.ArgumentParser):
         """Print one line and exit with 2."""
         print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
         raise SystemExit(2)
+
+
+def add_bounds(group: Any) -> None:
+    """Add what a budget may bound besides parameters to a parser, or to a group of its arguments."""
+    group.add_argument("--max-macs", type=int, metavar="N", help="multiply-adds allowed (default: any number)")
+    group.add_argument(
+        "--max-megabytes",
+        type=float,
+        metavar="X",
+        help="10^6 bytes allowed for all tensors of the weights file (default: any number)",
+    )
+
+
+def megabytes(given: float | None) -> int | None:
+    """Return whole bytes of ``--max-megabytes``.
+
+    Raises:
+        InputError: it is no finite number.
+    """
+    if given is None:
+        return None
+    if not math.isfinite(given):
+        raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {given}")
+    return round(given * 1e6)
 
 
 def emit(data: Any) -> None:

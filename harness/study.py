@@ -96,6 +96,7 @@ def _parser() -> cli.Parser:
     what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; several objectives cannot prune")
     what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
     what.add_argument("--budget", type=int, metavar="N", help="parameters that a candidate may have")
+    cli.add_bounds(what)
     what.add_argument("--epochs", type=int, metavar="N", help="passes of a student over the training images")
     what.add_argument("--size", type=int, metavar="PIXELS", help="side of the square training crop")
     what.add_argument("--teacher", default="auto", metavar="PATH", help="V1 weights; 'auto' trains V1 once (default)")
@@ -136,7 +137,7 @@ def configure(given: Any) -> StudyConfig:
         sampler=given.sampler,
         pruner=given.pruner or ("none" if several else None),
         objectives=objectives,
-        budget=None if given.budget is None else Budget(given.budget),
+        budget=_budget(given, study),
         data=replace(study.data, **data) if data else None,
         train=None if given.epochs is None else replace(study.train, epochs=given.epochs),
         from_scratch=given.from_scratch or None,
@@ -151,6 +152,13 @@ def default_name(study: str, space: str, data: str) -> str:
     """Return ``STUDY-SPACE-DATA``, so that studies of different things do not meet in one folder."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in data)
     return "-".join(dict.fromkeys((study, space, safe)))
+
+
+def _budget(given: Any, study: StudyConfig) -> Budget:
+    """Return the study's budget with what the arguments bound; multiply-adds are those at the speed's size."""
+    limits = _given(max_params=given.budget, max_macs=given.max_macs, max_bytes=cli.megabytes(given.max_megabytes))
+    at = {} if given.max_macs is None else {"macs_size": study.speed.size}
+    return replace(study.budget, **limits, **at)
 
 
 def _given(**values: Any) -> dict[str, Any]:

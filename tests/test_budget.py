@@ -1,14 +1,23 @@
 """``python -m harness.budget``: the keys scripts rely on, the pictures, and bad input."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import cv2
 import pytest
+import torch
 
 from harness import cli
+from harness.arch import ARCHS
 from harness.budget import main
+from harness.builder import build
 from harness.counting import SpaceCounts, count
+from harness.errors import InputError
 from harness.names import load_space
 from harness.protocol import Budget
+from harness.record import TrialRecord
 
 
 def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, object]:
@@ -89,6 +98,11 @@ def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for expected in ("256,156", "-230,947", "410,568,000", "8 over the budget", "ssh_grouped(groups=4, reduction=2)"):
         assert expected in text
+    assert "263,643 with buffers, 252,450 once deployed (BatchNorms folded), 1,054,872 bytes of weights" in text
+    assert main(["--arch", "v2", "--budget", "300000", "--max-macs", "400000000", "--depth", "9"]) == 0
+    text = capsys.readouterr().out
+    assert "10,568,000 over the budget of 400,000,000 multiply-adds at 640×640; neck.repeats=1 saves" in text
+    assert "        pointwise" in text
     assert main(["--arch", "v2", "--budget", "300000"]) == 0
     assert "43,844 parameters left" in capsys.readouterr().out
 
@@ -106,7 +120,14 @@ def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
         (["--space", "v2_light", "--arch", "v2"], "not allowed with argument"),
         (["--space", "v2_light", "--against", "v1"], "--against needs --arch"),
         (["--arch", "v2", "--size", "0"], "--size must be a positive number of pixels"),
-        ([], "one of the arguments --space --arch is required"),
+        (["--arch", "v2", "--depth", "0"], "--depth must be a positive number of levels"),
+        (["--arch", "v2", "--plot", "parts"], "--plot must end in .png, .svg or .pdf, got parts"),
+        (["--arch", "v2", "--max-macs", "0"], "a positive number of multiply-adds at 640×640, got 0"),
+        (["--arch", "v2", "--max-megabytes", "nan"], "--max-megabytes must be a number of 10^6 bytes, got nan"),
+        (["--arch", "v2", "--max-megabytes", "x"], "invalid"),
+        (["--space", "v2_light", "--max-macs", "1000"], "the least there is: 227,178 parameters, 3"),
+        (["--space", "v2_light", "--max-megabytes", "0.5"], "bytes of weights"),
+        ([], "one of the arguments --space --arch --trial is required"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
@@ -117,3 +138,71 @@ def test_bad_input_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], ar
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_space_under_several_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = _json(capsys, "--space", "v1_to_v2", "--max-macs", "409000000", "--max-megabytes", "1.05")
+    budget = Budget(max_macs=409_000_000, max_bytes=1_050_000)
+    assert answer["feasible"] == SpaceCounts(load_space("v1_to_v2")).feasible(budget)
+    assert answer["bounds"] == [
+        {"measure": "parameters", "limit": 256_148},
+        {"measure": "multiply-adds at 640×640", "limit": 409_000_000},
+        {"measure": "bytes of weights", "limit": 1_050_000},
+    ]
+
+
+def _leaves(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not node["children"]:
+        yield node
+    for child in node["children"]:
+        yield from _leaves(child)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "v2_as_written"])
+def test_the_tree_adds_up_and_its_shapes_are_real(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    answer = _json(capsys, "--arch", name, "--size", "100")
+    root = answer["tree"]
+    assert isinstance(root, dict)
+    assert (root["params"], root["macs"]) == (answer["total"], answer["macs"])
+    assert {child["name"]: child["params"] for child in root["children"]} == answer["parts"]
+    assert {child["name"]: child["macs"] for child in root["children"]} == answer["macs_parts"]
+    assert sum(leaf["macs"] for leaf in _leaves(root)) == answer["macs"]
+    detector = build(ARCHS[name]).eval()
+    with torch.no_grad():
+        raw = detector.raw(torch.zeros(1, 3, 100, 100))
+    shuffle, head = root["children"][-2:]
+    assert [tuple(shape) for shape in shuffle["shapes"]] == [tuple(feature.shape[1:]) for feature in raw.features]
+    assert [tuple(shape) for shape in head["shapes"]] == [tuple(one.shape[1:]) for one in raw[:3]]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("--space", "v1_to_v2"), ("--space", "v2_light", "--budget", "1000000"), ("--arch", "v2", "--against", "v1")],
+)
+def test_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: tuple[str, ...]) -> None:
+    path = tmp_path / "new" / "picture.png"
+    assert main([*argv, "--plot", str(path)]) == 0
+    assert "written:" in capsys.readouterr().out
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    assert min(picture.shape[:2]) > 300
+    assert picture.std() > 10
+
+
+def test_a_trial_of_a_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    trials = tmp_path / "first" / "trials"
+    TrialRecord("0007", "candidate", 7, arch=ARCHS["v2"].to_dict()).save(trials / "0007")
+    TrialRecord("v1", "reference", arch=ARCHS["v1"].to_dict()).save(trials / "v1")
+    runs = ("--runs", str(tmp_path))
+    for number in ("7", "0007"):
+        assert _json(capsys, "--trial", f"first/{number}", *runs)["total"] == 256_156
+    answer = _json(capsys, "--trial", "first/v1", "--against", "v2", *runs)
+    assert (answer["arch"], answer["total"]) == ("first/v1", 487_103)
+    for trial, message in (
+        ("frist/7", f"unknown study in {tmp_path}: 'frist'; did you mean 'first'? (known: first)"),
+        ("first/8", "unknown trial of first: '0008'; did you mean '0007'? (known: 0007, v1)"),
+        ("first", "--trial names a study and a trial's number, as in default/7, got 'first'"),
+    ):
+        with pytest.raises(InputError) as refused:
+            main(["--trial", trial, *runs])
+        assert message in str(refused.value)

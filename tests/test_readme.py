@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def check_module(name: str, words: list[str], capsys: pytest.CaptureFixture[str]
         module.main(["--help"])
     help_text = capsys.readouterr().out
     assert exit_.value.code == 0
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in pairwise([*words, ""]):
         flag, _, value = word.partition("=")
         if flag.startswith("-"):
             assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", help_text), f"{name} has no {flag}"

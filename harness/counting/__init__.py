@@ -3,9 +3,11 @@
 from harness.counting.closed_form import broken, check_budget, costs, count, count_parts, macs, shares
 from harness.counting.counters import Comparison, compare
 from harness.counting.spaces import SpaceCounts
+from harness.counting.tree import Node, tree
 
 __all__ = [
     "Comparison",
+    "Node",
     "SpaceCounts",
     "broken",
     "check_budget",
@@ -15,4 +17,5 @@ __all__ = [
     "count_parts",
     "macs",
     "shares",
+    "tree",
 ]

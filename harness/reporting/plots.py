@@ -6,6 +6,7 @@ No pyplot: figures are built without a global state or a display.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -241,13 +242,13 @@ def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     axes = _plain(figure.subplots())
-    widths = [after - before for before, after in zip(edges[:-1], edges[1:], strict=True)]
+    widths = [after - before for before, after in pairwise(edges)]
     colours = [SKY if after <= budget else LIGHT for after in edges[1:]]
     axes.bar(edges[:-1], counts, widths, align="edge", color=colours, edgecolor="white", linewidth=0.5)
     axes.axvline(budget, color=BLACK, linewidth=1, linestyle="--")
     axes.set_ylim(0, 1.08 * max(max(counts, default=0), 1))
     within = sum(n for after, n in zip(edges[1:], counts, strict=True) if after <= budget)
-    text = f"{within:,} of {sum(counts):,} within {budget:,}"
+    text = f"{within:,} of {sum(counts):,} within {budget:,} parameters"
     middle = (axes.get_xlim()[0] + axes.get_xlim()[1]) / 2
     side = "left" if budget < middle else "right"
     _write(axes, text, (budget, axes.get_ylim()[1]), (5 if side == "left" else -5, 3), ha=side, fontsize=9, color=GREY)

@@ -9,7 +9,7 @@ import torch
 
 from harness.arch import ARCHS, SLOTS, ArchConfig, OptionValue, Part, part
 from harness.builder import build, registries, validate
-from harness.counting import count_parts
+from harness.counting import costs, count_parts, macs, tree
 from harness.errors import InputError
 from harness.modules.part import Component, Cost, Option
 from harness.registry import Registry
@@ -63,6 +63,7 @@ def test_closed_form_equals_numel_over_the_option_grid(slot: str) -> None:
         with torch.device("meta"):
             module = step.component.module(*([] if step.inputs is None else [step.inputs]), **step.options)
         assert count_parts(arch)[slot] == sum(p.numel() for p in module.parameters()), arch
+        assert costs(arch)[slot].buffers == sum(b.numel() for b in module.buffers()), arch
         built.add(chosen.name)
     assert built == {entry.name for entry in registries[slot]}
 
@@ -110,6 +111,12 @@ def test_variants_cover_every_entry() -> None:
 def _bias_before_norm(name: str, arch: ArchConfig) -> bool:
     """Biases that a BatchNorm straight after them takes away again; only V1's neck has such."""
     return arch.neck.name == "bifpn" and name.startswith("neck.") and name.endswith(("conv.bias", "pointwise.bias"))
+
+
+@pytest.mark.parametrize(("slot", "chosen"), VARIANTS, ids=str)
+def test_multiply_adds_equal_those_of_a_real_pass(slot: str, chosen: Part) -> None:
+    arch = replace(ARCHS["v2"], **{slot: chosen})
+    assert {part.name: part.macs for part in tree(arch, 97, 70).children} == macs(arch, 97, 70)
 
 
 @pytest.mark.parametrize(("slot", "chosen"), VARIANTS, ids=str)
@@ -272,6 +279,13 @@ def test_a_component_reads_exactly_its_options() -> None:
 
     with pytest.raises(ValueError, match="declared are"):
         Component(torch.nn.Identity, cost, (Option("reduction", "a ratio"),))
+
+
+def test_a_part_without_a_closed_form_is_refused() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'cost'"):
+        Component(torch.nn.Identity)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="not a callable"):
+        Component(torch.nn.Identity, None)  # type: ignore[arg-type]
 
 
 def test_a_name_is_registered_once_and_with_its_source() -> None:
