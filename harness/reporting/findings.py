@@ -77,10 +77,11 @@ def _against_references(data: StudyData) -> list[str]:
         if v2.params > data.budget:
             said.append(f"V2 itself is {headroom(v2.params, data.budget)} the budget and stands outside the search.")
     if v1 is not None and (value := _mean(v1)) is not None:
+        trained = f"was trained for {len(v1.epochs):,} epochs" if v1.epochs else "came with its weights"
         said.append(
             f"The best student is {_points((_mean(best) or 0) - value)} the teacher V1 in mean AP, with "
-            f"{100 * (1 - best.params / v1.params):.1f} % fewer parameters. V1 was trained for {len(v1.epochs):,} "
-            f"epochs, the students for {data.study['config']['train']['epochs']:,}."
+            f"{100 * (1 - best.params / v1.params):.1f} % fewer parameters. V1 {trained}, the students trained for "
+            f"{data.study['config']['train']['epochs']:,} epochs."
         )
     return said
 
