@@ -1,6 +1,7 @@
 """What is made from a study's trials when they have ended: importance of the axes, and pictures to look at."""
 
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,9 +33,13 @@ def importance(study: optuna.Study) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator  # Loads scikit-learn, which takes seconds.
 
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.5, 5 / complete)))
-    shares = optuna.importance.get_param_importances(
-        study, evaluator=evaluator, target=lambda trial: -float(trial.values[0])
-    )
+    with warnings.catch_warnings():
+        # The sign is taken care of here; that few trials make a rough importance stands in the report.
+        for reminder in ("PedAnovaImportanceEvaluator computes", "Some regimes for parameter"):
+            warnings.filterwarnings("ignore", message=reminder, category=UserWarning)
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: -float(trial.values[0])
+        )
     return {name: round(float(share), 5) for name, share in shares.items()}
 
 

@@ -52,6 +52,7 @@ class Search:
         records: label → record of every reference and candidate.
         exhausted: whether all configurations that fit were trained.
         changed: called when a trial was told.
+        trained: whether this run trained anything.
         idle_share: the part of the workers' time in which they had no trial, once ``run`` has ended.
     """
 
@@ -85,6 +86,7 @@ class Search:
         self._assigned: dict[str, float] = {}
         self._busy = 0.0
         self.idle_share = 0.0
+        self.trained = False
         self._held: dict[str, bool] = {}
         self._begun = time.monotonic()
         self._epochs_here = 0
@@ -169,6 +171,7 @@ class Search:
             self._judges[name] = Judge(self.plan.config.pruner, self._trials[:history])
         # A resumed job reports its past epochs again, so the record starts over too, except for its time.
         record.epochs, record.state, record.reason = [], "running", ""
+        self.trained = True
         self._assigned[name] = begun
         self._since[name] = begun - record.seconds.get("total", 0.0)
         self._keep(record)

@@ -41,7 +41,7 @@ class Session:
         self._before = 0.0 if earlier is None else float(earlier["timing"].get("total", 0.0))
         if earlier is not None:
             content["started"] = earlier["started"]
-        self._idle_share: float | None = None
+        self._idle_share: float | None = None if earlier is None else earlier["timing"].get("idle_share")
         self.teacher = self._keep_teacher()
         search.changed = self.write
 
@@ -57,7 +57,7 @@ class Session:
         try:
             self.search.run()
             self.search.pool.close()
-            self._idle_share = self.search.idle_share
+            self._idle_share = self.search.idle_share if self.search.trained else self._idle_share
             self._measure()
         except BaseException:
             self.search.pool.close()
@@ -75,7 +75,7 @@ class Session:
         wanted = len(candidates) if self.search.exhausted else self.plan.config.trials
         best = self.search.best
         fits = self.search.proposer.counts.is_feasible
-        total = self._before + time.monotonic() - self._begun
+        total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
         self.content |= {
             "trials": {state: states[state] for state in ("complete", "pruned", "failed", "running")}
             | {"wanted": wanted},

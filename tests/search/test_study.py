@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import psutil
 import pytest
@@ -116,6 +117,9 @@ def test_the_manifest_says_what_ran(finished: dict[str, Any]) -> None:
     assert 0 <= study["timing"]["overhead_share"] < 1
     assert study["best"] in {r.label for r in load_records(finished["folder"]) if r.state == "complete"}
     assert {r.protocol["digest"] for r in load_records(finished["folder"])} == {study["protocol"]["digest"]}
+    with np.load(finished["folder"] / "examples.npz", allow_pickle=False) as examples:
+        assert {f"found_{label}_0" for label in ("v1", "v2", study["best"])} <= set(examples)
+        assert examples["image_0"].dtype == np.uint8
     assert all(study["versions"][name] for name in ("python", "torch", "optuna", "harness"))
 
 
