@@ -43,10 +43,14 @@ class Board:
     best: tuple[str, float, int] | None = None
     seconds_left: float | None = None
 
+    @property
+    def made(self) -> int:
+        """How many trials have ended."""
+        return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
+
     def summary(self) -> str:
         """Return one line."""
-        made = sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
-        said = [f"{made} of {self.wanted} trials"]
+        said = [f"{self.made} of {self.wanted} trials"]
         said += [f"{self.states[state]} {state}" for state in ("pruned", "failed") if self.states.get(state)]
         said.append(f"{self.feasible:,} of {self.size:,} configurations fit")
         if self.best is not None:
@@ -87,11 +91,12 @@ class Progress:
 
 
 class PlainProgress(Progress):
-    """Prints lines: one at each stage's start and end, and what ``line`` is given."""
+    """Prints lines: when a stage begins, when trials have ended, and what ``line`` is given."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._stage = ""
+        self._made = 0
 
     def stage(self, what: str, done: int, total: int) -> None:
         """Print a line when a stage begins."""
@@ -99,6 +104,12 @@ class PlainProgress(Progress):
         if name != self._stage:
             self._stage = name
             self.line(f"{what}: {done:,} of {total:,}")
+
+    def board(self, board: Board) -> None:
+        """Print where the search stands whenever trials have ended."""
+        if board.made > self._made:
+            self._made = board.made
+            self.line(board.summary())
 
     def line(self, text: str) -> None:
         """Print a line."""

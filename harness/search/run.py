@@ -110,7 +110,10 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})
         plan = Plan(config, space, folder, cache, teacher, content["protocol"], resources.device, threads)
         stopwatch = Stopwatch(config.speed, teacher.path, resources.device)
-        search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, ledger.attributes["window"])
+        width = ledger.attributes["window"]
+        if workers > width:
+            progress.line(f"at most {width} trials run at once, as when this study began: its trials depend on that")
+        search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, width)
         return Session(search, content, val, earlier, begun).run()
 
 
