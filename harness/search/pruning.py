@@ -11,8 +11,8 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial, TrialState
 
-STARTUP = 6
-"""Complete trials that the median rule waits for."""
+STARTUP = 10
+"""Complete trials that the median rule waits for: a median of fewer says little, and so many at least are compared."""
 
 
 def make_pruner(name: str) -> BasePruner:

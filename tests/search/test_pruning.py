@@ -14,14 +14,14 @@ def ended(curve: list[float], state: TrialState = TrialState.COMPLETE) -> Frozen
 
 
 EARLIER = [ended([0.1 * i, 0.2 * i, 0.3 * i]) for i in range(1, STARTUP + 1)]
-"""Medians 0.35, 0.7 and 1.05."""
+"""Medians 0.55, 1.1 and 1.65."""
 
 
 def test_below_the_median_of_earlier_trials_stops() -> None:
-    assert Judge("median", EARLIER).stops(0.34)
+    assert Judge("median", EARLIER).stops(0.54)
     judge = Judge("median", EARLIER)
-    assert not judge.stops(0.36)
-    assert judge.stops(0.69)
+    assert not judge.stops(0.56)
+    assert judge.stops(1.09)
 
 
 def test_too_few_complete_trials_stop_nothing() -> None:
@@ -44,7 +44,7 @@ def test_none_never_stops() -> None:
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_decision_can_be_made_again(pruner: str) -> None:
     """After a kill the same epochs are judged once more: same earlier trials, same answer."""
-    curve = [0.36, 0.6, 0.9]
+    curve = [0.56, 1.0, 1.2]
     first, again = (
         [judge.stops(value) for value in curve] for judge in (Judge(pruner, EARLIER), Judge(pruner, EARLIER))
     )
