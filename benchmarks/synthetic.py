@@ -3,7 +3,7 @@
     python benchmarks/synthetic.py
 
 writes ``benchmarks/results/synthetic.json``. Wall and processor time are both given: on a busy machine only the second
-means something. The several processes' time contains their start.
+means something, and ``load_before`` tells which it was. The several processes' time contains their start.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=400)
     given = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     config = DataConfig(val_images=given.scenes, seed=1)
     with tempfile.TemporaryDirectory() as folder:
         wall, processor = time.perf_counter(), time.process_time()
@@ -59,6 +59,7 @@ def main() -> None:
         "several_processes": {"processes": cores, "scenes_per_second": round(len(faces) / together, 1)},
         "same_result": faces.digest == several.digest,
         "machine": {"cpu": cpu(), "python": platform.python_version(), "opencv": cv2.__version__},
+        "load_before": round(load, 2),
         "command": "python benchmarks/synthetic.py",
     }
     text = json.dumps(measured, indent=1)
