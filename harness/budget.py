@@ -158,7 +158,7 @@ def count_space(name: str, budget: Budget) -> dict[str, Any]:
     space = load_space(name)
     started = time.perf_counter()
     counts = SpaceCounts(space)
-    totals = counts.histogram
+    totals, feasible = counts.histogram, counts.feasible(budget)
     seconds = time.perf_counter() - started
     over = counts.over(budget)
     edges, bars = _bars(totals.values, totals.counts, budget.max_params, BARS)
@@ -169,7 +169,7 @@ def count_space(name: str, budget: Budget) -> dict[str, Any]:
         "bounds": _bounds(budget),
         "configurations": counts.size,
         "buildable": counts.buildable,
-        "feasible": counts.feasible(budget),
+        "feasible": feasible,
         "smallest": counts.smallest,
         "largest": counts.largest(),
         "largest_feasible": [{"params": n, "configuration": c} for n, c in counts.nearest(budget, LISTED)],
@@ -271,7 +271,8 @@ def _print_space(answer: dict[str, Any]) -> None:
         texts = [move["text"] for move in over["moves"][:LISTED]] or ["no change of one axis is enough"]
         for text in texts:
             console.print(f"  {text}", soft_wrap=True)
-    console.print(f"\ncounted in {1_000 * answer['seconds']:.0f} ms, without visiting a configuration")
+    listed = "" if len(answer["bounds"]) > 1 else ", without visiting a configuration"
+    console.print(f"\ncounted in {1_000 * answer['seconds']:.0f} ms{listed}")
 
 
 def _configuration_text(configuration: dict[str, OptionValue]) -> str:

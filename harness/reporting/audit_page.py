@@ -14,7 +14,7 @@ from harness.errors import DataError
 from harness.protocol import Budget
 from harness.reporting.audit import DOCUMENTS, Row, counts, documented_counts, merged, number_text, rows
 from harness.reporting.build import render
-from harness.reporting.lock import caption, protocol_digest
+from harness.reporting.lock import caption
 from harness.reporting.tables import COUNTED, NOTHING, markdown
 from harness.space import SearchSpace
 
@@ -45,11 +45,7 @@ def audit_page(space: SearchSpace, reports: Path) -> str:
         size=f"{spaces.size:,}",
         nearest=markdown(_nearest(spaces, budget), text=("what differs from v2",)),
         claims=markdown(_claims(measured), text=("claim", "where")),
-        protocols=[
-            f"`{name}`: {caption(one['protocol'], one['data'])}; protocol `{protocol_digest(one['protocol'])}`."
-            + (f" {one['note']}" if one["note"] else "")
-            for name, one in measured.items()
-        ],
+        protocols=[f"`{name}`: {caption(one['protocol'], one['data'])}" for name, one in measured.items()],
         rows=markdown(_every(known), text=("where", "unit", "basis", "verdict")),
     )
 

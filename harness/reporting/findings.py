@@ -29,7 +29,7 @@ def headline(data: StudyData) -> str:
     ended = data.candidates("complete")
     text = (
         f"The study searched the space `{config['space']}` ({study['space_size']:,} configurations, "
-        f"{study['space_feasible']:,} of them within the budget of {data.budget:,} parameters) with Optuna's "
+        f"{study['space_feasible']:,} of them within the budget of {data.bounds}) with Optuna's "
         f"{config['sampler']} sampler. {_students(len(ended)).capitalize()} of {config['trials']:,} wanted "
         f"{'was' if len(ended) == 1 else 'were'} trained to the end, "
         f"{len(data.candidates('pruned')):,} stopped early, {len(data.candidates('failed')):,} failed."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.protocol import Budget
 from harness.record import TrialRecord, load_records
 from harness.reporting.lock import differences
 
@@ -47,6 +48,11 @@ class StudyData:
     def budget(self) -> int:
         """Return the parameter budget."""
         return int(self.study["config"]["budget"]["max_params"])
+
+    @property
+    def bounds(self) -> str:
+        """Return everything that the budget bounds, in words."""
+        return str(Budget(**self.study["config"]["budget"]))
 
     @property
     def synthetic(self) -> bool:

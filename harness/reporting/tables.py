@@ -153,7 +153,7 @@ def notes(data: StudyData) -> list[str]:
     said = [
         "Documented: as the FeatherFace V2 documents state it; their AP is claimed for official WIDER FACE, V2's as a "
         "target, and their FPS for a “standard GPU”.",
-        f"Budget: {data.budget:,} parameters. {COUNTED}",
+        f"Budget: {data.bounds}. {COUNTED}",
     ]
     protocol = one_protocol({heading: record.protocol for heading, record in data.shown().items() if record.ap})
     if protocol:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.arch import SLOTS
-from harness.protocol import digest
+from harness.protocol import Budget, digest
 from harness.record import TrialRecord
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -178,12 +178,12 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
 def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> str:
     """Return the Markdown that stands on the study's page."""
     config = study.get("config", {})
-    data, budget = config.get("data", {}), config.get("budget", {}).get("max_params")
+    data, budget = config.get("data", {}), config.get("budget", {})
     lines = [f"**{study.get('name', 'study')}**: {config.get('description', '')}".rstrip(": "), ""]
     if budget:
         feasible, size = study.get("space_feasible"), study.get("space_size")
         count = f": {feasible:,} of {size:,} configurations fit" if feasible is not None and size is not None else ""
-        lines.append(f"- Space `{config.get('space')}`, budget {budget:,} parameters{count}.")
+        lines.append(f"- Space `{config.get('space')}`, budget {Budget(**budget)}{count}.")
     if data:
         lines.append(
             f"- Data `{data.get('source')}` at {data.get('size')} px, {config.get('train', {}).get('epochs')} epochs; "
