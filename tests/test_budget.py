@@ -9,7 +9,7 @@ import cv2
 import pytest
 import torch
 
-from harness import cli
+from harness import cli, study
 from harness.arch import ARCHS
 from harness.budget import main
 from harness.builder import build
@@ -206,3 +206,9 @@ def test_a_trial_of_a_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         with pytest.raises(InputError) as refused:
             main(["--trial", trial, *runs])
         assert message in str(refused.value)
+
+
+def test_a_study_takes_the_same_bounds() -> None:
+    given = study._parser().parse_args(["--max-macs", "400000000", "--max-megabytes", "1.06", "--trials", "3"])
+    assert study.configure(given).budget == Budget(max_macs=400_000_000, macs_size=640, max_bytes=1_060_000)
+    assert study.configure(study._parser().parse_args(["--budget", "240000"])).budget == Budget(240_000)
