@@ -55,6 +55,7 @@ class Session:
         self.tracker.start_study(self.content)
         self.tracker.trial(self.teacher)
         try:
+            self.search.pool.ready()
             self.search.run()
             self.search.pool.close()
             self._idle_share = self.search.idle_share if self.search.trained else self._idle_share

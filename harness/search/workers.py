@@ -73,6 +73,18 @@ class Pool:
         theirs.close()
         return _Worker(process, ours)
 
+    def ready(self) -> None:
+        """Wait until every worker has loaded its libraries.
+
+        Raises:
+            HarnessError: one ended before it had.
+        """
+        for worker in self._workers:
+            try:
+                worker.pipe.recv()
+            except (EOFError, ConnectionResetError) as error:
+                raise HarnessError(f"a worker did not start: {_cause_of_death(worker.process)}") from error
+
     @property
     def idle(self) -> int:
         """Workers without a job."""
@@ -117,6 +129,8 @@ class Pool:
                 if worker.label is not None:
                     events.append(Event("failed", worker.label, _cause_of_death(worker.process)))
                 self._replace(worker)
+                continue
+            if kind == "ready":
                 continue
             assert worker.label is not None
             events.append(Event(kind, worker.label, content, details))
@@ -173,6 +187,7 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the study ends us.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _pin(threads)
+    pipe.send(("ready", None, ""))
 
     def on_epoch(info: dict[str, Any]) -> bool:
         pipe.send(("epoch", info, ""))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.errors import DataError, NonFiniteLossError
+from harness.errors import DataError, HarnessError, NonFiniteLossError
 from harness.search.workers import Event, Pool, available_cores
 
 
@@ -33,6 +33,7 @@ def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     pool = Pool(work, count=2, threads=1)
+    pool.ready()
     yield pool
     pool.close()
 
@@ -106,6 +107,14 @@ def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> No
     assert events(pool, 1)[0].kind == "epoch"
     pool.answer("a", go_on=False)
     events(pool, 1)
+
+
+def test_a_worker_that_never_starts_is_said() -> None:
+    pool = Pool(work, count=1, threads=1)
+    os.kill(pool.pids()[0], signal.SIGKILL)
+    with pytest.raises(HarnessError, match="a worker did not start: its process was killed by SIGKILL"):
+        pool.ready()
+    pool.close()
 
 
 def test_cores_are_counted() -> None:
