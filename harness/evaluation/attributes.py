@@ -1,0 +1,118 @@
+"""Which faces a network finds: recall by the faces' size, and by the attributes that WIDER FACE annotates.
+
+Counted are the faces of the hard list, those that AP counts (it holds the other two lists). A network is looked at
+where it raises one false alarm an image on average: at the lowest of the evaluator's 1,000 score thresholds at which
+its detections on no annotated face, or on one that it has found already, are no more than the images. That point
+exists for weak and strong networks alike, costs the user the same for each, and depends on no list. A face is found if
+a detection at or above that threshold takes it by the evaluator's rule (IoU ≥ 0.5).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.evaluation.truth import GroundTruth, Mask, load_ground_truth
+from harness.evaluation.widerface import THRESHOLDS, match
+
+FALSE_ALARMS = 1.0
+"""False alarms an image at which networks are looked at."""
+
+SIZES = (0, 8, 16, 32, 64, 128)
+"""Face heights in pixels of the original image at which one size ends and the next begins."""
+
+ATTRIBUTES = {
+    "blur": ("clear", "normal blur", "heavy blur"),
+    "occlusion": ("none", "partial", "heavy"),
+    "pose": ("typical", "atypical"),
+    "illumination": ("normal", "extreme"),
+    "expression": ("typical", "exaggerated"),
+}
+"""Attribute → its values 0, 1, …, as the readme of ``wider_face_split.zip`` names them."""
+
+Groups = dict[str, dict[str, Mask]]
+"""Attribute → value → (F,) bool: which of all faces, counted through the set, are on the hard list and have it."""
+
+
+def size_groups(truth: GroundTruth) -> Groups:
+    """Return the faces of the hard list by height; sizes without a face are left out."""
+    boxes = np.concatenate([np.zeros((0, 4)), *truth.boxes])
+    heights = boxes[:, 3] - boxes[:, 1]
+    groups = {
+        f"{low}–{high} px" if low else f"below {high} px": (heights >= low) & (heights < high)
+        for low, high in pairwise(SIZES)
+    }
+    groups[f"{SIZES[-1]} px and more"] = heights >= SIZES[-1]
+    return {"size": _listed(groups, truth)}
+
+
+def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
+    """Return the faces of the hard list by each annotated attribute; values without a face are left out.
+
+    Args:
+        folder: where the official ``wider_{face,easy,medium,hard}_val.mat`` are.
+        truth: the images, with all their faces in the official order.
+
+    Raises:
+        DataError: a file is missing or broken, an image is not in it, or it has other faces there.
+    """
+    from scipy.io import loadmat
+
+    official = load_ground_truth(folder)
+    row = {name: index for index, name in enumerate(official.ids)}
+    unknown = [name for name in truth.ids if name not in row]
+    if unknown:
+        raise DataError(f"{folder} has no ground truth for {len(unknown):,} images, the first is {unknown[0]}")
+    chosen = [row[name] for name in truth.ids]
+    for name, boxes, index in zip(truth.ids, truth.boxes, chosen, strict=True):
+        if not np.array_equal(boxes, official.boxes[index]):
+            raise DataError(f"{folder} has other faces for {name} than the validation images: is it another version?")
+    content = loadmat(folder / "wider_face_val.mat")
+    groups: Groups = {}
+    for attribute, values in ATTRIBUTES.items():
+        table = content.get(f"{attribute}_label_list")
+        if table is None:
+            raise DataError(f"{folder / 'wider_face_val.mat'} has no {attribute}_label_list: use the official file")
+        cells = [cell for event in table.ravel() for cell in event.ravel()]
+        images = [np.asarray(cell[0] if cell.dtype == object else cell, dtype=np.int64).ravel() for cell in cells]
+        labels = np.concatenate([np.zeros(0, dtype=np.int64), *(images[index] for index in chosen)])
+        if len(labels) != truth.faces:
+            raise DataError(f"{folder / 'wider_face_val.mat'} has {len(labels):,} {attribute} labels, not one a face")
+        groups[attribute] = _listed({value: labels == code for code, value in enumerate(values)}, truth)
+    return groups
+
+
+def _listed(groups: Mapping[str, Mask], truth: GroundTruth) -> dict[str, Mask]:
+    hard = np.concatenate([np.zeros(0, dtype=np.bool_), *truth.keep["hard"]])
+    listed = {name: mask & hard for name, mask in groups.items()}
+    return {name: mask for name, mask in listed.items() if mask.any()}
+
+
+def found_faces(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Mask:
+    """Return which of all faces (F,) are found at ``FALSE_ALARMS`` false alarms an image.
+
+    Images without any annotated face are left out, as the evaluator does.
+
+    Args:
+        detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
+        truth: the same images, in the same order.
+
+    Raises:
+        DataError: a wrong number of images, a wrong shape, or a value that is not finite; names the image.
+    """
+    matches = match(detections, truth)
+    images = sum(len(boxes) > 0 for boxes in truth.boxes)
+    false = np.bincount(matches.level[(matches.face < 0) | ~matches.first], minlength=THRESHOLDS).cumsum()
+    passed = np.searchsorted(false, FALSE_ALARMS * images, side="right")
+    found = np.zeros(truth.faces, dtype=np.bool_)
+    found[matches.face[matches.first & (matches.level < passed)]] = True
+    return found
+
+
+def recall(found: Mask, faces: Mask) -> float:
+    """Return the share of ``faces`` (F,), of which there is one, that are ``found``."""
+    return float(found[faces].mean())

@@ -1,0 +1,223 @@
+"""How far an AP can be trusted: bootstrap over images, paired differences of two networks, and spread over seeds.
+
+Images are drawn with replacement, as many as there are (Efron, Annals of Statistics 7(1), 1979); an interval is that of
+percentiles. An image drawn k times counts k times with all its faces and detections. What a detection is does not
+change: its score stays scaled over the whole set, as it was for the AP itself, and it keeps its face, since the images
+of a resample do not touch each other. So nothing is matched again, and a resample's AP follows from sums over images.
+
+Two networks see the same resamples, so that their difference is paired: what makes an image hard for both cancels.
+An interval over images says what other images of the same kind would have given the same weights. It says nothing of
+other seeds; ``seed_interval`` does.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev, variance
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import InputError
+from harness.evaluation.truth import LISTS, Array, GroundTruth, Mask
+from harness.evaluation.widerface import THRESHOLDS, Matches, match
+
+LEVELS = (*LISTS, "mean")
+CONFIDENCE = 0.95
+RESAMPLES = 1_000
+
+AT_ONCE = 250
+"""Resamples computed in one go: bounds the memory at some 10 MB."""
+
+NAMED = 3
+"""Images that a message names."""
+
+
+class Interval(NamedTuple):
+    """Where a value lies with ``CONFIDENCE``."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Say whether zero lies outside."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """An AP, a mean of APs or a difference of two: its value, and what each resample of the images gives.
+
+    Attributes:
+        ids: the images, one name each.
+        seed: of the resamples: with as many resamples and images, one seed draws the same images.
+        value: easy, medium, hard and mean on all images; None where a list holds no face.
+        draws: the same names → (R,) float64, NaN where a resample holds no face of a list.
+    """
+
+    ids: tuple[str, ...]
+    seed: int
+    value: dict[str, float | None]
+    draws: dict[str, Array]
+
+    def interval(self, level: str) -> Interval | None:
+        """Return the percentile interval over images; None where the list holds no face."""
+        drawn = self.draws[level][np.isfinite(self.draws[level])]
+        if self.value[level] is None or not len(drawn):
+            return None
+        low, high = np.percentile(drawn, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+        return Interval(float(low), float(high))
+
+
+def multiplicities(images: int, resamples: int, seed: int) -> Array:
+    """Return how often each resample draws each image: (resamples, images) float64, rows add up to ``images``."""
+    drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
+    places = drawn + images * np.arange(resamples)[:, None]
+    return np.bincount(places.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+
+
+def resample(
+    detections: Sequence[NDArray[Any]], truth: GroundTruth, resamples: int = RESAMPLES, seed: int = 0
+) -> Sampled:
+    """Return the AP of ``detections`` on all images and on each resample of them.
+
+    Args:
+        detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
+        truth: the same images, in the same order.
+        resamples: how many.
+        seed: of the draws.
+
+    Raises:
+        DataError: a wrong number of images, a wrong shape, or a value that is not finite; names the image.
+    """
+    matches = match(detections, truth)
+    images = len(truth.ids)
+    annotated = np.array([len(boxes) for boxes in truth.boxes], dtype=np.int64)
+    counts = np.array([len(rows) for rows in detections], dtype=np.int64)
+    image = np.repeat(np.arange(images), np.where(annotated > 0, counts, 0))
+    weights = np.concatenate((np.ones((1, images)), multiplicities(images, resamples, seed)))
+    draws = {}
+    for name in LISTS:
+        keep = np.concatenate([np.zeros(0, dtype=np.bool_), *truth.keep[name]])
+        faces = np.bincount(np.repeat(np.arange(images), annotated)[keep], minlength=images)
+        draws[name] = _average_precisions(*_tables(matches, image, keep, images), faces, weights)
+    draws["mean"] = np.mean([draws[name] for name in LISTS], axis=0)
+    value = {name: float(drawn[0]) if math.isfinite(drawn[0]) else None for name, drawn in draws.items()}
+    return Sampled(tuple(truth.ids), seed, value, {name: drawn[1:] for name, drawn in draws.items()})
+
+
+def _tables(matches: Matches, image: NDArray[np.int64], keep: Mask, images: int) -> tuple[Array, Array]:
+    """Return how many detections each image has at each threshold: (images, THRESHOLDS), proposed and right."""
+    on_face = matches.face >= 0
+    listed = np.zeros_like(on_face)
+    listed[on_face] = keep[matches.face[on_face]]
+
+    def table(chosen: Mask) -> Array:
+        places = image[chosen] * THRESHOLDS + matches.level[chosen]
+        return np.bincount(places, minlength=images * THRESHOLDS).reshape(images, THRESHOLDS).astype(np.float64)
+
+    return table(listed | ~on_face), table(listed & matches.first)
+
+
+def _average_precisions(proposed: Array, right: Array, faces: NDArray[np.int64], weights: Array) -> Array:
+    """Return each row of weights' AP, (R,); NaN where it holds no face. Sums of whole numbers: nothing is rounded."""
+    found = []
+    for start in range(0, len(weights), AT_ONCE):
+        block = weights[start : start + AT_ONCE]
+        gained = block @ right
+        passed = (block @ proposed).cumsum(axis=1)
+        precision = np.divide(gained.cumsum(axis=1), passed, out=np.ones_like(passed), where=passed > 0)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        total = block @ faces.astype(np.float64)
+        area = (gained * envelope).sum(axis=1)
+        found.append(np.divide(area, total, out=np.full_like(total, np.nan), where=total > 0))
+    return np.concatenate(found)
+
+
+def average(members: Sequence[Sampled]) -> Sampled:
+    """Return the mean of networks on the same resamples: that of several seeds.
+
+    Its interval is over images, with these seeds; how far seeds lie apart is ``stdev`` of their values.
+
+    Raises:
+        InputError: they were taken on different images or resamples; names the images.
+    """
+    for other in members[1:]:
+        _check(members[0], other)
+    return _combine(members, [1 / len(members)] * len(members))
+
+
+def difference(one: Sampled, other: Sampled) -> Sampled:
+    """Return ``one - other`` on the same resamples.
+
+    Raises:
+        InputError: they were taken on different images or resamples; names the images.
+    """
+    _check(one, other)
+    return _combine((one, other), (1.0, -1.0))
+
+
+def _combine(members: Sequence[Sampled], factors: Sequence[float]) -> Sampled:
+    value: dict[str, float | None] = {}
+    for level in LEVELS:
+        values = [v for member in members if (v := member.value[level]) is not None]
+        whole = len(values) == len(members)
+        value[level] = sum(f * v for f, v in zip(factors, values, strict=True)) if whole else None
+    draws = {
+        level: np.sum([f * member.draws[level] for f, member in zip(factors, members, strict=True)], axis=0)
+        for level in LEVELS
+    }
+    return Sampled(members[0].ids, members[0].seed, value, draws)
+
+
+def _check(one: Sampled, other: Sampled) -> None:
+    if one.ids != other.ids:
+        sides = [("first", set(one.ids) - set(other.ids)), ("second", set(other.ids) - set(one.ids))]
+        said = [f"{len(only):,} only in the {side} ({_first(only)})" for side, only in sides if only]
+        raise InputError(
+            f"networks on different images cannot be compared: {' and '.join(said) or 'the same, in another order'}"
+        )
+    rows = [(len(sampled.draws["mean"]), sampled.seed) for sampled in (one, other)]
+    if rows[0] != rows[1]:
+        raise InputError(
+            f"different resamples cannot be paired: {rows[0][0]:,} of seed {rows[0][1]} and {rows[1][0]:,} of seed "
+            f"{rows[1][1]}; use as many of one seed"
+        )
+
+
+def _first(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1); None below two values."""
+    return stdev(values) if len(values) > 1 else None
+
+
+def seed_interval(one: Mapping[int, float], other: Mapping[int, float]) -> Interval | None:
+    """Return the interval over seeds of mean(one) - mean(other), from Student's t; None below two seeds each.
+
+    The same seeds on both sides are paired: the mean of their differences, n - 1 degrees of freedom. Others are two
+    samples of unequal variance (Welch, Biometrika 34, 1947).
+
+    Args:
+        one, other: seed → AP.
+    """
+    if min(len(one), len(other)) < 2:
+        return None
+    if set(one) == set(other):
+        differences = [one[seed] - other[seed] for seed in one]
+        return _t_interval(mean(differences), variance(differences) / len(differences), len(differences) - 1)
+    parts = [(variance(side.values()) / len(side), len(side) - 1) for side in (one, other)]
+    error = sum(part for part, _ in parts)
+    freedom = error**2 / sum(part**2 / n for part, n in parts) if error else 1.0
+    return _t_interval(mean(one.values()) - mean(other.values()), error, freedom)
+
+
+def _t_interval(middle: float, squared_error: float, freedom: float) -> Interval:
+    from scipy.special import stdtrit
+
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(squared_error)
+    return Interval(middle - reach, middle + reach)
