@@ -141,6 +141,16 @@ ARCHS: dict[str, ArchConfig] = {
         shuffle=part("shuffle", groups=4),
         head=part("shared_multi", trunk="conv", per_level=True),
     ),
+    # FeatherFace as its authors released it: 592,371 parameters.
+    "featherface": ArchConfig(
+        backbone=_MOBILENET,
+        attention=part("cbam", reduction=16),
+        neck=part("bifpn", channels=64, repeats=3),
+        neck_attention=part("cbam", reduction=16),
+        context=part("ssh_deform"),
+        shuffle=part("shuffle_depthwise"),
+        head=part("separate"),
+    ),
 }
-"""The named architectures that the documents describe. ``reduction=0`` in ``ssh_grouped`` is the snippets' direct
-grouped convolutions without 1×1 reductions."""
+"""The named architectures: those that the documents describe, and the FeatherFace that trained weights were released
+for. ``reduction=0`` in ``ssh_grouped`` is the snippets' direct grouped convolutions without 1×1 reductions."""

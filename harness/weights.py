@@ -6,7 +6,7 @@ Nothing here unpickles code: safetensors files hold tensors only, and PyTorch fi
 import hashlib
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from harness.errors import DataError, InputError
+from harness.released import is_released, released_name
 
 _PREFIXES = ("module.", "model.", "body.", "backbone.")
 _SHOWN = 4
@@ -81,9 +82,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in loaded.items()}
 
 
-def mismatches(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """List, one phrase each, why ``tensors`` would not load strictly into ``module``; empty when they would."""
-    wanted = module.state_dict()
+def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """List, one phrase each, where ``tensors`` are not exactly those ``wanted``, by name and shape."""
     found = [f"'{name}' is missing" for name in wanted if name not in tensors]
     found += [f"'{name}' is not part of it" for name in tensors if name not in wanted]
     found += [
@@ -94,24 +94,29 @@ def mismatches(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     return found
 
 
-def _load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str) -> None:
-    problems = mismatches(module, tensors)
+def _load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str, spelling: Callable[[str], str] = str
+) -> None:
+    """Load every tensor into its one place; ``spelling`` tells what the file calls a tensor of the module."""
+    state = module.state_dict()
+    ours = {spelling(name): name for name in state}
+    problems = mismatches({theirs: state[name] for theirs, name in ours.items()}, tensors)
     if problems:
         shown = "; ".join(problems[:_SHOWN])
         more = f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
         raise InputError(f"{path} does not fit {what}: {shown}{more}")
-    module.load_state_dict(dict(tensors), strict=True)
+    module.load_state_dict({ours[theirs]: value for theirs, value in tensors.items()}, strict=True)
 
 
 def load_weights(detector: nn.Module, path: Path) -> None:
-    """Load a detector's weights strictly.
+    """Load a detector's weights strictly: saved here, or the released FeatherFace's under its released names.
 
     Raises:
         DataError: the file is missing or unreadable.
-        InputError: a name is missing or unknown, or a shape differs; the message names them.
+        InputError: a name is missing or unknown, or a shape differs; the message names them as the file does.
     """
     tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
-    _load_strictly(detector, tensors, path, "this architecture")
+    _load_strictly(detector, tensors, path, "this architecture", released_name if is_released(tensors) else str)
 
 
 def init_backbone(detector: nn.Module, path: Path) -> None:

@@ -1,11 +1,13 @@
 """Context modules: widen what each level sees before the heads. Each keeps its level's width."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from harness.modules.conv import conv_norm, conv_norm_cost, leaky, relu
+from harness.modules.deformable import deformable_norm, deformable_norm_cost
 from harness.modules.part import Component, Cost, Identity, Levels, Misfit, Option, PerLevel, divisors, total
 from harness.registry import Registry
 
@@ -39,12 +41,12 @@ class SSH(PerLevel):
     """SSH's context module (arXiv 1708.03979, figure 4) with RetinaFace's BatchNorm and LeakyReLU 0.1."""
 
     def __init__(self, inputs: Levels) -> None:
-        super().__init__(_ssh_level, inputs)
+        super().__init__(lambda channels: _ssh_level(channels, _conv3x3), inputs)
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels) -> Cost:
         """Return the cost of the three levels."""
-        return total([_ssh_cost(c, pixels) for c, pixels in zip(inputs, positions, strict=True)])
+        return total([_ssh_cost(c, pixels, _conv3x3_cost) for c, pixels in zip(inputs, positions, strict=True)])
 
     @staticmethod
     def misfit(inputs: Levels) -> Misfit | None:
@@ -52,21 +54,45 @@ class SSH(PerLevel):
         return _quarters(inputs)
 
 
-def _ssh_level(channels: int) -> nn.Module:
+class SSHDeformable(PerLevel):
+    """The released FeatherFace's context: SSH of modulated deformable 3×3 convolutions (DCNv2, arXiv 1811.11168)."""
+
+    def __init__(self, inputs: Levels) -> None:
+        super().__init__(lambda channels: _ssh_level(channels, deformable_norm), inputs)
+
+    @staticmethod
+    def cost(inputs: Levels, positions: Levels) -> Cost:
+        """Return the cost of the three levels."""
+        return total([_ssh_cost(c, pixels, deformable_norm_cost) for c, pixels in zip(inputs, positions, strict=True)])
+
+    @staticmethod
+    def misfit(inputs: Levels) -> Misfit | None:
+        """Refuse widths that cannot be split into a half and two quarters."""
+        return _quarters(inputs)
+
+
+def _conv3x3(inputs: int, outputs: int, activation: nn.Module | None = None) -> nn.Module:
+    return conv_norm(inputs, outputs, 3, activation)
+
+
+def _conv3x3_cost(inputs: int, outputs: int, pixels: int) -> Cost:
+    return conv_norm_cost(inputs, outputs, 3, pixels)
+
+
+def _ssh_level(channels: int, conv: Callable[..., nn.Module]) -> nn.Module:
     half, quarter = channels // 2, channels // 4
     return _Branches(
-        near=conv_norm(channels, half, 3),
-        stem=conv_norm(channels, quarter, 3, leaky()),
-        middle=conv_norm(quarter, quarter, 3),
-        far=nn.Sequential(conv_norm(quarter, quarter, 3, leaky()), conv_norm(quarter, quarter, 3)),
+        near=conv(channels, half),
+        stem=conv(channels, quarter, leaky()),
+        middle=conv(quarter, quarter),
+        far=nn.Sequential(conv(quarter, quarter, leaky()), conv(quarter, quarter)),
     )
 
 
-def _ssh_cost(channels: int, pixels: int) -> Cost:
+def _ssh_cost(channels: int, pixels: int, cost: Callable[[int, int, int], Cost]) -> Cost:
     half, quarter = channels // 2, channels // 4
-    narrow = conv_norm_cost(quarter, quarter, 3, pixels)
-    wide = conv_norm_cost(channels, half, 3, pixels) + conv_norm_cost(channels, quarter, 3, pixels)
-    return wide + narrow + narrow + narrow
+    narrow = cost(quarter, quarter, pixels)
+    return cost(channels, half, pixels) + cost(channels, quarter, pixels) + narrow + narrow + narrow
 
 
 class SSHGrouped(PerLevel):
@@ -154,6 +180,12 @@ CONTEXTS.add(
     Component(SSH, SSH.cost, misfit=SSH.misfit),
     "three branches that see 3×3, 5×5 and 7×7 pixels",
     "SSH, arXiv 1708.03979; RetinaFace, arXiv 1905.00641",
+)
+CONTEXTS.add(
+    "ssh_deform",
+    Component(SSHDeformable, SSHDeformable.cost, misfit=SSHDeformable.misfit),
+    "SSH's branches from modulated deformable convolutions (the released FeatherFace)",
+    "SSH, arXiv 1708.03979; Deformable ConvNets v2, arXiv 1811.11168",
 )
 CONTEXTS.add(
     "ssh_grouped",

@@ -78,12 +78,58 @@ class ShuffleConv(PerLevel):
     @staticmethod
     def misfit(inputs: Levels, *, groups: int) -> Misfit | None:
         """Refuse groups that do not divide half the channels."""
-        channels = inputs[0]
-        if channels % 2:
-            return Misfit("", f"halves its level, and {channels} neck channels are no multiple of 2")
-        if channels // 2 % groups:
-            return Misfit("groups", f"must divide half of the {channels} channels", divisors(channels // 2))
+        odd = _halves(inputs)
+        if odd is not None:
+            return odd
+        half = inputs[0] // 2
+        if half % groups:
+            return Misfit("groups", f"must divide half of the {inputs[0]} channels", divisors(half))
         return None
+
+
+class _ShuffleDepthwiseLevel(nn.Sequential):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.shuffle = _Interleave(half)
+        self.squeeze = conv_norm(channels, half, 1)
+        self.depthwise = conv_norm(half, half, 3, groups=half)
+        self.expand = conv_norm(half, channels, 1, relu())
+
+
+class ShuffleDepthwise(PerLevel):
+    """The released FeatherFace's shuffle: shuffle → 1×1 C → C/2 → BN → depthwise 3×3 → BN → 1×1 C/2 → C → BN → ReLU.
+
+    Channels are viewed as (C / 2, 2) and transposed. The order matters to released weights alone: before a dense
+    convolution it is a numbering of that convolution's inputs, and so is no option.
+    """
+
+    def __init__(self, inputs: Levels) -> None:
+        super().__init__(_ShuffleDepthwiseLevel, inputs)
+
+    @staticmethod
+    def cost(inputs: Levels, positions: Levels) -> Cost:
+        """Return the cost of the three levels."""
+        return total(
+            [
+                conv_norm_cost(c, c // 2, 1, pixels)
+                + conv_norm_cost(c // 2, c // 2, 3, pixels, groups=c // 2)
+                + conv_norm_cost(c // 2, c, 1, pixels)
+                for c, pixels in zip(inputs, positions, strict=True)
+            ]
+        )
+
+    @staticmethod
+    def misfit(inputs: Levels) -> Misfit | None:
+        """Refuse odd widths."""
+        return _halves(inputs)
+
+
+def _halves(inputs: Levels) -> Misfit | None:
+    """Refuse widths that cannot be halved."""
+    if inputs[0] % 2:
+        return Misfit("", f"halves its level, and {inputs[0]} neck channels are no multiple of 2")
+    return None
 
 
 SHUFFLES: Registry[Component] = Registry("shuffle")
@@ -106,4 +152,10 @@ SHUFFLES.add(
     ),
     "a shuffle and two grouped 1×1 convolutions through half the width (V2 as counted)",
     "ShuffleNet, arXiv 1707.01083, as FeatherFace V2's counted ChannelShuffle_Light has it",
+)
+SHUFFLES.add(
+    "shuffle_depthwise",
+    Component(ShuffleDepthwise, ShuffleDepthwise.cost, misfit=ShuffleDepthwise.misfit),
+    "a shuffle, then a depthwise 3×3 between dense 1×1 convolutions through half the width (the released FeatherFace)",
+    "ShuffleNet, arXiv 1707.01083, as the released FeatherFace has it",
 )
