@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from harness.arch import ArchConfig
 from harness.boxes import make_priors
@@ -103,7 +104,7 @@ class TrainResult:
         state: ``complete``, or ``pruned`` where ``on_epoch`` asked to stop.
         ap: easy, medium, hard and mean AP in [0, 1], None where a list holds no face: of all validation images, or,
             if pruned, of the last epoch's.
-        epochs: every epoch's dict, as given to ``on_epoch``.
+        epochs: every epoch's dict, as given to ``on_epoch``; fewer than were asked for where training stopped early.
         curves: difficulty → ``precision`` and ``recall`` at 101 points; empty if pruned.
         landmark: ``nme`` and ``failure_rate``; empty if pruned.
         seconds: ``train`` and ``evaluate``, over all runs of a job that was resumed.
@@ -141,7 +142,7 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
             started = time.perf_counter()
             losses, lr = run.train_epoch(epoch, on_batch)
             trained = time.perf_counter()
-            found = _detect(job, run.student, run.val, run.epoch_indices)
+            found = _detect(job, run.network, run.val, run.epoch_indices)
             ap = evaluate_ap([d[:, :5] for d in found], _pick(run.truth, run.epoch_indices))
             info = {
                 "epoch": epoch,
@@ -152,9 +153,12 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
                 "evaluate_seconds": time.perf_counter() - trained,
             }
             run.history.append(info)
+            run.keep_best()
             run.save()
         if not on_epoch(dict(run.history[epoch - 1])):
             return TrainResult("pruned", run.history[epoch - 1]["ap"], run.history[:epoch], seconds=run.seconds(epoch))
+        if job.train.patience and epoch - run.best_epoch(epoch) >= job.train.patience:
+            break
     run.check_teacher()
     return run.finish(found)
 
@@ -192,6 +196,14 @@ class _Run:
             lr=job.train.lr,
             fused=True,
         )
+        decay = job.train.ema
+        self.average = AveragedModel(self.student, multi_avg_fn=_moving_average(decay)) if decay else None
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def network(self) -> Detector:
+        """The student, or the moving average of its weights: what is evaluated and kept."""
+        return self.student if self.average is None else cast(Detector, self.average.module)
 
     def _distillation(self) -> tuple[Detector | None, Distiller | None]:
         job = self.job
@@ -233,6 +245,8 @@ class _Run:
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(self.parameters, job.train.clip)
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.student)
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
             if on_batch is not None:
@@ -263,6 +277,16 @@ class _Run:
             else:
                 yield batch
 
+    def best_epoch(self, epochs: int) -> int:
+        """Return which of the first ``epochs`` epochs, from 1, had the highest mean AP; the first of equals."""
+        means = [info["ap"]["mean"] or 0.0 for info in self.history[:epochs]]
+        return 1 + means.index(max(means))
+
+    def keep_best(self) -> None:
+        """Set aside the network of the epoch that just ended, if it is the best and that is what will be kept."""
+        if self.job.train.patience and self.best_epoch(len(self.history)) == len(self.history):
+            self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+
     def save(self) -> None:
         """Write the checkpoint atomically; a full disk raises and leaves the one before."""
         state = {
@@ -271,6 +295,8 @@ class _Run:
             "student": self.student.state_dict(),
             "adapters": self.distiller.state_dict() if self.distiller is not None else {},
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else {},
+            "best": self.best,
             "random": torch.get_rng_state(),
         }
         content = io.BytesIO()
@@ -295,6 +321,9 @@ class _Run:
         if self.distiller is not None:
             self.distiller.load_state_dict(state["adapters"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.best = state["best"]
         torch.set_rng_state(state["random"].cpu())
         self.history = state["history"]
 
@@ -306,10 +335,14 @@ class _Run:
     def finish(self, found: list[NDArray[np.float32]] | None) -> TrainResult:
         """Write the weights, and evaluate on all validation images unless the last epoch just did."""
         self.job.folder.mkdir(parents=True, exist_ok=True)
-        save_weights(self.student, self.job.folder / WEIGHTS)
+        if self.best:
+            self.network.load_state_dict(self.best)
+            if self.best_epoch(len(self.history)) < len(self.history):
+                found = None
+        save_weights(self.network, self.job.folder / WEIGHTS)
         if found is not None and len(found) < len(self.val):
             found = None
-        result = evaluate(self.job, self.student, found)
+        result = evaluate(self.job, self.network, found)
         past = self.seconds(len(self.history))
         seconds = {"train": past["train"], "evaluate": past["evaluate"] + result.seconds["evaluate"]}
         return replace(result, epochs=self.history, seconds=seconds)
@@ -326,6 +359,8 @@ class _Run:
 def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | None = None) -> TrainResult:
     """Evaluate a detector by the job's protocol on all validation images; ``predictions.npz`` goes to the folder.
 
+    The landmark error is that of the held-out images where the data has any, and of the validation images otherwise.
+
     Args:
         job: gives data, evaluation, device and folder.
         detector: on the job's device.
@@ -337,6 +372,9 @@ def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | No
         found = _detect(job, detector, val, np.arange(len(val)))
     ap = evaluate_ap([d[:, :5] for d in found], val.truth())
     landmark = landmark_error(found, val)
+    if job.data.landmark_images:
+        held_out = load_split(job.data, "landmarks", job.cache)
+        landmark = landmark_error(_detect(job, detector, held_out, np.arange(len(held_out))), held_out)
     job.folder.mkdir(parents=True, exist_ok=True)
     _save_predictions(found, val, job.folder / PREDICTIONS)
     return TrainResult(
@@ -355,6 +393,21 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     if step < warmup:
         return config.lr * (step + 1) / warmup
     return config.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """Return an update of averaged weights by the current ones: ``decay``, less of it in the first steps.
+
+    The decay of step n is at most (1 + n) / (10 + n), as in TensorFlow's ``ExponentialMovingAverage``, so that the
+    random numbers that training started from are soon forgotten.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        past = int(steps)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + past) / (10 + past)))
+
+    return update
 
 
 def resolve_device(name: str) -> torch.device:

@@ -104,6 +104,8 @@ class DataConfig:
         epoch_images: how many of the validation images the AP after each epoch is taken on; 0 uses all. The final
             AP always uses all.
         eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
+        landmark_images: how many annotated training images of a folder are held out of training, to measure the
+            landmark error on; WIDER FACE's validation images have no landmarks. Synthetic scenes need none: 0.
         seed: seed of the synthetic scenes and of the choice of images.
     """
 
@@ -113,17 +115,22 @@ class DataConfig:
     val_images: int = 400
     epoch_images: int = 0
     eval_side: int = 0
+    landmark_images: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.size >= 32 and self.size % 32 == 0, f"size must be a multiple of 32, got {self.size}")
-        for name in ("train_images", "val_images", "epoch_images", "eval_side"):
+        for name in ("train_images", "val_images", "epoch_images", "eval_side", "landmark_images"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         if self.source == "synthetic":
             _require(
                 self.train_images > 0 and self.val_images > 0,
                 "synthetic data needs train_images and val_images above 0, "
                 f"got {self.train_images} and {self.val_images}",
+            )
+            _require(
+                self.landmark_images == 0,
+                f"synthetic validation images have landmarks: landmark_images must be 0, got {self.landmark_images}",
             )
 
 
@@ -139,6 +146,10 @@ class TrainConfig:
         warmup: share of all steps in which the learning rate rises linearly, in [0, 1).
         clip: gradient norm to which gradients are clipped.
         box_weight, class_weight, landmark_weight: the multibox loss's weights (RetinaFace: 2, 1, 1).
+        ema: decay a step of an exponential moving average of the weights, in [0, 1), which is then what is evaluated
+            and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps none.
+        patience: epochs without a better mean AP after which training stops early; what is kept then is the best
+            epoch's network, also where training reaches its end. 0 never stops and keeps the last one.
     """
 
     epochs: int = 4
@@ -150,6 +161,8 @@ class TrainConfig:
     box_weight: float = 2.0
     class_weight: float = 1.0
     landmark_weight: float = 1.0
+    ema: float = 0.0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"epochs must be positive, got {self.epochs}")
@@ -158,6 +171,8 @@ class TrainConfig:
         _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         _require(0 <= self.warmup < 1, f"warmup is a share of the steps in [0, 1), got {self.warmup}")
         _require(self.clip > 0, f"clip must be positive, got {self.clip}")
+        _require(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
+        _require(self.patience >= 0, f"patience must not be negative, got {self.patience}")
 
 
 @dataclass(frozen=True)
@@ -229,6 +244,9 @@ class SpeedConfig:
         _require(self.runs >= 3 and self.warmup >= 0, "speed needs at least 3 runs and no negative warm-up")
 
 
+ALONE = "-alone"
+"""Behind a reference's arch: trained without a teacher."""
+
 SAMPLERS = ("tpe", "random", "nsga2", "gp")
 PRUNERS = ("median", "halving", "none")
 OBJECTIVES = ("ap", "params", "latency")
@@ -245,8 +263,10 @@ class StudyConfig:
         sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
         seed: study seed; every trial's sampler and training seed derive from it.
-        from_scratch: students do not start from the teacher's backbone.
-        references: arch names trained outside the search by the students' protocol.
+        from_scratch: students do not start from trained backbone weights.
+        references: arch names trained outside the search by the students' protocol; with ``-alone`` behind it, an
+            arch is trained without a teacher.
+        seeds: how many times each reference, and in the end the best student, is trained, each time with another seed.
     """
 
     name: str
@@ -266,11 +286,16 @@ class StudyConfig:
     seed: int = 0
     from_scratch: bool = False
     references: tuple[str, ...] = ("v2",)
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         safe = self.name and all(c.isalnum() or c in "_-" for c in self.name) and self.name.isascii()
         _require(bool(safe), f"a study's name holds letters, digits, '_' and '-' only, got '{self.name}'")
-        _require(self.trials > 0, f"trials must be positive, got {self.trials}")
+        _require(
+            self.trials > 0 or (self.trials == 0 and bool(self.references)),
+            f"trials must be positive, or 0 to train the references only, got {self.trials}",
+        )
+        _require(self.seeds > 0, f"seeds must be positive, got {self.seeds}")
         _require(self.sampler in SAMPLERS, f"unknown sampler '{self.sampler}' (known: {', '.join(SAMPLERS)})")
         _require(self.pruner in PRUNERS, f"unknown pruner '{self.pruner}' (known: {', '.join(PRUNERS)})")
         _require(

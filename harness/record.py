@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import DataError
 
-ROLES = ("teacher", "reference", "candidate")
+ROLES = ("teacher", "reference", "candidate", "repeat")
 STATES = ("running", "complete", "pruned", "failed")
 
 
@@ -21,12 +21,15 @@ class TrialRecord:
     """One network's way through training and measurement.
 
     Attributes:
-        label: folder name below ``trials/`` and row label: ``v1``, ``v2`` or the trial's number, four digits.
-        role: ``teacher``, ``reference`` or ``candidate``.
+        label: folder name below ``trials/`` and row label: ``v1``, ``v2``, the trial's number in four digits, or one of
+            these with ``-s2``, ``-s3``, … where it was trained again with another seed.
+        role: ``teacher``, ``reference``, ``candidate``, or ``repeat`` of a candidate.
+        repeat_of: label of the training that this one repeats with another seed; empty for the first.
         state: ``running``, ``complete``, ``pruned`` or ``failed``; ``reason`` says why for the last two.
         configuration: axis → value (empty for references).
         arch: ``ArchConfig.to_dict()``.
         distill: ``DistillConfig`` as a dict; empty where no teacher was used.
+        teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
         params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
         epochs: a dict an epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
@@ -42,12 +45,14 @@ class TrialRecord:
     label: str
     role: str
     number: int | None = None
+    repeat_of: str = ""
     state: str = "running"
     reason: str = ""
     seed: int = 0
     configuration: dict[str, Any] = field(default_factory=dict)
     arch: dict[str, Any] = field(default_factory=dict)
     distill: dict[str, Any] = field(default_factory=dict)
+    teacher: dict[str, Any] = field(default_factory=dict)
     params: int = 0
     parts: dict[str, int] = field(default_factory=dict)
     macs: int = 0

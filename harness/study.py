@@ -90,7 +90,7 @@ def _parser() -> cli.Parser:
     what.add_argument("--space", metavar="NAME", help="search space, in place of the study's")
     what.add_argument("--data", metavar="PATH", help="'synthetic', or the folder of a WIDER FACE copy")
     what.add_argument("--name", help="the study's name and folder in runs/ (default: from study, space and data)")
-    what.add_argument("--trials", type=int, metavar="N", help="candidates to try")
+    what.add_argument("--trials", type=int, metavar="N", help="candidates to try; 0 trains the references only")
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything random")
     what.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; several objectives cannot prune")
@@ -99,9 +99,23 @@ def _parser() -> cli.Parser:
     cli.add_bounds(what)
     what.add_argument("--epochs", type=int, metavar="N", help="passes of a student over the training images")
     what.add_argument("--size", type=int, metavar="PIXELS", help="side of the square training crop")
-    what.add_argument("--teacher", default="auto", metavar="PATH", help="V1 weights; 'auto' trains V1 once (default)")
-    what.add_argument("--init-backbone", type=Path, metavar="PATH", help="weights to start the teacher's backbone from")
-    what.add_argument("--from-scratch", action="store_true", help="students do not start from the teacher's backbone")
+    what.add_argument(
+        "--teacher",
+        default="auto",
+        metavar="[ARCH:]PATH",
+        help="V1 weights, or those of a named arch (featherface:PATH); 'auto' trains V1 once (default)",
+    )
+    what.add_argument(
+        "--init-backbone",
+        type=Path,
+        metavar="PATH",
+        help="trained backbone that the teacher's training and the students start from (default: the teacher's)",
+    )
+    what.add_argument("--from-scratch", action="store_true", help="students start from random numbers")
+    what.add_argument(
+        "--references", metavar="LIST", help="archs trained beside the search; v2-alone is v2 without a teacher"
+    )
+    what.add_argument("--seeds", type=int, metavar="N", help="trainings of each reference, and of the best student")
     where = parser.add_argument_group("where and how it runs")
     where.add_argument("--workers", type=int, metavar="N", help="candidates trained at once (default: the fastest)")
     where.add_argument("--threads", type=int, metavar="N", help="threads of each worker")
@@ -141,6 +155,8 @@ def configure(given: Any) -> StudyConfig:
         data=replace(study.data, **data) if data else None,
         train=None if given.epochs is None else replace(study.train, epochs=given.epochs),
         from_scratch=given.from_scratch or None,
+        references=None if given.references is None else tuple(filter(None, given.references.split(","))),
+        seeds=given.seeds,
     )
     config = replace(study, **changed)
     load_space(config.space)

@@ -15,7 +15,7 @@ LAYERS = (
     {"modules", "registry"},
     {"detector"},
     {"wiring", "builder", "counting"},
-    {"boxes", "losses", "distill", "data", "evaluation", "released", "weights", "engine", "teacher"},
+    {"boxes", "losses", "distill", "data", "evaluation", "released", "weights", "engine", "teachers"},
     {"search", "tracking", "reporting"},
 )
 """From the bottom up, by the name below ``harness``. Any other file that has a ``main`` is an entry point, on top."""

@@ -16,7 +16,8 @@ from harness.engine import CHECKPOINT, PREDICTIONS
 from harness.errors import DataError, InputError
 from harness.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
 from harness.record import TrialRecord
-from harness.teacher import ensure_teacher, main
+from harness.teacher import main
+from harness.teachers import ensure_teacher
 from harness.weights import load_weights, save_weights
 
 STUDY = StudyConfig(

@@ -12,14 +12,20 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from harness.data.augment import Augmentation
 from harness.data.decode import Progress, decode_split
 from harness.data.faces import FORMAT, FaceSet, choose, open_faceset
-from harness.data.widerface import find_layout, fingerprint, read_annotations
+from harness.data.widerface import Annotations, find_layout, fingerprint, read_annotations
 from harness.errors import DataError, InputError
 from harness.protocol import DataConfig, digest
 
 SPLITS = ("train", "val")
+"""What is on disk."""
+
+LANDMARKS = "landmarks"
+"""Training images with landmarks, held out of ``train``: only where ``DataConfig.landmark_images`` asks for some."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +48,7 @@ def load_split(
 
     Args:
         config: which data; ``train_images`` or ``val_images`` of it are drawn by ``seed``.
-        split: ``train`` or ``val``.
+        split: ``train``, ``val``, or ``landmarks`` where some images are held out.
         cache: folder of all decoded copies.
         progress: called with (what, images done, images in all) while a copy is made.
         processes: how many images are made at once; by default, as many as there are cores.
@@ -51,9 +57,10 @@ def load_split(
         DataError: the folder, its labels or too many of its images are missing or broken.
         OSError: the cache cannot be written.
     """
-    if split not in SPLITS:
-        raise InputError(f"unknown split '{split}' (known: {', '.join(SPLITS)})")
-    count = config.train_images if split == "train" else config.val_images
+    known = (*SPLITS, LANDMARKS) if config.landmark_images else SPLITS
+    if split not in known:
+        raise InputError(f"unknown split '{split}' (known: {', '.join(known)})")
+    count = {"train": config.train_images, "val": config.val_images, LANDMARKS: config.landmark_images}[split]
     if config.source == "synthetic":
         return _load_synthetic(config, split, count, cache, progress, processes)
     return _load_widerface(config, split, count, cache, progress, processes)
@@ -79,7 +86,8 @@ def _load_synthetic(
 def _load_widerface(
     config: DataConfig, split: str, count: int, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
-    layout = find_layout(Path(config.source), split)
+    on_disk = "val" if split == "val" else "train"
+    layout = find_layout(Path(config.source), on_disk)
     shorter_side = math.ceil(config.size / min(Augmentation().scales)) if split == "train" else 0
     key = digest(
         {
@@ -89,15 +97,19 @@ def _load_widerface(
             "source": fingerprint(layout),
             "shorter_side": shorter_side,
             "images": count,
-            "seed": config.seed if count else 0,
+            "seed": config.seed if count or config.landmark_images else 0,
+            "held_out": config.landmark_images if split == "train" else 0,
         }
     )
 
     def build(folder: Path) -> FaceSet:
-        annotations = read_annotations(layout, split)
+        annotations = read_annotations(layout, on_disk)
         annotations.require_sound()
-        chosen = choose(len(annotations.entries), count, config.seed)
-        annotations = replace(annotations, entries=[annotations.entries[index] for index in chosen])
+        entries = annotations.entries
+        if split != "val" and config.landmark_images:
+            held_out = _with_landmarks(annotations, config.landmark_images, config.seed)
+            entries = [entry for index, entry in enumerate(entries) if (index in held_out) == (split == LANDMARKS)]
+        annotations = replace(annotations, entries=[entries[i] for i in choose(len(entries), count, config.seed)])
         faces = decode_split(annotations, folder, f"widerface {split}", shorter_side, progress, processes)
         if faces.notes["faults"]:
             log.warning(
@@ -110,6 +122,21 @@ def _load_widerface(
         return faces
 
     return cached(cache / f"widerface-{split}-{key}", build)
+
+
+def _with_landmarks(annotations: Annotations, count: int, seed: int) -> set[int]:
+    """Return ``count`` entries of a training split, by position, that have a face with landmarks.
+
+    Raises:
+        DataError: no more than ``count`` have one.
+    """
+    able = [i for i, entry in enumerate(annotations.entries) if np.isfinite(entry.landmarks).all(axis=1).any()]
+    if len(able) <= count:
+        raise DataError(
+            f"{annotations.layout.labels} has {len(able):,} images with landmarks: {count:,} cannot be held out of "
+            "training; give a smaller landmark_images, 0 for none"
+        )
+    return {able[i] for i in choose(len(able), count, seed)}
 
 
 def cached(folder: Path, build: Callable[[Path], FaceSet]) -> FaceSet:

@@ -57,7 +57,8 @@ class Named:
         return f"best ({self.label})" if self.heading == "best" else self.heading
 
 
-def _plain(axes: Axes) -> Axes:
+def plain(axes: Axes) -> Axes:
+    """Take away what only decorates a diagram."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(color=GREY, labelsize=9)
@@ -156,7 +157,7 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
         best: label of the best student.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = _plain(figure.subplots())
+    axes = plain(figure.subplots())
     named = _networks(frame, "params", best)
     near = [point for point in named if point.heading != "V1"]
     edge = front(frame[frame["role"] == "candidate"])
@@ -208,7 +209,7 @@ def parts(counts: pd.DataFrame, budget: int) -> Figure:
 
 
 def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> None:
-    _plain(axes)
+    plain(axes)
     width = max(float(counts.sum(axis=1).max()), float(limit)) * 1.16
     starts = pd.Series(0.0, index=counts.index)
     for part in counts.columns:
@@ -241,7 +242,7 @@ def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
         budget: parameters.
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    axes = _plain(figure.subplots())
+    axes = plain(figure.subplots())
     widths = [after - before for before, after in pairwise(edges)]
     colours = [SKY if after <= budget else LIGHT for after in edges[1:]]
     axes.bar(edges[:-1], counts, widths, align="edge", color=colours, edgecolor="white", linewidth=0.5)
@@ -269,7 +270,7 @@ def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
         best: label of the best student.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = _plain(figure.subplots())
+    axes = plain(figure.subplots())
     headings = {"v2": "V2", best: "best"}
     ends: list[Named] = []
     for label, rows in epochs[epochs["label"] != "v1"].sort_values("epoch").groupby("label"):
@@ -324,7 +325,7 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
     figure = Figure(figsize=(9.6, 3.5), layout="constrained")
     grid = figure.subplots(1, 3, sharey=True)
     for axes, level in zip(grid, LEVELS, strict=True):
-        _plain(axes)
+        plain(axes)
         panel = curves[curves["level"] == level]
         for position, heading in enumerate(h for h in reversed(NETWORKS) if h in aps):
             rows = panel[panel["network"] == heading]
@@ -344,7 +345,7 @@ def importance(shares: pd.Series) -> Figure:
     """Importance of every axis, largest on top. ``shares`` is axis → share, adding up to 1."""
     ordered = shares.sort_values()
     figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(ordered)), layout="constrained")
-    axes = _plain(figure.subplots())
+    axes = plain(figure.subplots())
     axes.barh(range(len(ordered)), 100 * ordered.to_numpy(), height=0.62, color=BLUE)
     for position, value in enumerate(ordered):
         axes.text(100 * value, position, f" {100 * value:.0f}", va="center", fontsize=9)
@@ -364,7 +365,7 @@ def speed(frame: pd.DataFrame, best: str | None) -> Figure:
         best: label of the best student.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-    axes = _plain(figure.subplots())
+    axes = plain(figure.subplots())
     named = _networks(frame, "speed_ratio_to_v1", best)
     drawn = _scatter(axes, frame, "speed_ratio_to_v1", named)
     axes.margins(x=0.1, y=0.16)

@@ -8,7 +8,7 @@ where the study was interrupted. Trials are told in the order of their numbers.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from optuna.study import StudyDirection
@@ -106,21 +106,32 @@ class Search:
         self._measure()
         self._show()
         begun, slots = time.monotonic(), self.pool.idle
+        self._work()
+        if self.best is not None:
+            self._line_up(self.plan.repeats(self.best))
+            self._work()
+        self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
+
+    def _work(self) -> None:
+        """Train until nothing is left that could be."""
         while self._fill() or self._since:
             for event in self.pool.wait():
                 self._handle(event)
             self._measure()
             self._show()
-        self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
+
+    def _line_up(self, wanted: Iterable[TrialRecord]) -> None:
+        """Put those of the wanted trainings outside the search in line that are not complete."""
+        for record in wanted:
+            known = self.records.get(record.label)
+            if known is None or known.state != "complete":
+                record.seconds = known.seconds if known is not None else {}
+                self.records[record.label] = record
+                self._ready.append(record.label)
 
     def _queue(self) -> None:
         """Line up what an earlier run left: references that are not complete, and trials that were running."""
-        for name in self.plan.config.references:
-            if name not in self.records or self.records[name].state != "complete":
-                spent = self.records[name].seconds if name in self.records else {}
-                self.records[name] = self.plan.reference(name)
-                self.records[name].seconds = spent
-                self._ready.append(name)
+        self._line_up(self.plan.references())
         for trial in self._trials:
             name = label(trial.number)
             if trial.state.is_finished():

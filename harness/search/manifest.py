@@ -18,11 +18,11 @@ from harness.evaluation.widerface import EVALUATOR_VERSION
 from harness.protocol import StudyConfig, digest
 from harness.record import TrialRecord, write_json
 from harness.space import SearchSpace
-from harness.teacher import Teacher
+from harness.teachers import Teacher
 from harness.weights import file_digest
 
 NAME = "study.json"
-_FREE = ("name", "description", "trials", "speed")
+_FREE = ("name", "description", "trials", "speed", "references", "seeds")
 """What may change when a study is gone on with: none of it changes what a trial is or how its AP is measured."""
 _LIBRARIES = {"torch": "torch", "numpy": "numpy", "optuna": "optuna", "mlflow": "mlflow"}
 _LIBRARIES |= {"opencv": "opencv-python-headless"}
@@ -59,7 +59,7 @@ def identity(
 ) -> dict[str, Any]:
     """Return all that a study's trials depend on.
 
-    ``teacher`` is the teacher's specification: ``auto`` with what its backbone starts from, or a digest of weights.
+    ``teacher`` is the teacher's specification: ``auto`` or an arch and a digest, with what backbones start from.
     """
     images = {"training images": train.digest, "validation images": val.digest}
     return {**choices(config, space), **images, "device": device, "teacher weights": teacher}

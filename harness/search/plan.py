@@ -1,5 +1,6 @@
 """``Plan``: what is settled before the first candidate trains, and how a record and a job follow from it."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from harness.arch import ArchConfig
 from harness.builder import resolve_arch
 from harness.counting import count_parts, macs
 from harness.engine import Job
-from harness.protocol import DistillConfig, StudyConfig
+from harness.protocol import ALONE, DistillConfig, StudyConfig
 from harness.record import TrialRecord
 from harness.search.samplers import derive_seed
 from harness.space import Configuration, SearchSpace
-from harness.teacher import Teacher
+from harness.teachers import Teacher
+from harness.weights import file_digest
 
 
 def label(number: int) -> str:
@@ -28,6 +30,7 @@ class Plan:
         folder: ``runs/<study>``.
         cache: where decoded images lie.
         protocol: what every AP of this study was measured by.
+        start: trained backbone weights that every student starts from; None starts from random numbers.
         device, threads: of each training.
     """
 
@@ -37,6 +40,7 @@ class Plan:
     cache: Path
     teacher: Teacher
     protocol: dict[str, Any]
+    start: Path | None
     device: str
     threads: int
 
@@ -52,11 +56,33 @@ class Plan:
         record.seed = derive_seed(self.config.seed, number, "train")
         return record
 
-    def reference(self, name: str) -> TrialRecord:
-        """Return the record of a named architecture, trained as the candidates are."""
-        record = self._record(name, "reference", resolve_arch(name), self.config.distill)
-        record.seed = derive_seed(self.config.seed, name)
-        return record
+    def references(self) -> Iterator[TrialRecord]:
+        """Yield the records of the references, trained as the candidates are, each with all its seeds.
+
+        With and without a teacher, and in every study of one seed, an architecture has the same seeds: such trainings
+        begin from the same numbers and see the same batches.
+        """
+        for name in self.config.references:
+            arch = name.removesuffix(ALONE)
+            distill = replace(self.config.distill, alpha=0.0, feature_weight=0.0) if arch != name else None
+            record = self._record(name, "reference", resolve_arch(arch), distill or self.config.distill)
+            record.seed = derive_seed(self.config.seed, arch)
+            yield record
+            yield from self.repeats(record, arch)
+
+    def repeats(self, record: TrialRecord, name: str | None = None) -> Iterator[TrialRecord]:
+        """Yield the records of a network's further trainings; their seeds come from ``name``, by default its label."""
+        for number in range(2, self.config.seeds + 1):
+            yield replace(
+                self._record(
+                    f"{record.label}-s{number}",
+                    "repeat" if record.role == "candidate" else record.role,
+                    ArchConfig.from_dict(record.arch),
+                    DistillConfig(**record.distill) if record.distill else DistillConfig(alpha=0.0),
+                ),
+                repeat_of=record.label,
+                seed=derive_seed(self.config.seed, f"{name or record.label}-s{number}"),
+            )
 
     def _record(self, name: str, role: str, arch: ArchConfig, distill: DistillConfig) -> TrialRecord:
         side = self.config.speed.size
@@ -66,11 +92,17 @@ class Plan:
             role=role,
             arch=arch.to_dict(),
             distill=asdict(distill) if distill.uses_teacher else {},
+            teacher=self._taught_by if distill.uses_teacher else {},
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, side, side).values()),
             protocol=self.protocol,
         )
+
+    @property
+    def _taught_by(self) -> dict[str, Any]:
+        record = self.teacher.record
+        return {"label": record.label, "digest": file_digest(self.teacher.path), "params": record.params}
 
     def job(self, record: TrialRecord) -> Job:
         """Return what a worker needs to train a record's network."""
@@ -86,7 +118,7 @@ class Plan:
             distill=DistillConfig(**record.distill) if record.distill else None,
             teacher=self.teacher.path,
             teacher_arch=self.teacher.arch,
-            init_backbone=None if self.config.from_scratch else self.teacher.path,
+            init_backbone=self.start,
             device=self.device,
             threads=self.threads,
         )

@@ -15,7 +15,7 @@ from harness.data import load_split
 from harness.engine import train
 from harness.errors import InputError
 from harness.names import load_space
-from harness.protocol import StudyConfig
+from harness.protocol import ALONE, StudyConfig
 from harness.record import load_records
 from harness.search import manifest
 from harness.search.candidates import Proposer
@@ -27,7 +27,7 @@ from harness.search.speeds import Stopwatch
 from harness.search.storage import Ledger, check_url, open_storage, single_writer, storage_errors
 from harness.search.workers import Pool, available_cores
 from harness.space import SearchSpace
-from harness.teacher import ensure_teacher
+from harness.teachers import ensure_teacher, find_teacher
 from harness.tracking import open_tracker
 from harness.tracking.address import check_uri
 from harness.weights import file_digest
@@ -42,8 +42,9 @@ class Resources:
     Attributes:
         runs: the folder of all studies.
         workers, threads: None chooses what is fastest: on a CPU one single-threaded worker a core, on CUDA one worker.
-        teacher: ``auto`` or the path of V1 weights.
-        init_backbone: weights that a teacher to be trained starts its backbone from.
+        teacher: ``auto``, the path of V1 weights, or ``ARCH:PATH``.
+        init_backbone: weights that a teacher to be trained and every student start their backbone from; None starts
+            students from the teacher's.
         storage: a database URL; None is a SQLite file in the study's folder.
         tracking_uri: None is a SQLite file in ``runs``; ``none`` tracks nothing.
         command: how this study is run again, for its report.
@@ -108,8 +109,9 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         ledger = ledger or _ledger(url, config, same, workers, folder)
         made = {"identity": same, "workers": workers, "threads": threads, "device": resources.device}
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})
-        plan = Plan(config, space, folder, cache, teacher, content["protocol"], resources.device, threads)
-        stopwatch = Stopwatch(config.speed, teacher.path, resources.device)
+        start = None if config.from_scratch else resources.init_backbone or teacher.path
+        plan = Plan(config, space, folder, cache, teacher, content["protocol"], start, resources.device, threads)
+        stopwatch = Stopwatch(config.speed, resources.device)
         width = ledger.attributes["window"]
         if workers > width:
             progress.line(f"at most {width} trials run at once, as when this study began: its trials depend on that")
@@ -121,7 +123,7 @@ def _check_search(config: StudyConfig) -> tuple[SearchSpace, SpaceCounts, Propos
     space = load_space(config.space)
     counts = SpaceCounts(space)
     for name in config.references:
-        resolve_arch(name)
+        resolve_arch(name.removesuffix(ALONE))
     directions = [DIRECTIONS[name] for name in config.objectives]
     return space, counts, Proposer(space, counts, config.budget, config.sampler, directions, config.seed)
 
@@ -139,7 +141,7 @@ def _check_resources(config: StudyConfig, resources: Resources) -> tuple[int, in
     if resources.threads is not None and resources.threads < 1:
         raise InputError(f"--threads must be at least 1, got {resources.threads}")
     fits = max(1, psutil.virtual_memory().available // _BYTES_A_WORKER)
-    jobs = config.trials + len(config.references)
+    jobs = config.trials + config.seeds * len(config.references)
     workers = resources.workers or (1 if cuda else min(cores // (resources.threads or 1) or 1, jobs, fits))
     threads = resources.threads or (max(1, cores // workers) if cuda else 1)
     if workers * threads > cores:
@@ -155,11 +157,12 @@ def _check_resources(config: StudyConfig, resources: Resources) -> tuple[int, in
             raise InputError(f"--device {resources.device}: PyTorch sees {torch.cuda.device_count()} CUDA devices")
     elif resources.device != "cpu":
         raise InputError(f"--device is cpu, cuda or cuda:N, got '{resources.device}'")
-    for option, path in (("--teacher", resources.teacher), ("--init-backbone", resources.init_backbone)):
-        if path not in ("auto", None) and not Path(str(path)).is_file():
+    given = {"--teacher": find_teacher(resources.teacher)[1], "--init-backbone": resources.init_backbone}
+    for option, path in given.items():
+        if path is not None and not path.is_file():
             raise InputError(f"{option}: there is no file {path}")
-    if resources.teacher != "auto" and resources.init_backbone is not None:
-        raise InputError("--init-backbone starts a teacher's training, and --teacher gives a trained one: drop one")
+    if config.from_scratch and resources.init_backbone is not None and given["--teacher"] is not None:
+        raise InputError("--init-backbone has nothing to start: --teacher is trained, students begin --from-scratch")
     if resources.tracking_uri not in (None, "none"):
         check_uri(str(resources.tracking_uri))
     if resources.storage is not None:
@@ -192,10 +195,10 @@ def _folder(folder: Path) -> Iterator[None]:
 
 
 def _origin(resources: Resources) -> str:
-    if resources.teacher != "auto":
-        return file_digest(Path(resources.teacher))
+    arch, path = find_teacher(resources.teacher)
+    teacher = "auto" if path is None else f"{arch} {file_digest(path)}"
     start = resources.init_backbone
-    return "auto" if start is None else f"auto, backbone from {file_digest(start)}"
+    return teacher if start is None else f"{teacher}, backbone from {file_digest(start)}"
 
 
 def _ledger(url: str, config: StudyConfig, same: dict[str, Any], workers: int, folder: Path) -> Ledger:

@@ -1,7 +1,6 @@
-"""``Stopwatch``: each network's speed beside V1's, on a machine where no worker computes."""
+"""``Stopwatch``: each network's speed beside V1's, on a machine where no worker computes. Weights do not matter."""
 
 import time
-from pathlib import Path
 
 from harness.arch import ARCHS, ArchConfig
 from harness.builder import build
@@ -9,7 +8,6 @@ from harness.detector import Detector
 from harness.evaluation.speed import measure
 from harness.protocol import SpeedConfig
 from harness.record import TrialRecord
-from harness.weights import load_weights
 
 THREADS = 1
 """CPU threads while measuring, whatever the study trains with: one column holds one protocol, and a second thread would
@@ -21,14 +19,12 @@ class Stopwatch:
 
     Args:
         config: image size and number of runs.
-        teacher: V1's weights.
         device: ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, config: SpeedConfig, teacher: Path, device: str) -> None:
+    def __init__(self, config: SpeedConfig, device: str) -> None:
         self.config = config
         self.device = device
-        self._teacher = teacher
         self._reference: Detector | None = None
 
     def measure(self, record: TrialRecord) -> None:
@@ -36,7 +32,6 @@ class Stopwatch:
         started = time.perf_counter()
         if self._reference is None:
             self._reference = build(ARCHS["v1"])
-            load_weights(self._reference, self._teacher)
         candidate = build(ArchConfig.from_dict(record.arch))
         record.speed = measure(candidate, self._reference, self.config, self.device, THREADS)
         taken = time.perf_counter() - started

@@ -243,7 +243,7 @@ REFUSED = {
     "budget 0": (["--budget", "0"], "budget must be a positive number of parameters, got 0"),
     "negative budget": (["--budget", "-5"], "budget must be a positive number of parameters, got -5"),
     "budget below the backbone": (["--budget", "200000"], "nothing fits the budget of 200,000 parameters"),
-    "no trials": (["--trials", "0"], "trials must be positive, got 0"),
+    "no trials": (["--trials", "-1"], "trials must be positive, got 0"),
     "no data folder": (["--data", "nowhere"], "there is no folder nowhere"),
     "no workers": (["--workers", "0"], "--workers must be at least 1, got 0"),
     "more threads than cores": (["--workers", "64", "--threads", "4"], "64 workers of 4 threads need 256 cores"),
