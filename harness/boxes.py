@@ -96,7 +96,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     return shared.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
 
 
-def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float) -> NDArray[np.int64]:
+def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float, limit: int) -> NDArray[np.int64]:
     """Return the indices of the boxes that greedy non-maximum suppression keeps, by descending score.
 
     Args:
@@ -104,9 +104,18 @@ def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: 
         scores: (N,) above 0; equal scores keep their order.
         iou_threshold: a box is dropped when its IoU with a kept box of higher score exceeds this; two boxes without
             area count as equal.
+        limit: the search ends when so many boxes are kept.
     """
     sized = boxes.astype(np.float64)
     sized[:, 2:] -= sized[:, :2]
-    # OpenCV reads a list several times faster than an array here, and is 2 to 8 times faster than NumPy or PyTorch.
-    kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, iou_threshold)
-    return np.asarray(kept, dtype=np.int64).reshape(-1)
+    order = np.argsort(-scores, kind="stable")
+    kept = order[:0]
+    # Whether a box is kept depends on better ones only: a part of them at a time, the rest need not be looked at.
+    for start in range(0, len(order), limit):
+        pool = np.concatenate((kept, order[start : start + limit]))
+        # OpenCV reads a list several times faster than an array here.
+        chosen = cv2.dnn.NMSBoxes(sized[pool].tolist(), scores[pool].tolist(), 0.0, iou_threshold)
+        kept = pool[np.asarray(chosen, dtype=np.int64).reshape(-1)]
+        if len(kept) >= limit:
+            break
+    return kept[:limit]

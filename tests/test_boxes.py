@@ -81,13 +81,15 @@ def test_nms_follows_the_loop(count: int, threshold: float) -> None:
     generator = torch.Generator().manual_seed(count)
     boxes = random_boxes(count, 100, generator).numpy()
     scores = torch.rand(count, generator=generator).numpy().round(2) + np.float32(0.01)
-    assert nms(boxes, scores, threshold).tolist() == plain_nms(boxes, scores, threshold)
+    kept = plain_nms(boxes, scores, threshold)
+    for limit in (1, 7, 1_000):
+        assert nms(boxes, scores, threshold, limit).tolist() == kept[:limit]
 
 
 def test_nms_of_duplicates_and_empty_boxes() -> None:
     boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [20, 20, 30, 30]], dtype=np.float32)
     scores = np.array([0.5, 0.5, 0.9, 0.9, 0.7], dtype=np.float32)
-    assert nms(boxes, scores, 0.4).tolist() == [2, 4, 0]
+    assert nms(boxes, scores, 0.4, 10).tolist() == [2, 4, 0]
 
 
 def test_a_decoded_side_is_bounded_and_never_overflows() -> None:
