@@ -1,35 +1,111 @@
-"""``python -m harness.data check PATH``: what a WIDER FACE copy holds, and everything that is wrong with it."""
+"""``python -m harness.data``: fetch WIDER FACE, and see what a copy holds and everything that is wrong with it."""
 
+import argparse
+import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from harness import cli
 from harness.data import SPLITS
 from harness.data.check import SplitReport, inspect, write_sheet
-from harness.data.widerface import AbsentSplitError
-from harness.errors import DataError
+from harness.data.decode import Progress
+from harness.data.download import ARCHIVES, fetch_widerface
+from harness.data.widerface import AbsentSplitError, find_layout
+from harness.errors import DataError, InputError
 
 EXAMPLES = """examples:
+  python -m harness.data download widerface PATH/TO/WIDERFACE
+  python -m harness.data check PATH/TO/WIDERFACE
+  python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
+
+`python -m harness.data ACTION --help` tells more of either.
+"""
+
+CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
 exit code: 0 where every split that is there can be used (faults that are skipped are listed), 2 where one is refused
 """
 
+DOWNLOAD = f"""examples:
+  python -m harness.data download widerface PATH/TO/WIDERFACE
+  HF_ENDPOINT=https://a.mirror python -m harness.data download widerface PATH/TO/WIDERFACE
+
+Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
+twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
+and leaves alone what is there. WIDER FACE may be used for research only.
+
+exit code: 0 done, 2 DIR cannot be used, 1 no network, not enough disk or not the official archives
+"""
+
+BOXES = "boxes by the easiest list a face is on: easy green, medium yellow, hard orange, none grey"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check a data folder and print what was found, or one JSON object with ``--json``."""
+    """Run one of the two actions; each has a parser, and so a ``--help``, of its own."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
-    parser.add_argument("action", choices=["check"], help="read all labels, decode all images, list every fault")
+    parser.add_argument(
+        "action",
+        choices=list(ACTIONS),
+        help="download: fetch an official data set; check: read all labels, decode all images, list every fault",
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the action is given")
+    given = parser.parse_args(argv)
+    return ACTIONS[given.action](given.arguments)
+
+
+def download(argv: Sequence[str]) -> int:
+    """Fetch a data set, and say what comes next, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
+    parser.add_argument("dataset", choices=["widerface"], help="which one")
+    parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args(argv)
+    with _bar(DownloadColumn()) as progress:
+        fetched = fetch_widerface(given.path, progress)
+    lacks = ""
+    try:
+        find_layout(given.path, "val")
+    except DataError as error:
+        lacks = str(error)
+    following = f"python -m harness.data check {shlex.quote(str(given.path))}"
+    if given.json:
+        cli.emit({"path": str(given.path), "fetched": fetched, "lacks": lacks or None, "next": following})
+        return 0
+    for folder, files in fetched.items():
+        print(f"{given.path / folder}: {files:,} files")
+    if not fetched:
+        print(f"{given.path} has it all already, nothing to do")
+    if lacks:
+        print(f"still lacking: {lacks}")
+    print(f"next: {following}")
+    return 0
+
+
+def check(argv: Sequence[str]) -> int:
+    """Check a data folder and print what was found, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
     parser.add_argument("--split", choices=SPLITS, help="look at this one only (default: those that are there)")
     parser.add_argument(
-        "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (runs/sheets)"
+        "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(argv)
+    try:
+        given.sheets.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--sheets {given.sheets} cannot be made ({error.strerror}); choose a writable folder"
+        ) from error
 
     found: dict[str, SplitReport] = {}
     absent: dict[str, str] = {}
@@ -37,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split in [given.split] if given.split else SPLITS:
         started = time.perf_counter()
         try:
-            found[split] = inspect(given.path, split, _progress if sys.stderr.isatty() else None)
+            with _bar(MofNCompleteColumn()) as progress:
+                found[split] = inspect(given.path, split, progress)
         except AbsentSplitError as error:
             absent[split] = str(error)
             continue
@@ -71,8 +148,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if accepted else 2
 
 
-def _progress(what: str, done: int, total: int) -> None:
-    print(f"\r{what}: {done:,} of {total:,} images", end="" if done < total else "\n", file=sys.stderr)
+ACTIONS: dict[str, Callable[[Sequence[str]], int]] = {"download": download, "check": check}
+
+
+@contextmanager
+def _bar(amount: ProgressColumn) -> Iterator[Progress]:
+    """Show a bar on stderr while the block runs; it begins anew with every thing that is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    console = Console(stderr=True)
+    # Where it cannot be shown, rich would still print an empty line.
+    with Bar(*columns, console=console, transient=True, disable=not console.is_interactive) as bar:
+        task = bar.add_task("", visible=False)
+        current = ""
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal current
+            if what != current:
+                current = what
+                bar.reset(task, total=total, completed=done, description=what, visible=True)
+            bar.update(task, completed=done)
+
+        yield report
 
 
 def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
@@ -90,7 +186,7 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
     for fault in report.faults:
         _say(f"    {fault}")
     if sheet is not None:
-        _say(f"  contact sheet {sheet}")
+        _say(f"  contact sheet {sheet}" + (f" ({BOXES})" if report.listed else ""))
     _say(f"  REFUSED: {report.refused}" if report.refused else "  can be used")
 
 

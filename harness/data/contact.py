@@ -44,7 +44,8 @@ def _draw(shown: NDArray[Any], faces: FaceSet, index: int, factor: float) -> Non
         name = next((name for name in COLOURS if name in faces.keep and faces.keep[name][first + face]), "")
         corners = np.round(box * factor * 16 - 8).astype(int)
         cv2.rectangle(shown, corners[:2].tolist(), corners[2:].tolist(), COLOURS[name], 1, cv2.LINE_AA, 4)
+        # In sixteenths of a pixel, as the places are: dots of one size would hide a small face.
+        radius = int(np.clip((box[3] - box[1]) * factor, 6, 20))
         for point in points.reshape(5, 2)[~np.isnan(points.reshape(5, 2)).any(axis=1)]:
-            cv2.circle(
-                shown, np.round(point * factor * 16 - 8).astype(int).tolist(), 20, (40, 40, 255), -1, cv2.LINE_AA, 4
-            )
+            place = np.round(point * factor * 16 - 8).astype(int).tolist()
+            cv2.circle(shown, place, radius, (40, 40, 255), -1, cv2.LINE_AA, 4)

@@ -9,7 +9,7 @@ from tiny_widerface import NO_POINTS
 
 from harness.data.__main__ import main
 from harness.data.check import histogram, inspect
-from harness.errors import DataError
+from harness.errors import DataError, InputError
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict]]:
@@ -100,3 +100,9 @@ def test_heights_are_counted_by_range() -> None:
     assert counts == {
         "0-2": 1, "2-4": 1, "4-8": 0, "8-16": 1, "16-32": 1, "32-64": 0, "64-128": 0, "128-256": 0, "256-": 2
     }  # fmt: skip
+
+
+def test_sheets_that_cannot_be_written_are_refused_first(retinaface: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"--sheets .* cannot be made"):
+        main(["check", str(retinaface), "--sheets", str(tmp_path / "file" / "sheets")])
