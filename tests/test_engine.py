@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from harness.arch import ARCHS
 from harness.builder import build
 from harness.data import load_split
 from harness.data.batches import batches
-from harness.engine import CHECKPOINT, PREDICTIONS, WEIGHTS, Job, TrainResult, learning_rate, train
+from harness.engine import CHECKPOINT, PREDICTIONS, WEIGHTS, Job, TrainResult, _moving_average, learning_rate, train
 from harness.errors import DataError, InputError, NonFiniteLossError
+from harness.evaluation.widerface import evaluate_ap
 from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.weights import init_backbone, load_weights, read_tensors, save_weights, state_digest
 
@@ -75,7 +77,9 @@ def without_times(result: TrainResult) -> list[dict[str, Any]]:
     return [{k: v for k, v in info.items() if not k.endswith("seconds")} for info in result.epochs]
 
 
-def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("schedule", [TRAIN, replace(TRAIN, ema=0.5, patience=3)], ids=["plain", "averaged"])
+def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, schedule: TrainConfig, tmp_path: Path) -> None:
+    job = replace(job, train=schedule)
     whole = train(job, go_on)
     killed = replace(job, folder=tmp_path / "killed")
     process = multiprocessing.get_context("spawn").Process(target=die_in_epoch_two, args=(killed,))
@@ -267,3 +271,44 @@ def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> N
         untrained.train().raw(next(iter(batches(faces, job.data.size, 16, job.seed, 1))).images)
     for found, wanted in zip(trained.buffers(), untrained.buffers(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(module, multi_avg_fn=_moving_average(0.6))
+    wanted, values = 0.0, [3.0, 1.0, -2.0, 5.0, 4.0, 4.5, -1.0, 0.0, 2.0, 7.0]
+    for step, value in enumerate(values):
+        torch.nn.init.constant_(module.weight, value)
+        average.update_parameters(module)
+        decay = min(0.6, (1 + step) / (10 + step))
+        wanted = value if step == 0 else decay * wanted + (1 - decay) * value
+        assert average.module.weight.item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_is_kept_is_the_average_with_the_statistics_of_the_network(job: Job, tmp_path: Path) -> None:
+    short = replace(job, train=replace(TRAIN, epochs=1))
+    train(short, go_on)
+    averaged = replace(short, train=replace(short.train, ema=0.9), folder=tmp_path / "averaged")
+    train(averaged, go_on)
+    plain, kept = read_tensors(short.folder / WEIGHTS), read_tensors(averaged.folder / WEIGHTS)
+    assert plain.keys() == kept.keys()
+    statistics = {name for name in plain if "running" in name or "num_batches" in name}
+    assert all(torch.equal(plain[name], kept[name]) for name in statistics)
+    assert not any(torch.equal(plain[name], kept[name]) for name in plain if name.endswith("0.weight"))
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_two = replace(job, train=replace(TRAIN, epochs=6))
+    train(at_two, lambda info: info["epoch"] < 2)
+    best = torch.load(at_two.folder / CHECKPOINT, weights_only=True)["student"]
+
+    means = iter([0.1, 0.3, 0.2, 0.3, 0.9])
+    real = evaluate_ap
+    monkeypatch.setattr("harness.engine.evaluate_ap", lambda *of: replace(real(*of), mean=next(means, 0.9)))
+    patient = replace(job, train=replace(TRAIN, epochs=6, patience=2), folder=tmp_path / "patient")
+    result = train(patient, go_on)
+    assert [info["ap"]["mean"] for info in result.epochs] == [0.1, 0.3, 0.2, 0.3]
+    kept = read_tensors(patient.folder / WEIGHTS)
+    assert all(torch.equal(best[name], kept[name]) for name in best)

@@ -17,7 +17,7 @@ from harness.errors import DataError, InputError
 from harness.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
 from harness.record import TrialRecord
 from harness.teacher import main
-from harness.teachers import ensure_teacher
+from harness.teachers import ensure_teacher, find_teacher
 from harness.weights import load_weights, save_weights
 
 STUDY = StudyConfig(
@@ -110,6 +110,23 @@ def test_given_weights_are_evaluated_and_kept(runs: Path) -> None:
     assert ensure_teacher(STUDY, runs, str(trained.path)) == given
 
 
+def test_another_architecture_teaches_under_its_own_name(runs: Path, tmp_path: Path) -> None:
+    save_weights(build(ARCHS["v2"]), tmp_path / "v2.safetensors")
+    teacher = ensure_teacher(STUDY, runs, f"v2:{tmp_path / 'v2.safetensors'}")
+    assert (teacher.arch, teacher.record.label, teacher.record.params) == (ARCHS["v2"], "v2", 256_156)
+
+
+def test_a_teacher_is_named_by_its_weights_or_with_its_architecture(tmp_path: Path) -> None:
+    assert find_teacher("auto") == ("v1", None)
+    assert find_teacher("v1.safetensors") == ("v1", Path("v1.safetensors"))
+    assert find_teacher("featherface:a/b.pth") == ("featherface", Path("a/b.pth"))
+    odd = tmp_path / "odd:name.pth"
+    odd.touch()
+    assert find_teacher(str(odd)) == ("v1", odd)
+    with pytest.raises(InputError, match=r"unknown arch 'fetherface'; did you mean 'featherface'"):
+        find_teacher("fetherface:weights.pth")
+
+
 def test_weights_of_another_architecture_are_refused_before_anything_starts(tmp_path: Path) -> None:
     save_weights(build(ARCHS["v2"]), tmp_path / "v2.safetensors")
     with pytest.raises(
@@ -140,6 +157,9 @@ def test_the_command_prints_one_json_object(
     assert Path(printed["path"]).exists()
     assert printed["params"] == 487_103
     assert printed["state"] == "complete"
+    picture = Path(printed["curve"])
+    assert picture.parent == Path(printed["path"]).parent
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_command_refuses_in_words(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "protocol": data.study.get("protocol") or {},
         "data": data.data_name,
         "v1": _network(data.named("v1")),
+        "teacher": _network(data.teacher),
         "v2": _network(data.named("v2")),
         "best": _network(data.best),
     }
@@ -291,7 +292,7 @@ def _parts(data: StudyData) -> Picture:
     shown = data.shown()
     if not shown:
         return Picture(title, name, "No network has been counted yet.", None)
-    headings = [f"best ({r.label})" if heading == "best" else heading for heading, r in shown.items()]
+    headings = [_heading(heading, record) for heading, record in shown.items()]
     counts = pd.DataFrame([tables.part_counts(record) for record in shown.values()], index=headings)
     text = "Attention after the backbone and after the neck is one part here, as in the documents."
     return Picture(title, name, f"{text} {tables.COUNTED}", plots.parts(counts, data.budget))
@@ -310,7 +311,7 @@ def _speed(data: StudyData, scored: pd.DataFrame, best: str | None, measured: st
 def _learning(data: StudyData, best: str | None) -> Picture:
     title, name = "Learning curves", "learning_curves"
     rows = [
-        {"label": r.label, "state": r.state, "epoch": epoch["epoch"], "ap": epoch["ap"]["mean"]}
+        {"label": r.label, "role": r.role, "state": r.state, "epoch": epoch["epoch"], "ap": epoch["ap"]["mean"]}
         for r in data.records
         for epoch in r.epochs
         if (epoch.get("ap") or {}).get("mean") is not None
@@ -361,7 +362,7 @@ def _examples(data: StudyData) -> Picture:
 
 
 def _heading(heading: str, record: TrialRecord) -> str:
-    return f"best ({record.label})" if heading == "best" else heading
+    return f"{heading} ({record.label})" if heading in ("best", "teacher") else heading
 
 
 def study_names(runs: Path) -> Iterable[str]:

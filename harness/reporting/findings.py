@@ -1,11 +1,9 @@
 """What a study found, in sentences that are computed from its records."""
 
-from collections import Counter
-from statistics import median
+from statistics import fmean, median, stdev
 
 import pandas as pd
 
-from harness.protocol import digest
 from harness.record import TrialRecord
 from harness.reporting.study_data import StudyData
 from harness.reporting.tables import headroom
@@ -21,6 +19,11 @@ def _mean(record: TrialRecord) -> float | None:
 
 def _students(count: int) -> str:
     return f"{count:,} student{'s' * (count != 1)}"
+
+
+def _teacher(data: StudyData) -> str:
+    label = "" if data.teacher is None else data.teacher.label
+    return f"the teacher {'V1' if label == 'v1' else label}"
 
 
 def headline(data: StudyData) -> str:
@@ -41,10 +44,10 @@ def headline(data: StudyData) -> str:
         f" The best student, trial {best.label}, has {best.params:,} parameters ({headroom(best.params, data.budget)} "
         f"the budget) and a mean AP of {100 * (_mean(best) or 0):.1f} %"
     ).replace("exactly on it the budget", "exactly the budget")
-    v1, v2 = data.named("v1"), data.named("v2")
+    teacher, v2 = data.teacher, data.named("v2")
     beside = [
         f"{name} {100 * value:.1f} %"
-        for name, record in (("V2, trained by the same schedule,", v2), ("the teacher V1", v1))
+        for name, record in (("V2, trained by the same schedule,", v2), (_teacher(data), teacher))
         if record is not None and (value := _mean(record)) is not None
     ]
     return f"{text}; {' and '.join(beside)}." if beside else f"{text}."
@@ -52,12 +55,12 @@ def headline(data: StudyData) -> str:
 
 def findings(data: StudyData) -> list[str]:
     """Return plain statements about the result, each only where its data is there."""
-    said = [*_against_references(data), *_spread(data), *_space(data), *_speed(data), *_importance(data)]
+    said = [*_against_references(data), *_seeds(data), *_spread(data), *_space(data), *_speed(data), *_importance(data)]
     return [*said, *_caveats(data)]
 
 
 def _against_references(data: StudyData) -> list[str]:
-    best, v1, v2 = data.best, data.named("v1"), data.named("v2")
+    best, teacher, v2 = data.best, data.teacher, data.named("v2")
     said: list[str] = []
     if best is None:
         return said
@@ -76,13 +79,28 @@ def _against_references(data: StudyData) -> list[str]:
         said.append(f"Students trained to the end that reach V2's mean AP: {above:,} of {len(data.ranked):,}.")
         if v2.params > data.budget:
             said.append(f"V2 itself is {headroom(v2.params, data.budget)} the budget and stands outside the search.")
-    if v1 is not None and (value := _mean(v1)) is not None:
-        trained = f"was trained for {len(v1.epochs):,} epochs" if v1.epochs else "came with its weights"
+    if teacher is not None and (value := _mean(teacher)) is not None:
+        trained = f"was trained for {len(teacher.epochs):,} epochs" if teacher.epochs else "came with its weights"
         said.append(
-            f"The best student is {_points((_mean(best) or 0) - value)} the teacher V1 in mean AP, with "
-            f"{100 * (1 - best.params / v1.params):.1f} % fewer parameters. V1 {trained}, the students trained for "
-            f"{data.study['config']['train']['epochs']:,} epochs."
+            f"The best student is {_points((_mean(best) or 0) - value)} {_teacher(data)} in mean AP, with "
+            f"{100 * (1 - best.params / teacher.params):.1f} % fewer parameters. The teacher {trained}, the students "
+            f"trained for {data.study['config']['train']['epochs']:,} epochs."
         )
+    return said
+
+
+def _seeds(data: StudyData) -> list[str]:
+    """Say what other seeds of the same network reached."""
+    said = []
+    for record in data.records:
+        trainings = data.trainings(record.label)
+        means = [value for r in trainings if (value := _mean(r)) is not None]
+        if record.repeat_of or len(means) < 2:
+            continue
+        text = f"{record.label}: {100 * fmean(means):.1f} ± {100 * stdev(means):.1f} % mean AP over {len(means)} seeds"
+        if record.role == "candidate":
+            text += f"; {100 * fmean(means[1:]):.1f} % without the one that it was chosen by"
+        said.append(f"{text} (mean and standard deviation).")
     return said
 
 
@@ -152,8 +170,7 @@ def _caveats(data: StudyData) -> list[str]:
     if not data.ranked:
         return []
     said = []
-    repeats = Counter(digest({"arch": r.arch, "distill": r.distill}) for r in data.ranked)
-    if max(repeats.values()) == 1:
+    if not any(r.repeat_of for r in data.records):
         said.append(
             "Each network was trained once. How much another seed would change an AP was not measured, so that small "
             "differences between networks may be chance."

@@ -26,10 +26,10 @@ BLACK, GREY, MIDDLE, LIGHT = "#000000", "#6b6b6b", "#8a8a8a", "#c4c4c4"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
-NETWORKS = {"V1": BLACK, "V2": BLUE, "best": VERMILLION}
+NETWORKS = {"V1": BLACK, "teacher": PURPLE, "V2": BLUE, "best": VERMILLION}
 """Heading → colour, the same in every picture."""
 
-MARKERS = {"V1": "s", "V2": "D", "best": "o"}
+MARKERS = {"V1": "s", "teacher": "s", "V2": "D", "best": "o"}
 
 PARTS = {
     "backbone": LIGHT,
@@ -44,7 +44,7 @@ LEVELS = ("easy", "medium", "hard")
 
 @dataclass(frozen=True)
 class Named:
-    """A point or curve end with a name: V1, V2 or the best student."""
+    """A point or curve end with a name: V1, another teacher, V2 or the best student."""
 
     heading: str
     label: str
@@ -54,7 +54,7 @@ class Named:
     @property
     def text(self) -> str:
         """Return what is written beside it."""
-        return f"best ({self.label})" if self.heading == "best" else self.heading
+        return f"{self.heading} ({self.label})" if self.heading in ("best", "teacher") else self.heading
 
 
 def plain(axes: Axes) -> Axes:
@@ -118,10 +118,16 @@ def _clutter(
 
 
 def _networks(points: pd.DataFrame, x: str, best: str | None) -> list[Named]:
-    """Return V1, V2 and the best student as far as ``points`` holds them, at (``x``, AP in %)."""
-    labels = {"v1": "V1", "v2": "V2", best: "best"}
+    """Return the networks with a name as far as ``points`` holds them, at (``x``, AP in %)."""
+    labels = {**_teachers(points), "v2": "V2", best: "best"}
     columns = zip(points["label"], points[x].astype(float), 100 * points["ap_mean"].astype(float), strict=True)
     return [Named(labels[label], label, at, ap) for label, at, ap in columns if label in labels]
+
+
+def _teachers(points: pd.DataFrame) -> dict[str | None, str]:
+    """Return label → heading of the teachers among rows with a ``label`` and a ``role``."""
+    taught = points.loc[points["role"] == "teacher", "label"]
+    return {str(label): "V1" if label == "v1" else "teacher" for label in taught}
 
 
 def _scatter(axes: Axes, points: pd.DataFrame, x: str, named: Sequence[Named]) -> list[tuple[float, float]]:
@@ -149,7 +155,7 @@ def front(students: pd.DataFrame) -> pd.DataFrame:
 
 
 def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
-    """AP against parameters: students, their front, V2, the budget's line, and V1's AP as a level to reach.
+    """AP against parameters: students, their front, V2, the budget's line, and the teacher's AP as a level to reach.
 
     Args:
         frame: ``tables.results``, rows with an AP.
@@ -159,20 +165,20 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = plain(figure.subplots())
     named = _networks(frame, "params", best)
-    near = [point for point in named if point.heading != "V1"]
+    teachers = [point for point in named if point.heading in ("V1", "teacher")]
+    near = [point for point in named if point not in teachers]
     edge = front(frame[frame["role"] == "candidate"])
     steps: dict[str, Any] = {"color": SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
     axes.plot(edge["params"], 100 * edge["ap_mean"].astype(float), **steps)
     drawn = _scatter(axes, frame, "params", near)
     axes.axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
-    for point in named:
-        if point.heading == "V1":
-            axes.axhline(point.y, color=BLACK, linewidth=1, linestyle=":", zorder=0)
+    for point in teachers:
+        axes.axhline(point.y, color=NETWORKS[point.heading], linewidth=1, linestyle=":", zorder=0)
     axes.margins(x=0.08, y=0.14)
     axes.autoscale_view()
-    for point in named:
-        if point.heading == "V1":
-            _level(axes, point.y, f"V1\n{point.x:,.0f}")
+    for point in teachers:
+        name = "V1" if point.heading == "V1" else point.label
+        _level(axes, point.y, f"{name}\n{point.x:,.0f}")
     top = (budget, axes.get_ylim()[1])
     _write(axes, f"budget {budget:,}", top, (0, 3), ha="center", fontsize=9, color=GREY)
     _name(axes, near, drawn)
@@ -186,20 +192,21 @@ def pareto(frame: pd.DataFrame, budget: int, best: str | None) -> Figure:
 
 
 def parts(counts: pd.DataFrame, budget: int) -> Figure:
-    """Parameters by part as stacked bars; below, the same without the backbone and without V1, at their own scale.
+    """Parameters by part as stacked bars; below, the same without the backbone and teachers, at their own scale.
 
     Args:
         counts: one row a network, indexed by its heading (V1, V2, best …), one column a part.
         budget: parameters.
     """
-    students = counts[[not str(heading).startswith("V1") for heading in counts.index]].drop(columns="backbone")
+    large = [heading for heading in counts.index if str(heading).startswith(("V1", "teacher"))]
+    students = counts.drop(index=large).drop(columns="backbone")
     rows = [len(counts), max(len(students), 1)]
     figure = Figure(figsize=(7.2, 1.3 + 0.62 * sum(rows)), layout="constrained")
     grid = figure.subplots(1 + bool(len(students)), 1, squeeze=False, height_ratios=rows if len(students) else rows[:1])
     _stack(grid[0, 0], counts, budget, f"budget {budget:,}")
     grid[0, 0].set_title("whole network", loc="left", fontsize=10)
     if len(students):
-        backbone = int(counts["backbone"].drop(index=[h for h in counts.index if str(h).startswith("V1")]).max())
+        backbone = int(counts["backbone"].drop(index=large).max())
         _stack(grid[1, 0], students, budget - backbone, f"{budget - backbone:,} left by the backbone")
         grid[1, 0].set_title("without the backbone", loc="left", fontsize=10)
     grid[-1, 0].set_xlabel("parameters")
@@ -263,17 +270,17 @@ def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
 def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
     """Mean AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
 
-    V1, which has a schedule of its own, is the level that it reached.
+    A teacher, which has a schedule of its own, is the level that it reached.
 
     Args:
-        epochs: columns label, state, epoch, ap (mean AP in [0, 1]).
+        epochs: columns label, role, state, epoch, ap (mean AP in [0, 1]).
         best: label of the best student.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = plain(figure.subplots())
     headings = {"v2": "V2", best: "best"}
     ends: list[Named] = []
-    for label, rows in epochs[epochs["label"] != "v1"].sort_values("epoch").groupby("label"):
+    for label, rows in epochs[epochs["role"] != "teacher"].sort_values("epoch").groupby("label"):
         x, y = rows["epoch"].to_numpy(float), 100 * rows["ap"].to_numpy(float)
         heading = headings.get(str(label))
         if heading is not None:
@@ -289,13 +296,13 @@ def learning_curves(epochs: pd.DataFrame, best: str | None) -> Figure:
         axes.legend(frameon=False, fontsize=9, loc="lower right")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.16 * (high - low))
-    teacher = epochs[epochs["label"] == "v1"].sort_values("epoch")
+    teacher = epochs[epochs["role"] == "teacher"].sort_values("epoch")
     axes.margins(y=0.1)
     if len(teacher):
         level, count = 100 * float(teacher["ap"].iloc[-1]), int(teacher["epoch"].iloc[-1])
         axes.axhline(level, color=BLACK, linewidth=1, linestyle=":", zorder=0)
         axes.autoscale_view(scalex=False)
-        _level(axes, level, f"V1 after\n{count:,} epochs")
+        _level(axes, level, f"{str(teacher['label'].iloc[0]).upper()} after\n{count:,} epochs")
     _name_ends(axes, ends)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
@@ -319,7 +326,7 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
     """Precision against recall, one panel a difficulty.
 
     Args:
-        curves: columns network (V1, V2, best), level, recall, precision.
+        curves: columns network (a heading of ``NETWORKS``), level, recall, precision.
         aps: network → level → AP in [0, 1], written beside its name.
     """
     figure = Figure(figsize=(9.6, 3.5), layout="constrained")

@@ -74,6 +74,15 @@ class StudyData:
         return next((r for r in self.records if r.label == label), None)
 
     @property
+    def teacher(self) -> TrialRecord | None:
+        """Return the teacher's record, if it is there."""
+        return next((r for r in self.records if r.role == "teacher"), None)
+
+    def trainings(self, label: str) -> list[TrialRecord]:
+        """Return every complete training of the network called ``label``: the first one and its repeats."""
+        return [r for r in self.records if label in (r.label, r.repeat_of) and r.state == "complete"]
+
+    @property
     def ranked(self) -> list[TrialRecord]:
         """Return the candidates trained to the end, best mean AP first; fewer parameters break a tie."""
         scored = [r for r in self.candidates("complete") if r.ap.get("mean") is not None]
@@ -85,8 +94,12 @@ class StudyData:
         return self.ranked[0] if self.ranked else None
 
     def shown(self) -> dict[str, TrialRecord]:
-        """Return heading → record of those compared everywhere: V1, V2 and the best student, as far as they exist."""
-        found = {"V1": self.named("v1"), "V2": self.named("v2"), "best": self.best}
+        """Return heading → record of those compared everywhere, as far as they exist.
+
+        These are V1, another teacher, V2 and the best student.
+        """
+        other = self.teacher if self.teacher is not None and self.teacher.label != "v1" else None
+        found = {"V1": self.named("v1"), "teacher": other, "V2": self.named("v2"), "best": self.best}
         return {heading: record for heading, record in found.items() if record is not None}
 
 

@@ -54,6 +54,8 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
     return {
         "label": record.label,
         "role": record.role,
+        "repeat_of": record.repeat_of,
+        "teacher": record.teacher.get("label", ""),
         "state": record.state,
         "reason": record.reason,
         "seed": record.seed,
@@ -90,7 +92,7 @@ def headroom(params: int, budget: int) -> str:
 
 
 def comparison(data: StudyData) -> pd.DataFrame:
-    """Return V1, V2 and the best student as text: what was documented beside what was measured.
+    """Return V1, another teacher, V2 and the best student as text: what was documented beside what was measured.
 
     Documented figures have columns of their own, since their AP is claimed for the official WIDER FACE protocol.
 
@@ -104,6 +106,8 @@ def comparison(data: StudyData) -> pd.DataFrame:
     for heading, arch in (("V1", "v1"), ("V2", "v2")):
         columns[f"{heading} documented"] = _documented(arch)
         columns[f"{heading} measured"] = measured.get(heading, {})
+    if "teacher" in shown:
+        columns[f"teacher {shown['teacher'].label} measured"] = measured["teacher"]
     columns[f"best ({shown['best'].label}) measured" if "best" in shown else "best measured"] = measured.get("best", {})
     rows = [row for row in _documented("v1") if any(column.get(row, NOTHING) != NOTHING for column in columns.values())]
     return pd.DataFrame(
@@ -181,7 +185,8 @@ def trials(data: StudyData) -> pd.DataFrame:
     rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
     unscored = [r for r in data.candidates("complete") if r not in data.ranked]
     rows += [(NOTHING, record) for record in unscored]
-    rows += [(r.role, r) for r in data.records if r.role != "candidate" and r.state == "complete"]
+    outside = [r for r in data.records if r.role != "candidate" and r.state == "complete"]
+    rows += [(f"seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
     return pd.DataFrame([_trial(rank, record, data) for rank, record in rows])
 
 
@@ -214,7 +219,7 @@ def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
             found += [f"{slot}.{key}={value}" for key, value in sorted(options.items()) if usual.get(key) != value]
     usual_distill = data.study["config"]["distill"]
     if record.role != "teacher" and not record.distill:
-        found.append("no distillation")
+        found.append("no teacher")
     for key, value in sorted(record.distill.items()):
         if usual_distill.get(key) != value:
             found.append(f"distill.{key}={value:g}")

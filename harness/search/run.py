@@ -157,11 +157,14 @@ def _check_resources(config: StudyConfig, resources: Resources) -> tuple[int, in
             raise InputError(f"--device {resources.device}: PyTorch sees {torch.cuda.device_count()} CUDA devices")
     elif resources.device != "cpu":
         raise InputError(f"--device is cpu, cuda or cuda:N, got '{resources.device}'")
-    given = {"--teacher": find_teacher(resources.teacher)[1], "--init-backbone": resources.init_backbone}
+    teacher, weights = find_teacher(resources.teacher)
+    if teacher in config.references:
+        raise InputError(f"'{teacher}' is the teacher and a reference: give --references that do without it")
+    given = {"--teacher": weights, "--init-backbone": resources.init_backbone}
     for option, path in given.items():
         if path is not None and not path.is_file():
             raise InputError(f"{option}: there is no file {path}")
-    if config.from_scratch and resources.init_backbone is not None and given["--teacher"] is not None:
+    if config.from_scratch and resources.init_backbone is not None and weights is not None:
         raise InputError("--init-backbone has nothing to start: --teacher is trained, students begin --from-scratch")
     if resources.tracking_uri not in (None, "none"):
         check_uri(str(resources.tracking_uri))

@@ -85,6 +85,7 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
     tags = {
         "label": record.label,
         "role": record.role,
+        "repeat_of": record.repeat_of,
         "state": record.state,
         "reason": record.reason,
         "arch_digest": digest(record.arch) if record.arch else "",
@@ -113,7 +114,8 @@ def _trial_protocol(record: TrialRecord, study: Mapping[str, Any]) -> dict[str, 
         "batch": schedule.get("batch"),
         "lr": schedule.get("lr"),
         "seed": record.seed,
-        "teacher": study.get("teacher", {}).get("digest") if record.distill else None,
+        "ema": schedule.get("ema"),
+        "teacher": " ".join(str(record.teacher[key]) for key in ("label", "digest")) if record.teacher else None,
     }
     return flatten(values, "protocol.")
 
@@ -191,7 +193,7 @@ def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> st
         )
     if study.get("command"):
         lines.append(f"- `{study['command']}`")
-    shown = [label for label in dict.fromkeys(["v1", "v2", str(study.get("best") or "")]) if label in records]
+    shown = [r.label for r in records.values() if r.role != "candidate" or r.label == study.get("best")]
     if shown:
         lines += [
             "",
@@ -201,7 +203,8 @@ def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> st
         lines += [_row(records[label], label == study.get("best")) for label in shown]
     lines += [
         "",
-        "Runs: `role` is teacher, reference or candidate. FINISHED runs have a final AP; KILLED ones were pruned or "
+        "Runs: `role` is teacher, reference, candidate or repeat (of a candidate, with another seed). FINISHED runs "
+        "have a final AP; KILLED ones were pruned or "
         "interrupted (tag `state`), FAILED ones say why (tag `reason`). `ap_*`, `fps`, `latency_ms`, `params`, "
         "`macs` are final; `loss/*` and `epoch/*` are curves by epoch.",
     ]

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from tiny_widerface import NO_POINTS, TRAIN, VAL
 
+from harness.arch import ARCHS
+from harness.builder import build
 from harness.data import load_split
 from harness.data.faces import FaceSet
+from harness.engine import Job, evaluate
 from harness.errors import DataError, InputError
-from harness.protocol import DataConfig
+from harness.protocol import DataConfig, EvalConfig, TrainConfig
 
 
 def config(root: Path, **changes: int) -> DataConfig:
@@ -119,6 +122,8 @@ def test_unknown_splits_are_refused(retinaface: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from harness.arch import ARCHS
+from harness.builder import build
 from harness.data import load_split
 from harness.protocol import DataConfig
 
@@ -155,6 +160,35 @@ def test_of_several_processes_one_builds(retinaface: Path, tmp_path: Path) -> No
     assert sorted(out.count("made") for out, _ in said) == [0, 0, 4]
     assert len({out.split()[-1] for out, _ in said}) == 1
     assert len(kept(tmp_path / "cache")) == 1
+
+
+def test_images_with_landmarks_are_held_out_of_training(retinaface: Path, tmp_path: Path) -> None:
+    held = replace(config(retinaface), landmark_images=2)
+    train, apart = (load_split(held, split, tmp_path / "cache") for split in ("train", "landmarks"))
+    assert len(train) == len(apart) == 2
+    assert sorted([*train.ids, *apart.ids]) == sorted(TRAIN)
+    assert all(np.isfinite(apart.faces(image)[1]).all(axis=1).any() for image in range(2))
+    assert apart.shapes.tolist() == [[72, 96]] * 2
+    assert load_split(replace(held, seed=9), "train", tmp_path / "cache").ids != []
+    with pytest.raises(DataError, match=r"label.txt has 3 images with landmarks: 3 cannot be held out of training"):
+        load_split(replace(held, landmark_images=3), "train", tmp_path / "cache")
+    with pytest.raises(InputError, match=r"unknown split 'landmarks' \(known: train, val\)"):
+        load_split(config(retinaface), "landmarks", tmp_path / "cache")
+
+
+def test_the_landmark_error_is_that_of_the_held_out_images(
+    retinaface: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(
+        "harness.engine.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
+    )
+    for count in (0, 1):
+        data = replace(config(retinaface), landmark_images=count)
+        job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")
+        evaluate(job, build(ARCHS["v2"]))
+    assert measured[0] == "widerface val"
+    assert measured[-1] == "widerface landmarks"
 
 
 @pytest.fixture(scope="module")

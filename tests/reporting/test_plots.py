@@ -72,7 +72,7 @@ def test_v1_alone_has_no_second_panel(data: StudyData) -> None:
 
 def test_learning_curves_show_every_trial_and_mark_the_pruned(data: StudyData) -> None:
     rows = [
-        {"label": r.label, "state": r.state, "epoch": e["epoch"], "ap": e["ap"]["mean"]}
+        {"label": r.label, "role": r.role, "state": r.state, "epoch": e["epoch"], "ap": e["ap"]["mean"]}
         for r in data.records
         for e in r.epochs
     ]

@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from harness import cli
+from harness.arch import ARCHS
+from harness.builder import build
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.names import load_space
@@ -25,6 +27,7 @@ from harness.protocol import Budget
 from harness.record import TrialRecord, load_records
 from harness.search.storage import single_writer
 from harness.study import main
+from harness.weights import save_weights
 
 STUDY = ["--study", "quick", "--trials", "5", "--pruner", "halving", "--name", "toy"]
 STUDY += ["--tracking-uri", "none", "--device", "cpu"]
@@ -203,6 +206,50 @@ def test_latency_as_an_objective_is_measured_before_a_trial_is_told(finished: di
         assert trial.values == [ap, record.params, 1 / ratio]
 
 
+def test_references_and_the_best_student_are_trained_with_several_seeds(finished: dict[str, Any]) -> None:
+    runs = finished["folder"].parent
+    options = ["--name", "seeds", "--trials", "2", "--epochs", "1", "--references", "v2,v2-alone"]
+    assert main([*STUDY, "--runs", str(runs), *ONE, *options]) == 0
+    first = outcome(runs / "seeds")
+    assert main([*STUDY, "--runs", str(runs), *ONE, *options, "--seeds", "2"]) == 0
+    after = outcome(runs / "seeds")
+    assert {label: after[label] for label in first} == first, "more seeds leave what was trained as it is"
+    records = {r.label: r for r in load_records(runs / "seeds")}
+    best = json.loads((runs / "seeds" / "study.json").read_text())["best"]
+    assert set(after) - set(first) == {"v2-s2", "v2-alone-s2", f"{best}-s2"}
+    for name in ("v2", "v2-s2"):
+        taught, alone = records[name], records[name.replace("v2", "v2-alone")]
+        assert (taught.seed, taught.arch) == (alone.seed, alone.arch)
+        assert taught.teacher["label"] == "v1"
+        assert taught.distill["alpha"] == 0.7
+        assert (alone.teacher, alone.distill) == ({}, {})
+    assert records["v2"].seed != records["v2-s2"].seed
+    again, chosen = records[f"{best}-s2"], records[best]
+    assert (again.role, again.repeat_of, again.number) == ("repeat", best, None)
+    assert (again.arch, again.distill) == (chosen.arch, chosen.distill)
+    assert again.seed != chosen.seed
+    report = (runs / "seeds" / "report" / "report.md").read_text()
+    assert "% mean AP over 2 seeds" in report
+    assert f"| seed of {best} | {best}-s2 |" in report
+
+
+def test_references_alone_with_another_teacher_and_start(finished: dict[str, Any], tmp_path: Path) -> None:
+    """A second teacher is compared on the references only; every student starts from the same backbone."""
+    runs, start = finished["folder"].parent, finished["folder"] / "trials" / "v2" / "weights.safetensors"
+    weights = tmp_path / "wide.safetensors"
+    save_weights(build(ARCHS["v2_as_written"]), weights)
+    options = ["--name", "second", "--trials", "0", "--epochs", "1", "--init-backbone", str(start)]
+    assert main([*STUDY, "--runs", str(runs), *ONE, *options, "--teacher", f"v2_as_written:{weights}"]) == 0
+    records = {r.label: r for r in load_records(runs / "second")}
+    assert list(records) == ["v2_as_written", "v2"]
+    assert records["v2"].teacher["label"] == "v2_as_written"
+    report = (runs / "second" / "report" / "report.md").read_text()
+    assert "teacher v2_as_written measured" in report
+    plan_start = json.loads((runs / "second" / "study.json").read_text())["identity"]["teacher weights"]
+    assert plan_start.startswith("v2_as_written ")
+    assert ", backbone from " in plan_start
+
+
 def test_one_process_runs_a_study(finished: dict[str, Any]) -> None:
     with single_writer(finished["folder"]), pytest.raises(InputError, match="is in use"):
         main([*STUDY, "--runs", str(finished["folder"].parent)])
@@ -243,12 +290,17 @@ REFUSED = {
     "budget 0": (["--budget", "0"], "budget must be a positive number of parameters, got 0"),
     "negative budget": (["--budget", "-5"], "budget must be a positive number of parameters, got -5"),
     "budget below the backbone": (["--budget", "200000"], "nothing fits the budget of 200,000 parameters"),
-    "no trials": (["--trials", "-1"], "trials must be positive, got 0"),
+    "no trials": (["--trials", "-1"], "trials must be positive, or 0 to train the references only, got -1"),
     "no data folder": (["--data", "nowhere"], "there is no folder nowhere"),
     "no workers": (["--workers", "0"], "--workers must be at least 1, got 0"),
     "more threads than cores": (["--workers", "64", "--threads", "4"], "64 workers of 4 threads need 256 cores"),
     "unknown device": (["--device", "tpu"], "--device is cpu, cuda or cuda:N, got 'tpu'"),
     "no teacher file": (["--teacher", "missing.safetensors"], "there is no file missing.safetensors"),
+    "a teacher that is no arch": (["--teacher", "v3:x.pth"], "unknown arch 'v3'"),
+    "a teacher that is a reference": (["--teacher", "v2:x.pth"], "'v2' is the teacher and a reference"),
+    "unknown reference": (["--references", "v3-alone"], "unknown arch 'v3'"),
+    "nothing to train": (["--trials", "0", "--references", ""], "trials must be positive, or 0 to train"),
+    "no seeds": (["--seeds", "0"], "seeds must be positive, got 0"),
     "malformed tracking": (["--tracking-uri", "localhost:5000"], "did you mean 'http://localhost:5000'?"),
     "malformed storage": (["--storage", "trials.db"], "is not a database URL"),
     "unreachable storage": (["--storage", "sqlite:////nowhere/study.db"], "cannot be opened"),
