@@ -9,11 +9,12 @@ from harness.errors import BudgetError, InputError
 from harness.protocol import Budget
 
 
-def test_counts_of_the_documented_architectures() -> None:
+def test_counts_of_the_named_architectures() -> None:
     assert {name: count(arch) for name, arch in ARCHS.items()} == {
         "v1": 487_103,
         "v2": 256_156,
         "v2_as_written": 268_060,
+        "featherface": 592_371,
     }
     assert count_parts(ARCHS["v2"])["neck"] == 26_068
 

@@ -26,6 +26,20 @@ def test_counters_agree_but_for_the_fusion_weights(name: str, thop: int) -> None
     assert "aten::silu" in answer.fvcore_missing
 
 
+def test_thop_misses_what_a_deformable_convolution_uses_itself() -> None:
+    answer = compare(ARCHS["featherface"], 97, 131)
+    assert answer.closed_form == answer.numel == answer.fvcore == 592_371
+    assert answer.thop == 488_661
+    fusion = {name: size for name, size in answer.skipped.items() if ".fusion." in name}
+    taps = {name: size for name, size in answer.skipped.items() if name not in fusion}
+    assert sum(fusion.values()) == 3 * 10
+    assert len(taps) == 3 * 5
+    assert all(name.startswith("context.") and name.endswith(".weight") for name in taps)
+    assert sum(taps.values()) == 3 * 9 * (64 * 32 + 64 * 16 + 3 * 16 * 16)
+    assert answer.macs_closed_form == answer.macs_fvcore
+    assert set(answer.fvcore_extra) == {"batch_norm", "upsample_nearest2d", "grid_sampler"}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_counters_agree_on_random_candidates(seed: int) -> None:
     space = load_space("v2_light")

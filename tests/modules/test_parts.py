@@ -89,11 +89,13 @@ VARIANTS: list[tuple[str, Part]] = [
     ("context", part("none")),
     ("context", part("conv3x3")),
     ("context", part("ssh")),
+    ("context", part("ssh_deform")),
     ("context", part("ssh_grouped", groups=2, reduction=0)),
     ("context", part("ssh_grouped", groups=4, reduction=2)),
     ("shuffle", part("none")),
     ("shuffle", part("shuffle", groups=4)),
     ("shuffle", part("shuffle_conv", groups=4)),
+    ("shuffle", part("shuffle_depthwise")),
     ("head", part("separate")),
     *(
         ("head", part("shared_multi", trunk=trunk, per_level=per_level))
@@ -109,7 +111,7 @@ def test_variants_cover_every_entry() -> None:
 
 
 def _bias_before_norm(name: str, arch: ArchConfig) -> bool:
-    """Biases that a BatchNorm straight after them takes away again; only V1's neck has such."""
+    """Biases that a BatchNorm straight after them takes away again; only `bifpn` has such."""
     return arch.neck.name == "bifpn" and name.startswith("neck.") and name.endswith(("conv.bias", "pointwise.bias"))
 
 
@@ -225,6 +227,16 @@ def test_what_cannot_be_built_is_named(slot: str, chosen: Part, message: str) ->
     ("channels", "changes", "message"),
     [
         (74, {}, "splits its level into quarters, and 74 neck channels are no multiple of 4"),
+        (
+            74,
+            {"context": part("ssh_deform")},
+            "splits its level into quarters, and 74 neck channels are no multiple of 4",
+        ),
+        (
+            37,
+            {"context": part("none"), "shuffle": part("shuffle_depthwise")},
+            "shuffle=shuffle_depthwise halves its level, and 37 neck channels are no multiple of 2",
+        ),
         (37, {"context": part("none")}, "halves its level, and 37 neck channels are no multiple of 2"),
         (
             37,
