@@ -1,7 +1,14 @@
-"""``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol."""
+"""``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol.
+
+A network's detections are kept under ``RUNS/predictions/`` while they are made, a chunk of images at a time, so that
+the same command goes on where it was stopped; they are removed when the AP has been printed. With several ``--side``
+each image is seen at every one of them, and one suppression of all candidates together follows.
+"""
 
 import argparse
 import hashlib
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import harness
 from harness import cli
 from harness.errors import InputError
 from harness.evaluation.files import load_predictions, write_predictions
@@ -22,24 +30,36 @@ from harness.protocol import DataConfig, EvalConfig, digest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from harness.data.faces import FaceSet
+
 EXAMPLES = """examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
+  python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
+
+Prediction files: event/name.txt an image, holding the image's name, the number of boxes, then 'x y w h score' a line,
+in pixels of the untouched image. A network's interrupted run goes on when the same command runs again.
 """
 
 PICTURES = (".png", ".svg", ".pdf")
+TITLE_LETTERS = 60
+SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: a name, its detections, the truth, what it was measured by, and what else is known of it."""
+    """What is evaluated: a name, its detections, the truth, what it was measured by, and what else is known of it.
+
+    ``kept`` is where the detections lie until they have been scored.
+    """
 
     name: str
     detections: Sequence[NDArray[Any]]
     truth: GroundTruth
     protocol: dict[str, Any]
     more: dict[str, Any]
+    kept: Path | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,20 +70,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     files.add_argument(
         "--ground-truth", type=Path, metavar="DIR", help="folder of wider_{face,easy,medium,hard}_val.mat"
     )
-    files.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
     network = parser.add_argument_group("a network")
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
     network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
-    network.add_argument("--side", type=int, metavar="N", help="resize the longest side to N pixels (original size)")
-    network.add_argument("--limit", type=int, metavar="N", help="use N validation images")
+    network.add_argument(
+        "--side",
+        metavar="N[,N…]",
+        help="resize the longest side to N pixels, 0 keeps the original size (0); several: detections at all of them, "
+        "merged by one suppression",
+    )
+    network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
     network.add_argument("--device", help="cpu, cuda or cuda:N (cpu)")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
-    network.add_argument("--runs", type=Path, metavar="DIR", help="keep decoded images in DIR/cache (runs)")
+    network.add_argument("--runs", type=Path, metavar="DIR", help="for decoded images and unfinished runs (runs)")
+    parser.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw precision against recall to a png, svg or pdf")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
     given = parser.parse_args(argv)
     _check(given)
+    _check_outputs(given)
     subject = _score_files(given) if given.predictions else _run_network(given)
     started = time.perf_counter()
     result = evaluate_ap(subject.detections, subject.truth)
@@ -71,19 +97,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.write:
         write_predictions(given.write, subject.truth.ids, subject.detections)
     if given.plot:
-        given.plot.parent.mkdir(parents=True, exist_ok=True)
         draw(result, subject.name).savefig(given.plot, dpi=150)
     if given.json:
         size = {"images": result.images, "faces": result.faces, "listed": result.listed}
         cli.emit({**result.to_dict(), **size, "seconds": seconds, "protocol": subject.protocol, **subject.more})
     else:
         _print(result, subject, seconds)
+    if subject.kept:
+        shutil.rmtree(subject.kept, ignore_errors=True)
     return 0
 
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse options that are missing or do not go together, before anything is read."""
-    files = {"--predictions": given.predictions, "--ground-truth": given.ground_truth, "--images": given.images}
+    files = {"--predictions": given.predictions, "--ground-truth": given.ground_truth}
     network = {f"--{name}": getattr(given, name) for name in ("arch", "weights", "data", "side", "limit", "device")}
     network |= {"--write": given.write, "--runs": given.runs}
     here = [option for option, value in files.items() if value is not None]
@@ -98,8 +125,46 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError(f"{' and '.join(missing)} must be given with {(here or there)[0]}")
     if given.limit is not None and given.limit < 1:
         raise InputError(f"--limit must be at least 1 image, got {given.limit}")
+    if given.limit is not None and given.images is not None:
+        raise InputError("--limit and --images both choose images: give one of the two")
     if given.plot and given.plot.suffix not in PICTURES:
         raise InputError(f"--plot writes {', '.join(PICTURES)}, not '{given.plot.name}'")
+
+
+def _check_outputs(given: argparse.Namespace) -> None:
+    """Refuse places that cannot be written now, and not after hours of prediction."""
+    folders = {"--write": given.write, "--plot": given.plot.parent if given.plot else None}
+    if given.arch:
+        folders["--runs"] = given.runs or cli.RUNS
+    for option, folder in folders.items():
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise InputError(f"{option}: {folder} is no folder that can be written ({error.strerror})") from error
+    if given.plot and given.plot.is_dir():
+        raise InputError(f"--plot {given.plot} is a folder: name a file")
+
+
+def parse_sides(text: str) -> tuple[int, ...]:
+    """Return the sides of ``--side``, pixels.
+
+    Raises:
+        InputError: one is no whole number, is out of range, or stands twice.
+    """
+    accepted = f"0 for the original size, or {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels; several as 640,1024"
+    try:
+        sides = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--side '{text}' is no number of pixels: give {accepted}") from error
+    for side in sides:
+        if side != 0 and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+            raise InputError(f"--side {side} is out of range: give {accepted}")
+    if len(set(sides)) < len(sides):
+        raise InputError(f"--side {text} names a size twice")
+    return sides
 
 
 def _score_files(given: argparse.Namespace) -> Subject:
@@ -134,35 +199,53 @@ def _run_network(given: argparse.Namespace) -> Subject:
     # Scoring files needs none of these, and importing PyTorch takes longer than it.
     from harness.builder import build, resolve_arch
     from harness.data import load_split
+    from harness.engine import resolve_device
     from harness.evaluation.predict import ap_protocol, landmark_error, predict
-    from harness.weights import load_weights
+    from harness.weights import load_weights, state_digest
 
-    side, device, evaluation = given.side or 0, given.device or "cpu", EvalConfig()
-    synthetic = given.data == "synthetic"
-    count = given.limit or (DataConfig().val_images if synthetic else 0)
-    config = DataConfig(source=given.data, val_images=count, eval_side=side)
-    detector = build(resolve_arch(given.arch))
+    sides, evaluation, runs = parse_sides(given.side or "0"), EvalConfig(), given.runs or cli.RUNS
+    device = resolve_device(given.device or "cpu")
+    ids = load_ids(given.images) if given.images else None
+    count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
+    arch = resolve_arch(given.arch)
+    detector = build(arch)
     load_weights(detector, given.weights)
-    try:
-        detector.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device '{device}' cannot be used ({str(error).splitlines()[0]}): give cpu or cuda"
-        ) from error
+    detector.to(device)
     with _progress() as report:
-        faces = load_split(config, "val", (given.runs or cli.RUNS) / "cache", report)
+        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
+        indices = np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images)
+        protocol = ap_protocol(faces, evaluation, sides, indices)
+        settings = {"arch": arch.to_dict(), "weights": state_digest(detector), "device": str(device)}
+        kept = runs / "predictions" / digest({**settings, "protocol": protocol, "harness": harness.__version__})
         started = time.perf_counter()
         detections = predict(
-            detector, faces, evaluation, side, device=device, progress=lambda done, total: report("detect", done, total)
+            detector,
+            faces,
+            evaluation,
+            sides,
+            indices,
+            device=str(device),
+            progress=lambda done, total: report("detect", done, total),
+            kept=kept,
         )
         seconds = time.perf_counter() - started
     more = {
         "arch": given.arch,
         "weights": str(given.weights),
         "predict_seconds": seconds,
-        "landmark": landmark_error(detections, faces),
+        "landmark": landmark_error(detections, faces, indices),
     }
-    return Subject(given.arch, detections, faces.truth(), ap_protocol(faces, evaluation, side), more)
+    return Subject(given.arch, detections, faces.truth().pick(indices.tolist()), protocol, more, kept)
+
+
+def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int64]:
+    row = {name: index for index, name in enumerate(faces.ids)}
+    unknown = [name for name in ids if name not in row]
+    if unknown:
+        raise InputError(
+            f"--images {path} names {len(unknown):,} images that {faces.name} does not hold, the first is {unknown[0]}"
+        )
+    return np.array(sorted(row[name] for name in ids), dtype=np.int64)
 
 
 @contextmanager
@@ -178,23 +261,29 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def draw(result: APResult, title: str) -> "Figure":
-    """Return a picture of precision against recall, one curve a list, each named with its AP beside it."""
+    """Return a picture of precision against recall: one curve a list, its AP and its number of faces in the legend."""
     from matplotlib.figure import Figure
 
     from harness.reporting.plots import BLUE, GREEN, VERMILLION
 
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.subplots()
-    for position, (name, colour) in enumerate(zip(LISTS, (BLUE, GREEN, VERMILLION), strict=True)):
+    for name, colour in zip(LISTS, (BLUE, GREEN, VERMILLION), strict=True):
         value = getattr(result, name)
-        text = f"{name}: no face listed" if value is None else f"{name} {100 * value:.2f}"
-        axes.text(0.04, 0.22 - 0.07 * position, text, color=colour, fontweight="bold", transform=axes.transAxes)
-        if name in result.curves:
+        if value is None:
+            axes.plot([], [], color=colour, label=f"{name}\nno face listed")
+        else:
             precision, recall = result.curves[name]
-            axes.plot(recall, precision, color=colour, linewidth=1.8)
+            label = f"{name}\nAP {100 * value:.2f} %\n{result.listed[name]:,} faces"
+            # The area counts from recall 0, at the precision of the highest threshold.
+            axes.plot([0.0, *recall], [precision[0], *precision], color=colour, linewidth=1.8, label=label)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title(f"{title}: {result.images:,} images, {result.faces:,} faces", loc="left", fontsize=10)
+    shown = title if len(title) <= TITLE_LETTERS else f"…{title[1 - TITLE_LETTERS :]}"
+    axes.set_title(f"{shown}\n{result.images:,} images, {result.faces:,} faces", loc="left", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=len(LISTS), frameon=False, handlelength=1.4)
     return figure
 
 
@@ -215,6 +304,8 @@ def _print(result: APResult, subject: Subject, seconds: float) -> None:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(_plain, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

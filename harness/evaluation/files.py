@@ -1,6 +1,8 @@
 """Detections as text files in WIDER FACE's submission format: one ``event/name.txt`` an image."""
 
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -44,9 +46,11 @@ def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
             for member in archive:
                 name = image_id(member.name)
                 if member.isfile() and member.name.endswith(".txt") and name in wanted:
+                    if name in contents:
+                        raise DataError(f"{path} holds {name}.txt twice: pack the files of one detector only")
                     stream = archive.extractfile(member)
                     contents[name] = stream.read() if stream else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         raise DataError(f"{path} is neither a folder nor a readable tar archive: {reason}") from error
     return contents
@@ -99,7 +103,10 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
 
 
 def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDArray[np.floating]]) -> None:
-    """Write each image's detections (k, 5 or more: x1, y1, x2, y2, score) as ``folder/<id>.txt``, values as floats.
+    """Write each image's detections (k, 5 or more: x1, y1, x2, y2, score) as ``folder/<id>.txt``.
+
+    Nine significant digits bring single precision back as it was, so that the files score the same AP; the whole
+    pixels that many such files hold are too coarse for small faces.
 
     Raises:
         OSError: a file cannot be written.
@@ -107,5 +114,7 @@ def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDA
     for name, rows in zip(ids, detections, strict=True):
         path = folder / f"{name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [f"{x1:.3f} {y1:.3f} {x2 - x1:.3f} {y2 - y1:.3f} {score:.8f}" for x1, y1, x2, y2, score in rows[:, :5]]
+        values = rows[:, :5].astype(np.float64)
+        values[:, 2:4] -= values[:, :2]
+        lines = [f"{x:.9g} {y:.9g} {w:.9g} {h:.9g} {score:.9g}" for x, y, w, h, score in values.tolist()]
         path.write_text("\n".join([name.split("/")[-1], str(len(lines)), *lines]) + "\n", encoding="utf-8")

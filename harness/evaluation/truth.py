@@ -1,6 +1,6 @@
 """The faces an AP is measured against, and the official WIDER FACE ground truth read into them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ class GroundTruth:
     def faces(self) -> int:
         """How many faces are annotated, on any list or on none."""
         return sum(len(boxes) for boxes in self.boxes)
+
+    def pick(self, indices: Sequence[int]) -> "GroundTruth":
+        """Return some of the images, in the order of ``indices``."""
+        return GroundTruth(
+            [self.boxes[i] for i in indices],
+            {name: [masks[i] for i in indices] for name, masks in self.keep.items()},
+            [self.ids[i] for i in indices],
+        )
 
 
 def image_id(text: str) -> str:
@@ -102,16 +110,7 @@ def _walk(table: Any) -> Iterator[Any]:
             yield entry[0] if entry.dtype == object else entry
 
 
-def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundTruth:
-    """Read the official ``wider_{face,easy,medium,hard}_val.mat``.
-
-    Args:
-        folder: where the four files are.
-        ids: the images wanted, ``event/name`` in their order; all if None.
-
-    Raises:
-        DataError: a file is missing or broken, or an image is not in them.
-    """
+def _read(folder: Path) -> GroundTruth:
     events, files, cells = _mat(folder / "wider_face_val.mat", "event_list", "file_list", "face_bbx_list")
     names = [
         f"{event[0]}/{name[0][0]}"
@@ -130,14 +129,28 @@ def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundT
             mask[np.asarray(kept, dtype=np.int64).ravel() - 1] = True
             masks.append(mask)
         keep[name] = masks
+    return GroundTruth(corners, keep, names)
+
+
+def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundTruth:
+    """Read the official ``wider_{face,easy,medium,hard}_val.mat``.
+
+    Args:
+        folder: where the four files are.
+        ids: the images wanted, ``event/name`` in their order; all if None.
+
+    Raises:
+        DataError: a file is missing or broken, or an image is not in them.
+    """
+    try:
+        truth = _read(folder)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: the four .mat files are not the official ground truth: {_line(error)}") from error
     if ids is None:
-        return GroundTruth(corners, keep, names)
-    row = {name: index for index, name in enumerate(names)}
+        return truth
+    row = {name: index for index, name in enumerate(truth.ids)}
     wanted = list(ids)
     unknown = [name for name in wanted if name not in row]
     if unknown:
         raise DataError(f"{folder} has no ground truth for {len(unknown):,} images, the first is {unknown[0]}")
-    chosen = [row[name] for name in wanted]
-    return GroundTruth(
-        [corners[i] for i in chosen], {name: [masks[i] for i in chosen] for name, masks in keep.items()}, wanted
-    )
+    return truth.pick([row[name] for name in wanted])

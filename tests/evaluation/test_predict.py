@@ -16,8 +16,18 @@ from harness.data.faces import FaceSet, FaceSetWriter
 from harness.detector import Detector
 from harness.distill import freeze
 from harness.errors import DataError, NonFiniteLossError
-from harness.evaluation.predict import ap_protocol, detect, landmark_error, plan, predict, prepare, select
-from harness.protocol import EvalConfig
+from harness.evaluation import predict as prediction
+from harness.evaluation.predict import (
+    ap_protocol,
+    candidates,
+    detect,
+    landmark_error,
+    plan,
+    predict,
+    prepare,
+    suppress,
+)
+from harness.protocol import EvalConfig, digest
 
 SIZES = [(64, 64), (64, 64), (50, 97), (33, 64), (64, 64), (97, 50)]
 
@@ -50,8 +60,8 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceSet:
         return writer.finish()
 
 
-def loop(detector: Detector, image: np.ndarray, config: EvalConfig) -> list[list[float]]:
-    """Decode and suppress prior by prior."""
+def loop_candidates(detector: Detector, image: np.ndarray, config: EvalConfig) -> list[list[float]]:
+    """Decode prior by prior, best first."""
     height, width = image.shape[:2]
     pixels = torch.tensor(image.tolist(), dtype=torch.float32) - torch.tensor([104.0, 117.0, 123.0])
     with torch.no_grad():
@@ -66,14 +76,17 @@ def loop(detector: Detector, image: np.ndarray, config: EvalConfig) -> list[list
                     cx, cy = (x + 0.5) * stride, (y + 0.5) * stride
                     dx, dy, dw, dh = boxes[index]
                     mx, my = cx + 0.1 * side * dx, cy + 0.1 * side * dy
-                    w, h = side * math.exp(0.2 * dw), side * math.exp(0.2 * dh)
+                    w, h = (side * min(math.exp(0.2 * value), 62.5) for value in (dw, dh))
                     points = [(cy if k % 2 else cx) + 0.1 * side * offset for k, offset in enumerate(landmarks[index])]
                     if classes[index][1] > config.score_threshold:
                         rows.append([mx - w / 2, my - h / 2, mx + w / 2, my + h / 2, classes[index][1], *points])
                     index += 1
-    rows = sorted(rows, key=lambda row: -row[4])[: config.max_candidates]
+    return sorted(rows, key=lambda row: -row[4])[: config.max_candidates]
+
+
+def loop_suppress(rows: list[list[float]], config: EvalConfig) -> list[list[float]]:
     kept: list[list[float]] = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: -row[4])[: config.max_candidates]:
         if all(plain_iou(row, other) <= config.nms_iou for other in kept):
             kept.append(row)
     return kept[: config.max_detections]
@@ -91,19 +104,82 @@ def plain_iou(a: list[float], b: list[float]) -> float:
 def test_follows_the_plain_loop(detector: Detector, faces: FaceSet, config: EvalConfig) -> None:
     found = predict(detector, faces, config, 0)
     for index, rows in enumerate(found):
-        expected = np.array(loop(detector, faces.image(index), config))
+        expected = np.array(loop_suppress(loop_candidates(detector, faces.image(index), config), config))
         assert 0 < len(expected) == len(rows)
         np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-2)
         np.testing.assert_allclose(detect(detector, faces.image(index), config), expected, rtol=1e-3, atol=1e-2)
 
 
+def test_several_sizes_are_merged_by_one_suppression(detector: Detector, faces: FaceSet) -> None:
+    detector = copy.deepcopy(detector)
+    freeze(detector)
+    config = EvalConfig(score_threshold=0.1, max_candidates=60, max_detections=25)
+    steps: list[tuple[int, int]] = []
+    found = predict(detector, faces, config, (0, 48, 130), progress=lambda done, total: steps.append((done, total)))
+    sources = set()
+    for index, rows in enumerate(found):
+        image = faces.image(index)
+        height, width = image.shape[:2]
+        every = []
+        for side in (max(height, width), 48, 130):
+            size = round(width * side / max(height, width)), round(height * side / max(height, width))
+            how = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
+            seen = image if size == (width, height) else cv2.resize(image, size, interpolation=how)
+            scale = [width / size[0], height / size[1]]
+            for row in loop_candidates(detector, seen, config):
+                every.append(np.multiply(row, [*scale, *scale, 1, *scale * 5]).tolist())
+                sources.add((every[-1][4], side))
+        expected = np.array(loop_suppress(every, config))
+        np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-2)
+        np.testing.assert_allclose(detect(detector, image, config, (0, 48, 130)), expected, rtol=1e-3, atol=1e-2)
+    assert steps[-1] == (3 * len(faces), 3 * len(faces))
+    used = {min(sources, key=lambda pair: abs(pair[0] - row[4]))[1] for rows in found for row in rows}
+    assert len(used) > 1, "no detection came from a second size"
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_chunks_of_any_size_give_the_same(
+    detector: Detector, faces: FaceSet, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = predict(detector, faces, EvalConfig(), 0)
+    monkeypatch.setattr(prediction, "CHUNK_IMAGES", images)
+    for rows, expected in zip(predict(detector, faces, EvalConfig(), 0), every, strict=True):
+        np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_finished_chunks_are_used_again(
+    detector: Detector, faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "CHUNK_IMAGES", 2)
+    every = predict(detector, faces, EvalConfig(), 0, kept=tmp_path / "kept")
+    files = sorted((tmp_path / "kept").iterdir())
+    assert len(files) == 3
+    files[1].unlink()
+    files[2].write_bytes(files[2].read_bytes()[:-40])
+    seen: list[int] = []
+    monkeypatch.setattr(prediction, "prepare", lambda images, *rest: seen.append(len(images)) or prepare(images, *rest))
+    again = predict(detector, faces, EvalConfig(), 0, kept=tmp_path / "kept")
+    assert sum(seen) == 4
+    for rows, expected in zip(again, every, strict=True):
+        np.testing.assert_array_equal(rows, expected)
+    assert sorted((tmp_path / "kept").iterdir()) == files
+
+
 def test_candidates_of_equal_score_keep_their_order() -> None:
     priors = make_priors(64, 64)
     scores = torch.tensor([0.5, 0.7, 0.2, 0.7]).repeat(len(priors) // 4)
-    config = EvalConfig(score_threshold=0.3, nms_iou=1.0, max_candidates=90, max_detections=200)
-    (found,) = select(torch.zeros((1, len(priors), 4)), scores[None], torch.zeros((1, len(priors), 10)), priors, config)
+    config = EvalConfig(score_threshold=0.3, nms_iou=1.0, max_candidates=90, max_detections=70)
+    nothing = torch.zeros((1, len(priors), 4)), scores[None], torch.zeros((1, len(priors), 10))
+    (rows,) = candidates(*nothing, priors, config)
     order = sorted((i for i in range(len(priors)) if scores[i] > 0.3), key=lambda i: -scores[i])[:90]
-    np.testing.assert_allclose(found[:, :4], corners(priors)[order].numpy())
+    np.testing.assert_allclose(rows[:, :4], corners(priors)[order].numpy())
+    np.testing.assert_array_equal(suppress(rows[::-1], config)[:, 4], rows[:70, 4])
+    np.testing.assert_array_equal(suppress(rows, config), rows[:70])
+
+
+def test_an_image_without_candidates_has_no_detections(detector: Detector, faces: FaceSet) -> None:
+    found = predict(detector, faces, EvalConfig(score_threshold=0.9999), (0, 48))
+    assert [rows.shape for rows in found] == [(0, 15)] * len(faces)
 
 
 def test_one_image_alone_gives_the_same(detector: Detector, faces: FaceSet) -> None:
@@ -198,7 +274,7 @@ def test_a_diverged_network_is_refused(which: str) -> None:
     }
     parts[which][0, 3] = torch.nan
     with pytest.raises(NonFiniteLossError, match="diverged"):
-        select(**parts, priors=priors, evaluation=EvalConfig())
+        candidates(**parts, priors=priors, evaluation=EvalConfig())
 
 
 @pytest.mark.parametrize(
@@ -211,10 +287,26 @@ def test_what_is_no_image_is_refused(detector: Detector, image: np.ndarray) -> N
 
 def test_protocol_names_everything_and_has_a_digest(faces: FaceSet) -> None:
     protocol = ap_protocol(faces, EvalConfig(), 0)
-    assert protocol["images"] == len(SIZES)
-    assert protocol["val_digest"] == faces.digest
-    assert protocol["digest"] != ap_protocol(faces, EvalConfig(), 64)["digest"]
-    assert protocol["digest"] != ap_protocol(faces, EvalConfig(nms_iou=0.3), 0)["digest"]
+    named = {
+        "images": len(SIZES),
+        "faces": len(faces.boxes),
+        "val_digest": faces.digest,
+        "eval_side": 0,
+        "score_threshold": 0.02,
+        "nms_iou": 0.4,
+        "max_candidates": 5_000,
+        "max_detections": 750,
+        "pad_multiple": 1,
+        "evaluator": "widerface-1",
+    }
+    assert protocol == {**named, "digest": digest(named)}
+    assert protocol == ap_protocol(faces, EvalConfig(), (0,), np.arange(len(faces))[::-1])
+    others = [ap_protocol(faces, EvalConfig(), side) for side in (64, (0, 64), (0, 64, 96))]
+    others += [ap_protocol(faces, EvalConfig(nms_iou=0.3), 0)]
+    others += [ap_protocol(faces, EvalConfig(), 0, np.array(chosen)) for chosen in ([2, 1], [1, 4])]
+    assert len({other["digest"] for other in [protocol, *others]}) == 7
+    assert others[1]["eval_side"] == [0, 64]
+    assert (others[-2]["images"], others[-2]["faces"]) == (2, 3)
 
 
 POINTS = np.array([20, 20, 30, 20, 25, 25, 21, 30, 29, 30], dtype=np.float32)
