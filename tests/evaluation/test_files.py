@@ -64,6 +64,21 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
         load_predictions(broken, IDS)
 
 
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    damaged = write_tar(tmp_path / "found.tar.gz", {f"{name}.txt": text * 50 for name, text in TEXTS.items()})
+    content = bytearray(damaged.read_bytes())
+    content[20:40] = b"\xff" * 20
+    damaged.write_bytes(content)
+    with pytest.raises(DataError, match=r"found\.tar\.gz is neither a folder nor a readable tar archive"):
+        load_predictions(damaged, IDS)
+
+
+def test_an_archive_of_two_detectors_is_refused(tmp_path: Path) -> None:
+    members = {f"{name}/{image}.txt": text for name in ("ours", "theirs") for image, text in TEXTS.items()}
+    with pytest.raises(DataError, match=r"holds 0--Parade/a\.txt twice"):
+        load_predictions(write_tar(tmp_path / "both.tar", members), IDS)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -98,9 +113,14 @@ def test_a_folder_in_a_file_s_place_is_named(tmp_path: Path) -> None:
         load_predictions(folder, IDS)
 
 
-def test_written_files_are_read_back(tmp_path: Path) -> None:
-    rows = np.array([[1.25, 2.5, 30.125, 40, 0.98765432, 7, 7]], dtype=np.float64)
-    write_predictions(tmp_path / "out", IDS, [rows, np.zeros((0, 15))])
+def test_written_files_bring_single_precision_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.concatenate((rng.random((200, 4)) * 1500 - 50, rng.random((200, 11))), axis=1).astype(np.float32)
+    rows[:, 2:4] += rows[:, :2]
+    rows[0, 4], rows[1, 4] = np.float32(0.9999999), np.nextafter(np.float32(0.9999999), np.float32(0))
+    write_predictions(tmp_path / "out", IDS, [rows, rows[:0]])
     found = load_predictions(tmp_path / "out", IDS)
-    np.testing.assert_allclose(found[0], rows[:, :5], atol=1e-3)
+    np.testing.assert_array_equal(found[0][:, [0, 1, 4]].astype(np.float32), rows[:, [0, 1, 4]])
+    np.testing.assert_allclose(found[0][:, 2:4], rows[:, 2:4], rtol=0, atol=1e-5)
     assert len(found[1]) == 0
+    assert (tmp_path / "out" / "1--Talk" / "c.txt").read_text() == "c\n0\n"

@@ -68,6 +68,23 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         load_ground_truth(tmp_path)
 
 
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    for count, listed in ((1, [1]), (2, [9])):
+        write_mats(tmp_path)
+        images = cell([np.array(listed).reshape(-1, 1)] * count)
+        savemat(tmp_path / "wider_easy_val.mat", {"gt_list": cell([images, images])})
+        with pytest.raises(DataError, match=r"the four \.mat files are not the official ground truth"):
+            load_ground_truth(tmp_path)
+
+
+def test_some_images_are_picked_in_the_order_asked_for(tmp_path: Path) -> None:
+    write_mats(tmp_path)
+    some = load_ground_truth(tmp_path).pick([2, 0])
+    assert some.ids == ["1--Talk/c", "0--Parade/a"]
+    assert [len(mask) for mask in some.keep["hard"]] == [1, 2]
+    assert some.faces == 3
+
+
 @pytest.mark.parametrize(
     "text",
     ["/0--Parade/a_1.jpg", "# 0--Parade/a_1.jpg", "0--Parade/a_1", "./x/0--Parade/a_1.txt\n", "0--Parade/a_1.png"],

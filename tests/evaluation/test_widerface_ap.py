@@ -73,8 +73,17 @@ def test_integer_boxes_with_equal_overlaps() -> None:
     assert_equals_oracle(detections, GroundTruth(boxes, keep, [str(i) for i in range(20)]))
 
 
+def test_exact_duplicates() -> None:
+    detections, truth = make_set(9)
+    assert_equals_oracle([np.concatenate((rows, rows[::-1])) for rows in detections], truth)
+    again = [np.concatenate((rows, rows * [1, 1, 1, 1, 0.5])) for rows in detections]
+    assert_equals_oracle(again, truth)
+    assert evaluate_ap(again, truth).mean < evaluate_ap(detections, truth).mean
+
+
 def test_no_detection_at_all_is_zero() -> None:
     _, truth = make_set(1)
+    assert_equals_oracle([np.zeros((0, 5))] * len(truth.ids), truth)
     result = evaluate_ap([np.zeros((0, 5))] * len(truth.ids), truth)
     assert result.to_dict() == {"easy": 0.0, "medium": 0.0, "hard": 0.0, "mean": 0.0}
     assert result.images == len(truth.ids)
