@@ -37,7 +37,7 @@ def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor)
     image = image.contiguous()
     taps = weight.flatten(2).permute(2, 0, 1)[..., None, None]
     answer = torch.zeros((), device=image.device, dtype=image.dtype)
-    for tap, grid, factor in zip(taps, _grids(offset), mask.split(1, 1), strict=True):
+    for tap, grid, factor in zip(taps, _grids(offset), mask[:, :, None].unbind(1), strict=True):
         sampled = F.grid_sample(F.conv2d(image, tap), grid, align_corners=False)
         answer = torch.addcmul(answer, sampled, factor)
     return answer
