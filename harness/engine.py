@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from harness.arch import ArchConfig
 from harness.boxes import make_priors
 from harness.builder import build
-from harness.data import load_split
+from harness.data import load_held_out, load_split
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.detector import Detector
@@ -372,8 +372,8 @@ def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | No
         found = _detect(job, detector, val, np.arange(len(val)))
     ap = evaluate_ap([d[:, :5] for d in found], val.truth())
     landmark = landmark_error(found, val)
-    if job.data.landmark_images:
-        held_out = load_split(job.data, "landmarks", job.cache)
+    held_out = load_held_out(job.data, job.cache)
+    if held_out is not None:
         landmark = landmark_error(_detect(job, detector, held_out, np.arange(len(held_out))), held_out)
     job.folder.mkdir(parents=True, exist_ok=True)
     _save_predictions(found, val, job.folder / PREDICTIONS)

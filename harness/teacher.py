@@ -6,14 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from harness import cli
 from harness.errors import InputError
 from harness.names import load_study
 from harness.protocol import StudyConfig
 from harness.record import TrialRecord
+from harness.search.progress import make_progress
 from harness.teachers import ensure_teacher
 
 EXAMPLES = """examples:
@@ -79,13 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(
             f"--runs {arguments.runs} cannot be made ({error.strerror}); choose a writable folder"
         ) from error
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", visible=False)
-
-        def report(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, visible=True)
-
+    with make_progress() as progress:
         teacher = ensure_teacher(
             study,
             arguments.runs,
@@ -93,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.init_backbone,
             arguments.device,
             arguments.threads,
-            report,
+            progress.stage,
         )
     record = teacher.record
     curve = draw(record, teacher.path.parent, study) if record.epochs else None

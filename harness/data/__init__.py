@@ -27,6 +27,11 @@ SPLITS = ("train", "val")
 LANDMARKS = "landmarks"
 """Training images with landmarks, held out of ``train``: only where ``DataConfig.landmark_images`` asks for some."""
 
+
+class NoLandmarksError(DataError):
+    """A copy's label file holds no landmarks, as the official one does not."""
+
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +69,19 @@ def load_split(
     if config.source == "synthetic":
         return _load_synthetic(config, split, count, cache, progress, processes)
     return _load_widerface(config, split, count, cache, progress, processes)
+
+
+def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
+    """Return the images that the landmark error is measured on, as ``load_split`` does.
+
+    None where the data asks for none, or where the copy has no landmarks: nothing is then held out of training either.
+    """
+    if not config.landmark_images:
+        return None
+    try:
+        return load_split(config, LANDMARKS, cache)
+    except NoLandmarksError:
+        return None
 
 
 def _load_synthetic(
@@ -108,6 +126,8 @@ def _load_widerface(
         entries = annotations.entries
         if split != "val" and config.landmark_images:
             held_out = _with_landmarks(annotations, config.landmark_images, config.seed)
+            if not held_out and split == LANDMARKS:
+                raise NoLandmarksError(f"{layout.labels} has no landmarks")
             entries = [entry for index, entry in enumerate(entries) if (index in held_out) == (split == LANDMARKS)]
         annotations = replace(annotations, entries=[entries[i] for i in choose(len(entries), count, config.seed)])
         faces = decode_split(annotations, folder, f"widerface {split}", shorter_side, progress, processes)
@@ -125,18 +145,18 @@ def _load_widerface(
 
 
 def _with_landmarks(annotations: Annotations, count: int, seed: int) -> set[int]:
-    """Return ``count`` entries of a training split, by position, that have a face with landmarks.
+    """Return ``count`` entries of a training split, by position, that have a face with landmarks; none if none has.
 
     Raises:
-        DataError: no more than ``count`` have one.
+        DataError: some have one, and no more than ``count``.
     """
     able = [i for i, entry in enumerate(annotations.entries) if np.isfinite(entry.landmarks).all(axis=1).any()]
-    if len(able) <= count:
+    if 0 < len(able) <= count:
         raise DataError(
             f"{annotations.layout.labels} has {len(able):,} images with landmarks: {count:,} cannot be held out of "
             "training; give a smaller landmark_images, 0 for none"
         )
-    return {able[i] for i in choose(len(able), count, seed)}
+    return {able[i] for i in choose(len(able), count, seed)} if able else set()
 
 
 def cached(folder: Path, build: Callable[[Path], FaceSet]) -> FaceSet:

@@ -103,7 +103,10 @@ def find_layout(root: Path, split: str) -> Layout:
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"data folder {root} {state}: give 'synthetic' or the folder of a WIDER FACE copy")
+        raise DataError(
+            f"data folder {root} {state}: give the folder of a WIDER FACE copy (`python -m harness.data download` "
+            "makes one), or 'synthetic'"
+        )
     ours = root / split
     candidates = (
         Layout("retinaface", ours / ("label.txt" if split == "train" else "wider_val.txt"), ours / "images"),

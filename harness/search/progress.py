@@ -91,7 +91,7 @@ class Progress:
 
 
 class PlainProgress(Progress):
-    """Prints lines: when a stage begins, when trials have ended, and what ``line`` is given."""
+    """Prints lines: when a stage begins or says something new, when trials have ended, and what ``line`` is given."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -99,10 +99,9 @@ class PlainProgress(Progress):
         self._made = 0
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Print a line when a stage begins."""
-        name = what.partition(",")[0]
-        if name != self._stage:
-            self._stage = name
+        """Print a line when a stage begins, and when there is something new to say of it: a teacher's last AP."""
+        if what != self._stage:
+            self._stage = what
             self.line(f"{what}: {done:,} of {total:,}")
 
     def board(self, board: Board) -> None:

@@ -11,7 +11,7 @@ from tiny_widerface import NO_POINTS, TRAIN, VAL
 
 from harness.arch import ARCHS
 from harness.builder import build
-from harness.data import load_split
+from harness.data import load_held_out, load_split
 from harness.data.faces import FaceSet
 from harness.engine import Job, evaluate
 from harness.errors import DataError, InputError
@@ -124,7 +124,7 @@ import os, signal, sys
 from pathlib import Path
 from harness.arch import ARCHS
 from harness.builder import build
-from harness.data import load_split
+from harness.data import load_held_out, load_split
 from harness.protocol import DataConfig
 
 def progress(what, done, total):
@@ -174,6 +174,13 @@ def test_images_with_landmarks_are_held_out_of_training(retinaface: Path, tmp_pa
         load_split(replace(held, landmark_images=3), "train", tmp_path / "cache")
     with pytest.raises(InputError, match=r"unknown split 'landmarks' \(known: train, val\)"):
         load_split(config(retinaface), "landmarks", tmp_path / "cache")
+
+
+def test_a_copy_without_landmarks_holds_nothing_out(official: Path, tmp_path: Path) -> None:
+    held = replace(config(official), landmark_images=2)
+    assert len(load_split(held, "train", tmp_path / "cache")) == len(TRAIN)
+    assert load_held_out(held, tmp_path / "cache") is None
+    assert load_held_out(config(official), tmp_path / "cache") is None
 
 
 def test_the_landmark_error_is_that_of_the_held_out_images(

@@ -41,16 +41,17 @@ def test_the_summary_says_trials_feasible_best_and_time_left() -> None:
     )
 
 
-def test_elsewhere_a_stage_is_one_line_and_so_is_every_trial_that_ends() -> None:
+def test_elsewhere_a_stage_is_a_line_whenever_it_says_something_new() -> None:
     output = io.StringIO()
     progress = PlainProgress(Console(file=output, width=60))
     for done in range(100):
-        progress.stage(f"V1 teacher, epoch {done // 10} of 10", done, 100)
+        progress.stage(f"V1 teacher, epoch {done // 50} of 2", done, 100)
     progress.board(BOARD)
     progress.board(BOARD)
     progress.line("a line that is longer than the console is wide, which must stay in one piece")
     assert output.getvalue().splitlines() == [
-        "V1 teacher, epoch 0 of 10: 0 of 100",
+        "V1 teacher, epoch 0 of 2: 0 of 100",
+        "V1 teacher, epoch 1 of 2: 50 of 100",
         BOARD.summary(),
         "a line that is longer than the console is wide, which must stay in one piece",
     ]
