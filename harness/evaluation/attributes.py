@@ -26,7 +26,7 @@ SIZES = (0, 8, 16, 32, 64, 128)
 """Face heights in pixels of the original image at which one size ends and the next begins."""
 
 ATTRIBUTES = {
-    "blur": ("clear", "normal blur", "heavy blur"),
+    "blur": ("clear", "normal", "heavy"),
     "occlusion": ("none", "partial", "heavy"),
     "pose": ("typical", "atypical"),
     "illumination": ("normal", "extreme"),

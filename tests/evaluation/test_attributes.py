@@ -57,8 +57,8 @@ def test_attributes_follow_the_order_of_the_images(tmp_path: Path) -> None:
     assert list(groups) == ["blur", "occlusion", "pose", "illumination", "expression"]
     assert {name: np.flatnonzero(mask).tolist() for name, mask in groups["blur"].items()} == {
         "clear": [1, 4],
-        "normal blur": [3],
-        "heavy blur": [2],
+        "normal": [3],
+        "heavy": [2],
     }
     assert list(groups["occlusion"]) == ["none"]
 

@@ -1,0 +1,154 @@
+"""``python -m harness.compare STUDY …``: several studies in one report, with intervals over images and over seeds."""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness import cli
+from harness.errors import InputError
+from harness.evaluation.stats import RESAMPLES
+
+REPORTS = Path("reports")
+FEWEST = 100
+"""Resamples below which the ends of an interval are noise."""
+
+EXAMPLES = """examples:
+  python -m harness.compare widerface_mini widerface_mini_featherface --ground-truth PATH/TO/WIDERFACE/ground_truth
+  python -m harness.compare one other --ground-truth DIR --published RetinaFace-MobileNet0.25=RESULTS.tar.gz
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare studies and print the tables' text, or one JSON object with ``--json``."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.note and not given.publish:
+        parser.error("--note needs --publish")
+    if given.published and given.ground_truth is None:
+        parser.error("--published needs --ground-truth: prediction files name images, not faces")
+    if given.resamples < FEWEST:
+        parser.error(f"--resamples must be at least {FEWEST}, got {given.resamples}")
+    published = dict(_published(item) for item in given.published)
+    targets = {False: given.runs / f"compare-{'-'.join(given.studies)}"}
+    if given.publish is not None:
+        targets[True] = REPORTS / _name(given.publish)
+
+    # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
+    from harness.reporting.compare import check_target, compare, read_studies, summary, write_comparison
+
+    studies = read_studies(given.studies, given.runs)
+    for target in targets.values():
+        check_target(target)
+    with _progress() as report:
+        found = compare(studies, given.runs, given.ground_truth, published, given.resamples, report)
+    written = [
+        write_comparison(found, target, _command(given, published, public), given.note, public=public)
+        for public, target in targets.items()
+    ]
+    if given.json:
+        report_path, published_path = (*map(str, written), None)[:2]
+        cli.emit(summary(found) | {"report": report_path, "published_report": published_path})
+        return 0
+    _print(found, written)
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser("harness.compare", "Compare what several studies trained, over images and seeds.", EXAMPLES)
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name of a study in runs/")
+    parser.add_argument(
+        "--ground-truth",
+        type=Path,
+        metavar="DIR",
+        help="folder of wider_{face,easy,medium,hard}_val.mat: recall by blur, occlusion, … too",
+    )
+    parser.add_argument(
+        "--published",
+        action="append",
+        default=[],
+        metavar="LABEL=PATH",
+        help="prediction files of another detector on these images, in a table of their own; may be repeated",
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=RESAMPLES, metavar="N", help="resamples of the images (%(default)s)"
+    )
+    parser.add_argument("--publish", metavar="NAME", help="also write it to reports/NAME/, to be committed")
+    parser.add_argument(
+        "--note", default="", metavar="TEXT", help="with --publish: what a reader must know of the data"
+    )
+    parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    return parser
+
+
+def _published(item: str) -> tuple[str, Path]:
+    label, equals, path = item.partition("=")
+    if not (label and equals and path):
+        raise InputError(f"--published names a detector and its files, LABEL=PATH, got '{item}'")
+    return label, Path(path)
+
+
+def _name(name: str) -> str:
+    if not (name and name.isascii() and all(c.isalnum() or c in "_-" for c in name)):
+        raise InputError(f"--publish takes a name of letters, digits, '_' and '-', got '{name}'")
+    return name
+
+
+def _command(given: Any, published: dict[str, Path], public: bool) -> str:
+    """Return how this comparison is made again, without this machine's folders where it is made public."""
+
+    def shown(path: Path) -> str:
+        return f"PATH/TO/{path.name}" if public else str(path)
+
+    words = ["python", "-m", "harness.compare", *given.studies]
+    if given.ground_truth is not None:
+        words += ["--ground-truth", shown(given.ground_truth)]
+    for label, path in published.items():
+        words += ["--published", f"{label}={shown(path)}"]
+    if given.resamples != RESAMPLES:
+        words += ["--resamples", str(given.resamples)]
+    if given.runs != cli.RUNS:
+        words += ["--runs", shown(given.runs)]
+    if public:
+        words += ["--publish", given.publish, *(["--note", given.note] if given.note else [])]
+    return shlex.join(words)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar on stderr; yields what to call with (what, done, in all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _print(found: Any, written: Sequence[Path]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.reporting.compare.findings import findings
+    from harness.reporting.compare.tables import networks
+
+    console = Console()
+    frame = networks(found)[["network", "parameters", "seeds", "AP mean, %"]]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(frame.columns):
+        table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(str, row))
+    console.print(table)
+    for sentence in findings(found):
+        console.print(f"- {sentence}".replace("`", ""), highlight=False)
+    for path in written:
+        console.print(f"report: {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,148 @@
+"""Where students lose against their teachers: recall by size and other attributes, as tables and sentences."""
+
+from collections.abc import Iterator
+from statistics import mean
+
+import numpy as np
+import pandas as pd
+
+from harness.evaluation.attributes import FALSE_ALARMS, recall
+from harness.evaluation.truth import Mask
+from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
+from harness.reporting.compare.tables import points
+from harness.reporting.tables import percent
+
+CLOSELY = ("size", "blur", "occlusion")
+"""Attributes that sentences and pictures are about; the table has all of them."""
+
+RECALL_NOTE = (
+    "Share of the faces on the hard list, those that AP counts, that a network finds (IoU 0.5) where it raises "
+    f"{FALSE_ALARMS:g} false alarm an image on average; sizes are heights in the original image. Means over seeds."
+)
+
+
+def group_recall(group: Group, faces: Mask) -> float:
+    """Return the share of ``faces`` (F,) that a group finds, the mean over its seeds."""
+    return mean(recall(member.found, faces) for member in group.members)
+
+
+def recalls(found: Comparison) -> pd.DataFrame:
+    """Return one row a kind of face: attribute, value, faces, and every closely looked at group's recall."""
+    return pd.DataFrame(
+        [
+            {
+                "attribute": attribute,
+                "value": value,
+                "faces": int(mask.sum()),
+                **{group.name: group_recall(group, mask) for group in found.shown},
+            }
+            for attribute, values in found.faces.items()
+            for value, mask in values.items()
+        ]
+    )
+
+
+def recall_table(found: Comparison) -> pd.DataFrame:
+    """Return ``recalls`` as text, in %."""
+    return _text(recalls(found))
+
+
+def shared_table(student: Group, teacher: Group, found: Comparison) -> pd.DataFrame:
+    """Return which of every kind of face both find, only one of the two, or neither, as text: mean shares in %."""
+    return _text(
+        pd.DataFrame(
+            [
+                {"attribute": attribute, "value": value, "faces": int(mask.sum()), **_shared(student, teacher, mask)}
+                for attribute, values in found.faces.items()
+                for value, mask in values.items()
+            ]
+        )
+    )
+
+
+def _text(frame: pd.DataFrame) -> pd.DataFrame:
+    text = pd.DataFrame({"faces": frame["attribute"] + ": " + frame["value"]})
+    text["number"] = frame["faces"].map("{:,}".format)
+    for column in frame.columns[3:]:
+        text[column] = frame[column].map(percent)
+    return text
+
+
+def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
+    """Return shares of ``faces`` (F,), means over all pairs of a student's and a teacher's training."""
+    ours = np.array([member.found[faces] for member in student.members])[:, None]
+    theirs = np.array([member.found[faces] for member in teacher.members])[None]
+    return {
+        "both": float((ours & theirs).mean()),
+        "teacher only": float((~ours & theirs).mean()),
+        "student only": float((ours & ~theirs).mean()),
+        "neither": float((~ours & ~theirs).mean()),
+    }
+
+
+def losses(found: Comparison) -> list[str]:
+    """Return what the teachers miss themselves, where the students lose, and where a teacher helps most."""
+    said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
+    for group in found.shown:
+        teacher = None if group.kind == TEACHER else found.teacher_of(group)
+        if teacher is not None:
+            said.append(_lost(group, teacher, found))
+    return [*said, *_helped(found)]
+
+
+def _listed(found: Comparison) -> Mask:
+    """Return the faces of the hard list: each has one size."""
+    listed: Mask = np.logical_or.reduce(list(found.faces["size"].values()))
+    return listed
+
+
+def _missed(teacher: Group, found: Comparison) -> str:
+    every = _listed(found)
+    missed = {v: (1 - group_recall(teacher, mask)) * mask.sum() for v, mask in found.faces["size"].items()}
+    total = sum(missed.values())
+    text = (
+        f"At {FALSE_ALARMS:g} false alarm an image the teacher {teacher.name} itself misses {total:,.0f} of "
+        f"{every.sum():,} faces"
+    )
+    if not total:
+        return f"{text}."
+    most = max(missed, key=lambda value: missed[value])
+    kinds = {(a, v): group_recall(teacher, mask) for a, of in found.faces.items() for v, mask in of.items()}
+    attribute, value = min(kinds, key=lambda kind: kinds[kind])
+    return (
+        f"{text} ({percent(total / every.sum())} %); {percent(missed[most] / total)} % of these are of size {most}. It "
+        f"finds the smallest share of {attribute}: {value} ({percent(kinds[attribute, value])} %)."
+    )
+
+
+def _lost(student: Group, teacher: Group, found: Comparison) -> str:
+    every = _listed(found)
+    shares = _shared(student, teacher, every)
+    lost, won = (round(shares[side] * every.sum()) for side in ("teacher only", "student only"))
+    drops = []
+    for attribute in (name for name in CLOSELY if name in found.faces):
+        gaps = {
+            value: group_recall(student, mask) - group_recall(teacher, mask)
+            for value, mask in found.faces[attribute].items()
+        }
+        worst = min(gaps, key=lambda value: gaps[value])
+        drops.append(f"{attribute}: {worst} ({points(gaps[worst])})")
+    return (
+        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that it misses; in points "
+        f"of recall it falls furthest behind on {', '.join(drops)}."
+    )
+
+
+def _helped(found: Comparison) -> Iterator[str]:
+    for pair in found.pairs:
+        one, other = pair.one, pair.other
+        if one.kind == other.kind == REFERENCE and not other.taught_by:
+            gains = {
+                value: group_recall(one, mask) - group_recall(other, mask)
+                for value, mask in found.faces["size"].items()
+            }
+            most, least = (pick(gains, key=lambda value: gains[value]) for pick in (max, min))
+            yield (
+                f"{one.name} against {other.name}, in points of recall: best on size {most} ({points(gains[most])}), "
+                f"worst on {least} ({points(gains[least])})."
+            )

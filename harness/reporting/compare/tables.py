@@ -1,0 +1,133 @@
+"""The tables of a comparison: text for readers, plain numbers for machines."""
+
+from collections.abc import Callable
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+
+from harness.evaluation.stats import Interval, Sampled, spread
+from harness.reporting.compare.data import TEACHER, Comparison, Group
+from harness.reporting.tables import NOTHING, percent, signed
+
+LEVELS = ("mean", "easy", "medium", "hard")
+
+
+def points(value: float | None) -> str:
+    """Return a difference of shares in points, with its sign."""
+    return NOTHING if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def bounds(interval: Interval | None, text: Callable[[float | None], str] = percent) -> str:
+    """Return an interval in brackets."""
+    return NOTHING if interval is None else f"[{text(interval.low)}, {text(interval.high)}]"
+
+
+def distillation(group: Group) -> str:
+    """Return how a group was taught."""
+    if group.kind == TEACHER or not group.taught_by:
+        return NOTHING
+    how = group.record.distill
+    return f"T {how['temperature']:g}, α {how['alpha']:g}, λ {how['feature_weight']:g}"
+
+
+def networks(found: Comparison) -> pd.DataFrame:
+    """Return one row a group, as text: the AP as mean over seeds ± deviation over seeds [interval over images]."""
+    measured = any(member.record.landmark for group in found.groups for member in group.members)
+    several = len(found.studies) > 1
+    return pd.DataFrame([_network(group, measured, several) for group in found.groups])
+
+
+def _network(group: Group, landmarks: bool, studies: bool) -> dict[str, str]:
+    errors = [member.record.landmark["nme"] for member in group.members if member.record.landmark]
+    error = percent(mean(errors) if errors else None) + deviation(spread(errors))
+    return {
+        "network": group.name,
+        "distillation": distillation(group),
+        "parameters": f"{group.record.params:,}",
+        "against budget": signed(group.record.params, group.budget),
+        "seeds": str(len(group.members)),
+        **{f"AP {level}, %": _ap(group, level) for level in LEVELS},
+        **({"landmark NME, %": error} if landmarks else {}),
+        **({"study": ", ".join(f"`{name}`" for name in group.studies)} if studies else {}),
+    }
+
+
+def deviation(value: float | None) -> str:
+    """Return a standard deviation of shares behind ±, empty where there is none."""
+    return "" if value is None else f" ± {percent(value)}"
+
+
+def _ap(group: Group, level: str) -> str:
+    over_seeds = deviation(spread(list(group.by_seed(level).values())))
+    return f"{percent(group.ap.value[level])}{over_seeds} {bounds(group.ap.interval(level))}"
+
+
+def pairs(found: Comparison) -> pd.DataFrame:
+    """Return one row a difference, as text, in points of AP."""
+    return pd.DataFrame(
+        [
+            {
+                "difference": pair.name,
+                "seeds": f"{len(pair.one.members)} − {len(pair.other.members)}",
+                **{f"AP {level}": _difference(pair.ap, level) for level in LEVELS},
+                "AP mean, over seeds": bounds(pair.over_seeds("mean"), points),
+            }
+            for pair in found.pairs
+        ]
+    )
+
+
+def _difference(ap: Sampled, level: str) -> str:
+    return f"{points(ap.value[level])} {bounds(ap.interval(level), points)}"
+
+
+def published(found: Comparison) -> pd.DataFrame:
+    """Return one row a published detector, as text."""
+    return pd.DataFrame(
+        [
+            {
+                "detector": name,
+                **{f"AP {level}, %": f"{percent(ap.value[level])} {bounds(ap.interval(level))}" for level in LEVELS},
+            }
+            for name, ap in found.published.items()
+        ]
+    )
+
+
+def results(found: Comparison) -> pd.DataFrame:
+    """Return one row a training with everything that the tables rest on, in plain units: AP in [0, 1]."""
+    protocol = str(found.protocol.get("digest", ""))
+    rows = []
+    for group in found.groups:
+        for member in group.members:
+            record = member.record
+            intervals = {level: member.ap.interval(level) for level in LEVELS}
+            rows.append(
+                {
+                    "study": member.study,
+                    "label": record.label,
+                    "group": group.name,
+                    "kind": group.kind,
+                    "seed": record.seed,
+                    "repeat_of": record.repeat_of,
+                    "taught_by": group.taught_by,
+                    **{f"distill_{key}": value for key, value in record.distill.items()},
+                    "params": record.params,
+                    "over_budget": record.params - group.budget,
+                    **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
+                    **{f"ap_{level}_low": None if (i := intervals[level]) is None else i.low for level in LEVELS},
+                    **{f"ap_{level}_high": None if (i := intervals[level]) is None else i.high for level in LEVELS},
+                    "landmark_nme": record.landmark.get("nme"),
+                    "protocol": protocol,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def numbers(ap: Sampled) -> dict[str, Any]:
+    """Return value and interval of every level as plain data."""
+    return {
+        level: {"value": ap.value[level], "interval": None if (i := ap.interval(level)) is None else list(i)}
+        for level in LEVELS
+    }

@@ -1,0 +1,152 @@
+"""Studies with detections, and the images that these are on, made without training anything.
+
+A fake network finds a face with a chance that rises with the face's height and with the network's skill; networks of
+one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.arch import ARCHS
+from harness.data.faces import FaceSet, FaceSetWriter
+from harness.evaluation.truth import GroundTruth
+from harness.evaluation.widerface import EVALUATOR_VERSION, evaluate_ap
+from harness.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
+from harness.record import TrialRecord, write_json
+
+PARAMS = {"v1": 487_103, "featherface": 592_371, "v2": 256_156}
+HEIGHTS = (6, 10, 14, 24, 40, 90, 150)
+
+
+def write_images(runs: Path, images: int = 40) -> FaceSet:
+    """Write the validation images' faces below ``runs/cache``; the images themselves are a pixel each."""
+    rng = np.random.default_rng(0)
+    with FaceSetWriter(runs / "cache" / "fake-val-000", "fake val") as writer:
+        for index in range(images):
+            heights = rng.choice(HEIGHTS, size=int(rng.integers(2, 7)))
+            corner = np.arange(len(heights))[:, None] * [200.0, 0.0]
+            boxes = np.concatenate((corner, corner + heights[:, None]), axis=1)
+            lists = {"easy": heights > 32, "medium": heights > 16, "hard": heights > 8}
+            blank = np.zeros((1, 1, 3), dtype=np.uint8)
+            writer.add(f"{index % 3}--Event/{index}", blank, boxes, np.full((len(boxes), 10), np.nan), lists)
+        return writer.finish()
+
+
+def detect(truth: GroundTruth, skill: float, seed: int) -> list[np.ndarray]:
+    """Return each image's detections (k, 15) of a network of this skill, in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for boxes in truth.boxes:
+        chance = np.clip(skill * (boxes[:, 3] - boxes[:, 1]) ** 0.25 / 2.2, 0, 1)
+        hit, score = rng.random((2, len(boxes)))
+        rows = [[*box, 0.3 + 0.7 * s] for box, h, c, s in zip(boxes, hit, chance, score, strict=True) if h < c]
+        rows += [
+            [0, 300 + 40 * k, 20, 320 + 40 * k, 0.7 * s] for k, s in enumerate(rng.random(int(4 * (1 - skill)) + 1))
+        ]
+        full = np.zeros((len(rows), 15), dtype=np.float32)
+        full[:, :5] = np.array(rows).reshape(-1, 5)
+        found.append(full[np.argsort(-full[:, 4], kind="stable")])
+    return found
+
+
+def write_study(
+    runs: Path,
+    faces: FaceSet,
+    name: str,
+    teacher: str = "v1",
+    skills: Sequence[float] = (0.62, 0.85, 0.66, 0.55),
+    seeds: int = 3,
+    source: str = "synthetic",
+    **train: Any,
+) -> Path:
+    """Write ``runs/<name>``: a teacher, V2 with it and alone, and a candidate a skill; the best one is repeated."""
+    config = StudyConfig(
+        name=name,
+        description="made for tests",
+        space="fake_light",
+        data=DataConfig(source=source),
+        train=TrainConfig(**train),
+        trials=len(skills),
+        references=("v2", "v2-alone"),
+        seeds=seeds,
+    )
+    evaluation = {"images": len(faces), "faces": len(faces.boxes), "val_digest": faces.digest, "eval_side": 0}
+    evaluation |= {**asdict(config.evaluation), "evaluator": EVALUATOR_VERSION}
+    protocol = {**evaluation, "digest": digest(evaluation)}
+    weights = digest({"teacher": teacher})
+    taught = {"label": teacher, "digest": weights, "params": PARAMS[teacher]}
+    folder, truth = runs / name, faces.truth()
+
+    def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> TrialRecord:
+        detections = detect(truth, skill, seed)
+        ap = evaluate_ap(detections, truth).to_dict()
+        record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, ap=ap, protocol=protocol, **values)
+        record.landmark = {"nme": 0.1 - 0.05 * skill, "failure_rate": 0.1}
+        record.save(folder / "trials" / label)
+        offsets = np.cumsum([0, *map(len, detections)])
+        np.savez(
+            folder / "trials" / label / "predictions.npz",
+            detections=np.concatenate(detections),
+            offsets=offsets,
+            ids=np.array(faces.ids),
+        )
+        return record
+
+    lift = 0.04 if teacher == "v1" else 0.08
+    save(teacher, "teacher", 0.9 + lift, 11, {"name": teacher}, params=PARAMS[teacher])
+    distill, v2 = asdict(DistillConfig()), ARCHS["v2"].to_dict()
+    for repeat in range(seeds):
+        tail = f"-s{repeat + 1}" if repeat else ""
+        of = {"seed": 100 + repeat, "arch": v2, "params": PARAMS["v2"]}
+        again = {"repeat_of": "v2"} if repeat else {}
+        save(f"v2{tail}", "reference", 0.6 + lift + 0.01 * repeat, distill=distill, teacher=taught, **of, **again)
+        again = {"repeat_of": "v2-alone"} if repeat else {}
+        save(f"v2-alone{tail}", "reference", 0.6 + 0.01 * repeat, **of, **again)
+    records = [
+        save(
+            f"{number:04d}",
+            "candidate",
+            skill + lift,
+            1_000 + number,
+            {"name": f"student {number}"},
+            number=number,
+            params=240_000 + 1_000 * number,
+            distill=distill,
+            teacher=taught,
+        )
+        for number, skill in enumerate(skills)
+    ]
+    best = max(records, key=lambda record: record.ap["mean"] or 0.0, default=None)
+    for repeat in range(1, seeds if best is not None else 1):
+        assert best is not None
+        save(
+            f"{best.label}-s{repeat + 1}",
+            "repeat",
+            0.66 + lift,
+            2_000 + repeat,
+            best.arch,
+            repeat_of=best.label,
+            params=best.params,
+            distill=distill,
+            teacher=taught,
+        )
+    study = {
+        "name": name,
+        "config": config.to_dict(),
+        "space_digest": "5676ed77437c",
+        "data": {"train_digest": "1d0a77b2c99e4f10", "val_digest": faces.digest, "source": source},
+        "protocol": protocol,
+        "teacher": taught,
+        "identity": {"teacher weights": f"{teacher} {weights}, backbone from 0123456789ab"},
+        "versions": {"python": "3.12.4", "torch": "2.13.0"},
+        "commit": "91c8e27",
+        "machine": {"device": "cpu", "cores": 2},
+        "command": f"python -m harness.study --data {source} --name {name}",
+        "started": "2026-01-05T10:00:00Z",
+    }
+    write_json(folder / "study.json", study)
+    return folder
