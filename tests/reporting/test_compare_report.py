@@ -186,6 +186,14 @@ def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> 
     assert f"2 other seeds it has {sum(others) / 2:.1f} % ({min(others):.1f} to {max(others):.1f} %)" in sentence
 
 
+def test_the_spread_between_seeds_is_told_for_pairs_of_single_trainings(found: Comparison) -> None:
+    repeated = [g for g in found.groups if len(g.members) > 1]
+    deviation = np.median([np.std([m.record.ap["mean"] for m in g.members], ddof=1) for g in repeated])
+    (sentence,) = [s for s in findings(found) if s.startswith("Between seeds")]
+    assert f"standard deviation of {100 * deviation:.1f} points (5 networks trained more than once" in sentence
+    assert f"has one of {100 * 2**0.5 * deviation:.1f} points." in sentence
+
+
 def test_a_best_student_without_repeats_has_no_untouched_figure(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one")
     for label in ("0001-s2", "0001-s3"):

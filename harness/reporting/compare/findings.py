@@ -1,5 +1,6 @@
 """What a comparison found, in sentences that are computed from its records."""
 
+import math
 from collections.abc import Iterator
 from statistics import mean, median
 
@@ -149,11 +150,11 @@ def _range(values: list[float]) -> str:
 def _seeds(found: Comparison) -> Iterator[str]:
     deviations = [d for group in found.groups if (d := spread(list(group.by_seed("mean").values()))) is not None]
     if deviations:
-        counted = f"{len(deviations):,} network{'s' * (len(deviations) != 1)}"
+        usual, count = median(deviations), len(deviations)
+        measured = f"{count:,} networks trained more than once, the median" if count > 1 else "1 network"
         yield (
-            f"Between seeds, the mean AP of {counted} trained more than once has a standard deviation of "
-            f"{100 * median(deviations):.1f} points in the median: two networks trained once each that lie closer than "
-            "that are not told apart."
+            f"Between seeds, mean AP has a standard deviation of {100 * usual:.1f} points ({measured}): by the seeds "
+            f"alone, the difference of two networks trained once each has one of {100 * math.sqrt(2) * usual:.1f} points."
         )
 
 
