@@ -44,17 +44,17 @@ def training(record: TrialRecord, epoch_images: int) -> Figure:
         right.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
         right.annotate(
             f"best mean: epoch {epochs[best]}",
-            (epochs[best], 0.02),
+            (epochs[best], 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(-4, 0),
+            xytext=(0, 3),
             textcoords="offset points",
-            ha="right",
+            ha="center",
             color=GREY,
             fontsize=9,
         )
     images = f"{epoch_images:,} validation images" if epoch_images else "all validation images"
     right.set(ylabel=f"AP on {images}, %")
-    right.legend(frameon=False, fontsize=9, loc="center right")
+    right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
