@@ -154,7 +154,7 @@ def _seeds(found: Comparison) -> Iterator[str]:
         measured = f"{count:,} networks trained more than once, the median" if count > 1 else "1 network"
         yield (
             f"Between seeds, mean AP has a standard deviation of {100 * usual:.1f} points ({measured}): by the seeds "
-            f"alone, the difference of two networks trained once each has one of {100 * math.sqrt(2) * usual:.1f} points."
+            f"alone, the difference of two networks trained once each has {100 * math.sqrt(2) * usual:.1f}."
         )
 
 
