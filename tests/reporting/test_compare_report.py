@@ -294,7 +294,7 @@ def test_a_lone_teacher_has_a_report(runs: Path, tmp_path: Path) -> None:
             shutil.rmtree(path)
     found = compared(tmp_path, "one")
     text = write_comparison(found, tmp_path / "report", COMMAND, public=False).read_text(encoding="utf-8")
-    assert "No student was searched for." in text
+    assert "No student of a search has been trained to the end." in text
     assert "no two networks that were made to be compared" in text
 
 

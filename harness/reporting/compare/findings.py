@@ -23,7 +23,7 @@ def headline(found: Comparison) -> str:
     )
     best = found.leader
     if best is None:
-        return f"{text} No student was searched for."
+        return f"{text} No student of a search has been trained to the end."
     return (
         f"{text} The best student within its budget, {best.name}, has {best.record.params:,} parameters "
         f"({headroom(best.record.params, best.budget)}) and a mean AP of {percent(best.ap.value['mean'])} % "
