@@ -203,7 +203,11 @@ def _run_network(given: argparse.Namespace) -> Subject:
     from harness.evaluation.predict import ap_protocol, landmark_error, predict
     from harness.weights import load_weights, state_digest
 
-    sides, evaluation, runs = parse_sides(given.side or "0"), EvalConfig(), given.runs or cli.RUNS
+    sides, evaluation, runs = (
+        parse_sides("0" if given.side is None else given.side),
+        EvalConfig(),
+        given.runs or cli.RUNS,
+    )
     device = resolve_device(given.device or "cpu")
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
@@ -255,7 +259,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # Where nobody watches, a bar leaves an empty line beside a refusal.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("")
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 

@@ -213,6 +213,7 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
         ([*NETWORK, "--side", "640,99999"], "--side 99999 is out of range"),
         ([*NETWORK, "--side", "640,640"], "--side 640,640 names a size twice"),
         ([*NETWORK, "--side", "abc"], "--side 'abc' is no number of pixels"),
+        ([*NETWORK, "--side", ""], "--side '' is no number of pixels"),
         ([*NETWORK, "--side", "640,"], "--side '640,' is no number of pixels"),
         ([*NETWORK, "--device", "tpu"], "device 'tpu'"),
         ([*NETWORK, "--images", "none.txt"], r"image list none\.txt cannot be read"),
@@ -271,16 +272,22 @@ def test_places_that_cannot_be_written_are_refused_first(copy: Path, tmp_path: P
         evaluate.main(network(copy, tmp_path / "file"))
 
 
-def test_the_shell_sees_one_line_and_code_2(wider: Path) -> None:
+def test_the_shell_sees_one_line_and_code_2(copy: Path, wider: Path) -> None:
     (wider / "found/0--Parade/a.txt").write_text("a\n1\n10 10 19 19 nan\n")
-    command = [sys.executable, "-m", "harness.evaluate", "--predictions", str(wider / "found")]
-    done = subprocess.run(
-        [*command, "--ground-truth", str(wider / "ground_truth")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: 0--Parade/a: detection 1 is not finite")
-    assert done.stderr.count("\n") == 1
+    (wider / "list.txt").write_text("9--Nowhere/x.jpg\n")
+    files = ["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth")]
+    cases = {
+        "error: 0--Parade/a: detection 1 is not finite": files,
+        "error: --images ": network(copy, wider, "--images", str(wider / "list.txt")),
+    }
+    for message, arguments in cases.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.evaluate", *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith(message)
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(not ROOT, reason="WIDERFACE_ROOT does not name a copy of the real images")
