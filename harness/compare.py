@@ -9,6 +9,7 @@ from typing import Any
 from harness import cli
 from harness.errors import InputError
 from harness.evaluation.stats import RESAMPLES
+from harness.protocol import check_name
 
 REPORTS = Path("reports")
 FEWEST = 100
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     published = dict(_published(item) for item in given.published)
     targets = {False: given.runs / f"compare-{'-'.join(given.studies)}"}
     if given.publish is not None:
-        targets[True] = REPORTS / _name(given.publish)
+        check_name(given.publish, "--publish")
+        targets[True] = REPORTS / given.publish
 
     # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
     from harness.reporting.compare import check_target, compare, read_studies, summary, write_comparison
@@ -88,12 +90,6 @@ def _published(item: str) -> tuple[str, Path]:
     if not (label and equals and path):
         raise InputError(f"--published names a detector and its files, LABEL=PATH, got '{item}'")
     return label, Path(path)
-
-
-def _name(name: str) -> str:
-    if not (name and name.isascii() and all(c.isalnum() or c in "_-" for c in name)):
-        raise InputError(f"--publish takes a name of letters, digits, '_' and '-', got '{name}'")
-    return name
 
 
 def _command(given: Any, published: dict[str, Path], public: bool) -> str:

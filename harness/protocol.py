@@ -21,6 +21,16 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def check_name(name: str, what: str) -> None:
+    """Refuse what should become a folder's name and might lead elsewhere.
+
+    Raises:
+        InputError: ``name`` is empty or holds anything but ASCII letters, digits, '_' and '-'; ``what`` names it.
+    """
+    safe = name and name.isascii() and all(c.isalnum() or c in "_-" for c in name)
+    _require(bool(safe), f"{what} holds letters, digits, '_' and '-' only, got '{name}'")
+
+
 _UNITS = {
     "params": "parameters",
     "with_buffers": "parameters and buffers",
@@ -289,8 +299,7 @@ class StudyConfig:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        safe = self.name and all(c.isalnum() or c in "_-" for c in self.name) and self.name.isascii()
-        _require(bool(safe), f"a study's name holds letters, digits, '_' and '-' only, got '{self.name}'")
+        check_name(self.name, "a study's name")
         _require(
             self.trials > 0 or (self.trials == 0 and bool(self.references)),
             f"trials must be positive, or 0 to train the references only, got {self.trials}",

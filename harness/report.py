@@ -7,6 +7,7 @@ from rich.console import Console
 
 from harness import cli
 from harness.errors import InputError, unknown_name
+from harness.protocol import check_name
 from harness.reporting import build_report, publish, summary, terminal_table
 from harness.reporting.build import study_names
 
@@ -19,16 +20,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", help="name of a study in runs/")
     parser.add_argument("--publish", action="store_true", help="also write it to reports/NAME/, to be committed")
     parser.add_argument(
+        "--as", dest="name_as", metavar="NAME", help="with --publish: write it to reports/NAME/ instead"
+    )
+    parser.add_argument(
         "--note", default="", metavar="TEXT", help="with --publish: what a reader must know of the data"
     )
     parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     given = parser.parse_args(argv)
-    if given.note and not given.publish:
-        parser.error("--note needs --publish")
+    for option, value in (("--note", given.note), ("--as", given.name_as)):
+        if value and not given.publish:
+            parser.error(f"{option} needs --publish")
+    if given.name_as is not None:
+        check_name(given.name_as, "--as")
     folder = find_study(given.name, given.runs)
     report = build_report(folder)
-    published = publish(folder, REPORTS, given.note) if given.publish else None
+    published = publish(folder, REPORTS, given.note, given.name_as or "") if given.publish else None
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0

@@ -123,13 +123,15 @@ def _nearest(spaces: SpaceCounts, budget: Budget) -> pd.DataFrame:
 
 
 def _measured(reports: Path) -> dict[str, dict[str, Any]]:
-    """Return the committed studies' summaries by name."""
+    """Return the committed studies' summaries by name; comparisons of studies measure nothing of their own."""
     found = {}
     for path in sorted(reports.glob("*/summary.json")):
         try:
-            found[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise DataError(f"{path} is not readable: {error}; publish that report again") from error
+        if "pairs" not in content:
+            found[path.parent.name] = content
     return found
 
 

@@ -52,22 +52,22 @@ def build_report(study_folder: Path) -> Path:
     return _write(load(study_folder), study_folder / "report", public=False)
 
 
-def publish(study_folder: Path, reports: Path, note: str = "") -> Path:
-    """Write the report to ``reports/<study>/``, without paths of this machine, and return its ``report.md``.
+def publish(study_folder: Path, reports: Path, note: str = "", name: str = "") -> Path:
+    """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
 
-    ``note`` stands at the top, in the summary and wherever the audit shows these figures: what a reader must know of
-    the data before believing an AP.
+    ``name`` is the study's by default. ``note`` stands at the top, in the summary and wherever the audit shows these
+    figures: what a reader must know of the data before believing an AP.
 
     Photographs never go along: the examples picture is drawn for synthetic scenes only.
 
     Raises:
         DataError: the study's files are missing or broken.
-        InputError: ``reports/<study>`` is there and holds no report of a study, or an AP column would mix protocols.
+        InputError: ``reports/<name>`` is there and holds no report of a study, or an AP column would mix protocols.
     """
     data = load(study_folder)
-    target = reports / data.study["name"]
+    target = reports / (name or data.study["name"])
     if target.exists() and not (target / "results.csv").is_file():
-        raise InputError(f"{target} exists and is no study's report: rename the study or move that folder away")
+        raise InputError(f"{target} exists and is no study's report: give another --as or move that folder away")
     return _write(data, target, public=True, note=note)
 
 
@@ -125,8 +125,10 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Pa
     """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
     frame = tables.results(data)
     pictures = _pictures(data, frame)
-    hide = _without_paths(data.study) if public else str
-    text = hide(_render(data, pictures, public=public, note=note))
+    hide = without_paths(data.study) if public else str
+    published = f" --publish{' --as ' + target.name if target.name != data.study['name'] else ''}" if public else ""
+    published += f" --note {shlex.quote(note)}" if note else ""
+    text = hide(_render(data, pictures, published=published, note=note))
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -162,7 +164,7 @@ def render(template: str, **values: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
-def _render(data: StudyData, pictures: list[Picture], *, public: bool, note: str) -> str:
+def _render(data: StudyData, pictures: list[Picture], *, published: str, note: str) -> str:
     study, best = data.study, data.best
     trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
     report_command = f"python -m harness.report {study['name']}"
@@ -193,13 +195,13 @@ def _render(data: StudyData, pictures: list[Picture], *, public: bool, note: str
         timing=tables.markdown(spent) if len(spent) else "",
         timing_note=_timing_note(data),
         command=study["command"],
-        report_command=report_command + " --publish" * public + (f" --note {shlex.quote(note)}" if note else ""),
+        report_command=report_command + published,
         reproduce=_reproduce(data),
         config=json.dumps(study["config"], indent=1),
     )
 
 
-def _without_paths(study: dict[str, Any]) -> Callable[[str], str]:
+def without_paths(study: dict[str, Any]) -> Callable[[str], str]:
     """Return a function that takes this machine's folders out of a text."""
     source = str(study["config"]["data"]["source"])
 

@@ -13,7 +13,7 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.stats import CONFIDENCE
 from harness.record import write_json
 from harness.reporting import plots
-from harness.reporting.build import Picture, _without_paths, render, study_names
+from harness.reporting.build import Picture, render, study_names, without_paths
 from harness.reporting.compare import tables
 from harness.reporting.compare.data import STUDENT, Comparison, Group
 from harness.reporting.compare.findings import differing, findings, headline
@@ -86,7 +86,7 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
 
 def _hiding(studies: Sequence[StudyData]) -> Callable[[str], str]:
     # Photographs' folders first: they have a name of their own, and any other path loses its folders only.
-    hides = [_without_paths(data.study) for data in sorted(studies, key=lambda data: data.synthetic)]
+    hides = [without_paths(data.study) for data in sorted(studies, key=lambda data: data.synthetic)]
 
     def hide(text: str) -> str:
         for each in hides:
