@@ -84,7 +84,7 @@ def _parser() -> cli.Parser:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--space", metavar="NAME", help="a module of search_spaces/")
-    what.add_argument("--arch", metavar="NAME", help="v1, v2 or v2_as_written")
+    what.add_argument("--arch", metavar="NAME", help="v1, v2, v2_as_written or featherface")
     what.add_argument("--trial", metavar="STUDY/NUMBER", help="a network of a study in runs/")
     parser.add_argument(
         "--budget", type=int, default=Budget().max_params, metavar="N", help=f"parameters allowed ({Budget()})"

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--ground-truth", type=Path, metavar="DIR", help="folder of wider_{face,easy,medium,hard}_val.mat"
     )
     network = parser.add_argument_group("a network")
-    network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, …")
+    network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
     network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
     network.add_argument(
