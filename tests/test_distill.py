@@ -178,7 +178,7 @@ def test_a_teacher_that_answers_the_same_everywhere_is_finite() -> None:
     assert bool(torch.isfinite(total))
 
 
-@pytest.mark.parametrize("name", ["v1", "v2"])
+@pytest.mark.parametrize("name", ["v1", "v2", "featherface"])
 def test_a_frozen_teacher_answers_the_same_with_fewer_layers(name: str) -> None:
     teacher, frozen = build(ARCHS[name]), build(ARCHS[name])
     with torch.no_grad():
