@@ -83,6 +83,9 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except OSError as error:
         if error.errno not in _ENVIRONMENT:
             raise
@@ -91,8 +94,5 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         code = 1
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
-        code = 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     raise SystemExit(code)

@@ -28,7 +28,7 @@ from harness.detector import Detector
 from harness.distill import Distiller, freeze
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.evaluation.predict import landmark_error, predict
-from harness.evaluation.widerface import APResult, GroundTruth, evaluate_ap
+from harness.evaluation.widerface import APResult, evaluate_ap
 from harness.losses import Targets, multibox_loss
 from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.weights import file_digest, init_backbone, load_weights, save_weights, state_digest, write_atomically
@@ -143,7 +143,7 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
             losses, lr = run.train_epoch(epoch, on_batch)
             trained = time.perf_counter()
             found = _detect(job, run.network, run.val, run.epoch_indices)
-            ap = evaluate_ap([d[:, :5] for d in found], _pick(run.truth, run.epoch_indices))
+            ap = evaluate_ap([d[:, :5] for d in found], run.epoch_truth)
             info = {
                 "epoch": epoch,
                 "losses": losses,
@@ -172,8 +172,8 @@ class _Run:
         self.faces = load_split(job.data, "train", job.cache)
         self.val = load_split(job.data, "val", job.cache)
         self.identity = {**job.identity(), "images": [self.faces.digest, self.val.digest]}
-        self.truth = self.val.truth()
         self.epoch_indices = self.val.subset(job.data.epoch_images, job.data.seed)
+        self.epoch_truth = self.val.truth().pick(self.epoch_indices)
         self.steps = steps_per_epoch(self.faces, job.train.batch)
         self.priors = make_priors(job.data.size, job.data.size).to(self.device)
         self.history: list[dict[str, Any]] = []
@@ -441,14 +441,6 @@ def _detect(job: Job, detector: Detector, val: FaceSet, indices: NDArray[np.int6
 
 def _numbers(ap: APResult) -> dict[str, float | None]:
     return {"easy": ap.easy, "medium": ap.medium, "hard": ap.hard, "mean": ap.mean}
-
-
-def _pick(truth: GroundTruth, indices: NDArray[np.int64]) -> GroundTruth:
-    return GroundTruth(
-        boxes=[truth.boxes[i] for i in indices],
-        keep={name: [lists[i] for i in indices] for name, lists in truth.keep.items()},
-        ids=[truth.ids[i] for i in indices],
-    )
 
 
 def _thin(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[str, list[float]]:

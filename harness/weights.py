@@ -6,6 +6,7 @@ Nothing here unpickles code: safetensors files hold tensors only, and PyTorch fi
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A file that is refused is refused in one line.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's own message recommends reading the file with code execution allowed.
         raise DataError(f"{path} is not a readable weights file: it is no PyTorch file of plain tensors") from error

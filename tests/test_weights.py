@@ -1,6 +1,7 @@
 """Weights on disk: the same tensors back, and every mismatch named."""
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,12 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"evil.pt is not a readable weights file"):
         read_tensors(tmp_path / "evil.pt")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_plain_pickle_is_refused_without_a_word_of_pytorchs(tmp_path: Path) -> None:
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with pytest.raises(DataError, match=r"plain.pth is not a readable weights file: it is no PyTorch file of plain"):
+        read_tensors(tmp_path / "plain.pth")
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "body.", "module.body.", "backbone."])

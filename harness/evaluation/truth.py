@@ -1,6 +1,6 @@
 """The faces an AP is measured against, and the official WIDER FACE ground truth read into them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,13 @@ class GroundTruth:
         """How many faces are annotated, on any list or on none."""
         return sum(len(boxes) for boxes in self.boxes)
 
-    def pick(self, indices: Sequence[int]) -> "GroundTruth":
+    def pick(self, indices: Iterable[int]) -> "GroundTruth":
         """Return some of the images, in the order of ``indices``."""
+        chosen = list(indices)
         return GroundTruth(
-            [self.boxes[i] for i in indices],
-            {name: [masks[i] for i in indices] for name, masks in self.keep.items()},
-            [self.ids[i] for i in indices],
+            [self.boxes[i] for i in chosen],
+            {name: [masks[i] for i in chosen] for name, masks in self.keep.items()},
+            [self.ids[i] for i in chosen],
         )
 
 
