@@ -136,6 +136,9 @@ def test_options_are_refused_before_anything_loads(
     assert message in capsys.readouterr().err
 
 
-def test_a_study_without_a_diagnosis_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_broken_diagnosis_says_how_to_make_it_again(tmp_path: Path) -> None:
+    assert load_diagnosis(tmp_path) is None
+    (tmp_path / "diagnosis").mkdir()
+    (tmp_path / "diagnosis" / "diagnosis.json").write_text("{")
     with pytest.raises(DataError, match=r"python -m harness\.diagnose .* makes it"):
         load_diagnosis(tmp_path)

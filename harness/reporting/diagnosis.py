@@ -41,13 +41,15 @@ HOW = (
 Data = Mapping[str, Any]
 
 
-def load_diagnosis(folder: Path) -> dict[str, Any]:
-    """Return the diagnosis in a study's folder, as ``write_diagnosis`` left it.
+def load_diagnosis(folder: Path) -> dict[str, Any] | None:
+    """Return the diagnosis in a study's folder, as ``write_diagnosis`` left it; None where there is none.
 
     Raises:
-        DataError: there is none, or it is broken.
+        DataError: it is broken.
     """
     path = folder / FOLDER / DATA
+    if not path.exists():
+        return None
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -169,8 +171,8 @@ def answer_table(label: str, student: Data) -> pd.DataFrame:
     return pd.DataFrame({"answers": [name.replace("_", " ") for name in names], **columns})
 
 
-def page(found: Data) -> str:
-    """Return the diagnosis in Markdown."""
+def page(found: Data, file: str = PICTURE) -> str:
+    """Return the diagnosis in Markdown; ``file`` is where its picture lies beside it."""
     teacher, first = found["teacher"], next(iter(found["students"].values()))
     lines = [
         f"# What the teacher of {found['study']} does to its students",
@@ -178,7 +180,7 @@ def page(found: Data) -> str:
         f"{found['data']} in {first['batches']:,} batches, augmented as in training, seed {found['seed']}, epoch "
         f"{found['epoch']}, which no training sees. Made by `{found['command']}`.",
         "\n".join(f"- {sentence}" for sentence in findings(found)),
-        f"![Gradient shares]({PICTURE})",
+        f"![Gradient shares]({file})",
         HOW,
     ]
     for label, student in found["students"].items():

@@ -9,6 +9,7 @@ from pathlib import Path
 import fake_comparison
 import numpy as np
 import pytest
+from fake_diagnosis import diagnosis, moment, student
 from markdown_it import MarkdownIt
 
 from harness.arch import ARCHS
@@ -322,6 +323,23 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(trained) - 1, "the teacher is in both studies"
     assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
+
+
+def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: Path) -> None:
+    folder = runs / "one" / "diagnosis"
+    folder.mkdir()
+    (folder / "diagnosis.json").write_text(json.dumps(diagnosis(v2=student(moment(0.4), moment(-0.5)))))
+    try:
+        report = write_comparison(found, tmp_path / "both", COMMAND, public=True)
+    finally:
+        shutil.rmtree(folder)
+    text = report.read_text(encoding="utf-8")
+    assert "distill_class works against the truth (−0.50)" in text
+    assert text.rstrip().endswith(f"python -m harness.diagnose mini\n{COMMAND}\n```")
+    page = (tmp_path / "both" / "diagnosis-one.md").read_text(encoding="utf-8")
+    for place, source in ((text, "gradients-one.png"), (text, "diagnosis-one.md"), (page, "gradients-one.png")):
+        assert f"]({source})" in place
+        assert (tmp_path / "both" / source).stat().st_size > 0
 
 
 def test_a_published_report_has_no_paths_and_its_commands(published: Path) -> None:

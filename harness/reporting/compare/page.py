@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import InputError, unknown_name
 from harness.evaluation.stats import CONFIDENCE
 from harness.record import write_json
-from harness.reporting import plots
+from harness.reporting import diagnosis, plots
 from harness.reporting.build import Picture, render, study_names, without_paths
 from harness.reporting.compare import tables
 from harness.reporting.compare.data import STUDENT, Comparison, Group
@@ -73,11 +73,17 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
     check_target(target)
     pictures = pictures_of(found)
     hide = _hiding(found.studies) if public else str
-    text = hide(_render(found, pictures, command, note))
+    loaded = {data.study["name"]: diagnosis.load_diagnosis(data.folder) for data in found.studies}
+    diagnoses = {name: content for name, content in loaded.items() if content is not None}
+    text = hide(_render(found, pictures, diagnoses, command, note))
     with _folder(target) as partial:
         for picture in pictures:
             if picture.figure is not None:
                 picture.figure.savefig(partial / picture.file, dpi=plots.DPI, metadata={"Software": None})
+        for name, content in diagnoses.items():
+            file = f"gradients-{name}.png"
+            diagnosis.picture(content).savefig(partial / file, dpi=plots.DPI, metadata={"Software": None})
+            (partial / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
         tables.results(found).to_csv(partial / "results.csv", index=False)
         (partial / "report.md").write_text(text, encoding="utf-8")
         write_json(partial / "summary.json", summary(found, hide) | {"note": note})
@@ -160,7 +166,9 @@ def _summarised(group: Group, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _render(found: Comparison, pictures: Sequence[Picture], command: str, note: str) -> str:
+def _render(
+    found: Comparison, pictures: Sequence[Picture], diagnoses: Mapping[str, dict[str, Any]], command: str, note: str
+) -> str:
     differences, trained = tables.pairs(found), tables.networks(found)
     words = ("distillation", "study")
     names = [data.study["name"] for data in found.studies]
@@ -187,9 +195,14 @@ def _render(found: Comparison, pictures: Sequence[Picture], command: str, note: 
         ],
         published=markdown(tables.published(found)) if found.published else "",
         published_note=_published_note(found),
+        diagnoses={name: diagnosis.findings(content) for name, content in diagnoses.items()},
         pictures=pictures,
         reproduce=markdown(_reproduce(found), text=tuple(f"`{name}`" for name in names)),
-        commands=[*(data.study["command"] for data in found.studies), command],
+        commands=[
+            *(data.study["command"] for data in found.studies),
+            *(content["command"] for content in diagnoses.values()),
+            command,
+        ],
     )
 
 
