@@ -15,11 +15,10 @@ from harness import cli
 from harness.arch import ArchConfig, OptionValue
 from harness.builder import resolve_arch
 from harness.counting import SpaceCounts, broken, costs, tree
-from harness.errors import InputError, unknown_name
 from harness.modules.part import Cost
 from harness.names import load_space
 from harness.protocol import Budget, SpeedConfig
-from harness.record import TrialRecord
+from harness.record import TrialRecord, find_trial
 from harness.space import Configuration
 
 LISTED = 5
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.space:
         answer = count_space(given.space, budget)
     elif given.trial:
-        answer = explain(given.trial, trial_arch(given.trial, given.runs), budget, given.size, given.against)
+        answer = explain(given.trial, _trial_arch(given.trial, given.runs), budget, given.size, given.against)
     else:
         answer = explain(given.arch, resolve_arch(given.arch), budget, given.size, given.against)
     if given.plot is not None:
@@ -105,24 +104,8 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def trial_arch(name: str, runs: Path) -> ArchConfig:
-    """Return the architecture of ``STUDY/NUMBER`` (or ``STUDY/v1``, ``STUDY/v2``).
-
-    Raises:
-        InputError: there is no such study or trial; the message lists those there are.
-        DataError: the record cannot be read.
-    """
-    study, slash, label = name.partition("/")
-    if not slash or not label or "/" in label:
-        raise InputError(f"--trial names a study and a trial's number, as in default/7, got '{name}'")
-    studies = sorted(path.parent.parent.name for path in runs.glob("*/trials/*"))
-    if study not in studies:
-        raise unknown_name(f"study in {runs}:", study, dict.fromkeys(studies))
-    labels = [path.parent.name for path in sorted(runs.glob(f"{study}/trials/*/record.json"))]
-    label = label.zfill(4) if label.isdecimal() else label
-    if label not in labels:
-        raise unknown_name(f"trial of {study}:", label, labels)
-    return ArchConfig.from_dict(TrialRecord.load(runs / study / "trials" / label).arch)
+def _trial_arch(name: str, runs: Path) -> ArchConfig:
+    return ArchConfig.from_dict(TrialRecord.load(find_trial(name, runs)).arch)
 
 
 def _plot(given: Any, answer: dict[str, Any], budget: Budget) -> None:

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 import harness
 from harness import cli
+from harness.arch import ArchConfig
 from harness.errors import InputError
 from harness.evaluation.files import load_predictions, write_predictions
 from harness.evaluation.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.evaluation.widerface import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS, APResult, evaluate_ap
 from harness.protocol import DataConfig, EvalConfig, digest
+from harness.record import TrialRecord, find_trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +38,7 @@ EXAMPLES = """examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
+  python -m harness.evaluate --trial default/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
 Prediction files: event/name.txt an image, holding the image's name, the number of boxes, then 'x y w h score' a line,
@@ -71,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--ground-truth", type=Path, metavar="DIR", help="folder of wider_{face,easy,medium,hard}_val.mat"
     )
     network = parser.add_argument_group("a network")
+    network.add_argument("--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, as in default/7")
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
     network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
@@ -111,16 +115,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse options that are missing or do not go together, before anything is read."""
     files = {"--predictions": given.predictions, "--ground-truth": given.ground_truth}
-    network = {f"--{name}": getattr(given, name) for name in ("arch", "weights", "data", "side", "limit", "device")}
+    names = ("trial", "arch", "weights", "data", "side", "limit", "device")
+    network = {f"--{name}": getattr(given, name) for name in names}
     network |= {"--write": given.write, "--runs": given.runs}
     here = [option for option, value in files.items() if value is not None]
     there = [option for option, value in network.items() if value is not None]
     if here and there:
         raise InputError(f"{here[0]} scores prediction files and {there[0]} runs a network: give one of the two")
-    needed = ("--arch", "--weights", "--data") if there else ("--predictions", "--ground-truth")
+    named = ("--trial",) if given.trial is not None else ("--arch", "--weights")
+    needed = (*named, "--data") if there else ("--predictions", "--ground-truth")
     missing = [option for option in needed if {**files, **network}[option] is None]
     if not here and not there:
         raise InputError("nothing to evaluate: give --predictions and --ground-truth, or --arch, --weights and --data")
+    if given.trial is not None and (given.arch is not None or given.weights is not None):
+        raise InputError("--trial names a network with its weights: drop --arch and --weights")
     if missing:
         raise InputError(f"{' and '.join(missing)} must be given with {(here or there)[0]}")
     if given.limit is not None and given.limit < 1:
@@ -134,7 +142,7 @@ def _check(given: argparse.Namespace) -> None:
 def _check_outputs(given: argparse.Namespace) -> None:
     """Refuse places that cannot be written now, and not after hours of prediction."""
     folders = {"--write": given.write, "--plot": given.plot.parent if given.plot else None}
-    if given.arch:
+    if given.data:
         folders["--runs"] = given.runs or cli.RUNS
     for option, folder in folders.items():
         if folder is not None:
@@ -197,7 +205,7 @@ def truth_digest(truth: GroundTruth) -> str:
 
 def _run_network(given: argparse.Namespace) -> Subject:
     # Scoring files needs none of these, and importing PyTorch takes longer than it.
-    from harness.builder import build, resolve_arch
+    from harness.builder import build
     from harness.data import load_split
     from harness.engine import resolve_device
     from harness.evaluation.predict import ap_protocol, landmark_error, predict
@@ -211,9 +219,9 @@ def _run_network(given: argparse.Namespace) -> Subject:
     device = resolve_device(given.device or "cpu")
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
-    arch = resolve_arch(given.arch)
+    name, arch, weights = _network(given, runs)
     detector = build(arch)
-    load_weights(detector, given.weights)
+    load_weights(detector, weights)
     detector.to(device)
     with _progress() as report:
         faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
@@ -234,12 +242,22 @@ def _run_network(given: argparse.Namespace) -> Subject:
         )
         seconds = time.perf_counter() - started
     more = {
-        "arch": given.arch,
-        "weights": str(given.weights),
+        "arch": name,
+        "weights": str(weights),
         "predict_seconds": seconds,
         "landmark": landmark_error(detections, faces, indices),
     }
-    return Subject(given.arch, detections, faces.truth().pick(indices.tolist()), protocol, more, kept)
+    return Subject(name, detections, faces.truth().pick(indices.tolist()), protocol, more, kept)
+
+
+def _network(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
+    """Return name, architecture and weights of what is to be run."""
+    from harness.builder import resolve_arch
+
+    if given.trial is None:
+        return given.arch, resolve_arch(given.arch), given.weights
+    folder = find_trial(given.trial, runs)
+    return given.trial, ArchConfig.from_dict(TrialRecord.load(folder).arch), folder / "weights.safetensors"
 
 
 def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int64]:

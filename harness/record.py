@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from harness.errors import DataError, InputError, unknown_name
 
 ROLES = ("teacher", "reference", "candidate", "repeat")
 STATES = ("running", "complete", "pruned", "failed")
@@ -90,6 +90,25 @@ def load_records(study_folder: Path) -> list[TrialRecord]:
     """Return every record of a study: teacher first, then references, then candidates by number."""
     records = [TrialRecord.load(path.parent) for path in sorted(study_folder.glob("trials/*/record.json"))]
     return sorted(records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label))
+
+
+def find_trial(name: str, runs: Path) -> Path:
+    """Return the folder of ``STUDY/NUMBER`` (or ``STUDY/v1``, ``STUDY/v2``, …) below ``runs``.
+
+    Raises:
+        InputError: there is no such study or trial; the message lists those there are.
+    """
+    study, slash, label = name.partition("/")
+    if not slash or not label or "/" in label:
+        raise InputError(f"--trial names a study and a trial's number, as in default/7, got '{name}'")
+    studies = sorted(path.parent.parent.name for path in runs.glob("*/trials/*"))
+    if study not in studies:
+        raise unknown_name(f"study in {runs}:", study, dict.fromkeys(studies))
+    labels = [path.parent.name for path in sorted(runs.glob(f"{study}/trials/*/record.json"))]
+    label = label.zfill(4) if label.isdecimal() else label
+    if label not in labels:
+        raise unknown_name(f"trial of {study}:", label, labels)
+    return runs / study / "trials" / label
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,5 +1,6 @@
 """``python -m harness.report NAME``: the report of a study in ``runs/``, finished or not; ``--publish`` keeps it."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # A file has room for every column.
     console.print(terminal_table(folder))
     for path in (report, published):
         if path is not None:

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json:
         cli.emit(found)
         return 0
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # A file has room for every column.
     console.print(terminal_table(given.runs / config.name))
     console.print(
         f"{100 * found['overhead_share']:.1f} % of the trials' time was neither training, evaluation nor speed "
@@ -99,6 +99,8 @@ def _parser() -> cli.Parser:
     cli.add_bounds(what)
     what.add_argument("--epochs", type=int, metavar="N", help="passes of a student over the training images")
     what.add_argument("--size", type=int, metavar="PIXELS", help="side of the square training crop")
+    what.add_argument("--train-images", type=int, metavar="N", help="training images; 0 for all of a folder")
+    what.add_argument("--val-images", type=int, metavar="N", help="validation images; 0 for all of a folder")
     what.add_argument(
         "--teacher",
         default="auto",
@@ -141,7 +143,7 @@ def configure(given: Any) -> StudyConfig:
     study = load_study(name)
     if folder is None and given.data is None and study.data.source != "synthetic":
         raise InputError(f"study '{name}' is about photographs: give the folder of a WIDER FACE copy with --data")
-    data = _given(source=given.data, size=given.size)
+    data = _given(source=given.data, size=given.size, train_images=given.train_images, val_images=given.val_images)
     objectives = None if given.objectives is None else tuple(given.objectives.split(","))
     several = len(objectives or study.objectives) > 1
     changed = _given(

@@ -16,6 +16,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from harness.arch import ARCHS
+from harness.builder import build
 from harness.errors import DataError, InputError
 from harness.released import is_released, released_name
 
@@ -120,7 +122,25 @@ def load_weights(detector: nn.Module, path: Path) -> None:
         InputError: a name is missing or unknown, or a shape differs; the message names them as the file does.
     """
     tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
-    _load_strictly(detector, tensors, path, "this architecture", released_name if is_released(tensors) else str)
+    try:
+        _load_strictly(detector, tensors, path, "this architecture", released_name if is_released(tensors) else str)
+    except InputError as error:
+        raise InputError(f"{error}{_what_it_is(tensors)}") from error
+
+
+def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
+    """Return what a file that does not fit holds, as far as that is known."""
+    if all(_bare(name).startswith("stage") for name in tensors):
+        return "; it holds a backbone alone, which --init-backbone takes"
+    spelling = released_name if is_released(tensors) else str
+    candidates = ("featherface",) if is_released(tensors) else ARCHS
+    states = {name: build(ARCHS[name]).state_dict() for name in candidates}
+    known = [
+        name
+        for name, state in states.items()
+        if not mismatches({spelling(ours): value for ours, value in state.items()}, tensors)
+    ]
+    return f"; it fits the arch '{known[0]}'" if known else ""
 
 
 def init_backbone(detector: nn.Module, path: Path) -> None:

@@ -229,7 +229,9 @@ def gate(port: int, target: int) -> Iterator[None]:
 
 
 def test_content_of_a_trial_names_every_axis_and_value() -> None:
-    content = trial_content(make_record("0000", 2, "complete"), make_study("s"))
+    record = make_record("0000", 2, "complete")
+    record.teacher = {"label": "v1", "digest": "7eac4e000000", "params": 487_103}
+    content = trial_content(record, make_study("s"))
     assert content.params["neck.channels"] == "32"
     assert content.params["neck.name"] == "bifpn_light"
     assert {content.params[f"distill.{key}"] for key in ("temperature", "alpha", "feature_weight")} == {
@@ -237,7 +239,7 @@ def test_content_of_a_trial_names_every_axis_and_value() -> None:
         "0.7",
         "0.5",
     }
-    assert content.params["protocol.teacher"] == "7eac4e000000"
+    assert content.params["protocol.teacher"] == "v1 7eac4e000000"
     assert content.metrics["ap_mean"] == 0.8041
     assert content.metrics["params"] == 256_148 == sum(content.metrics[f"params_{slot}"] for slot in SLOTS)
     assert content.metrics["macs"] == 410_568_000

@@ -68,6 +68,15 @@ def test_a_mismatch_names_the_tensors(tmp_path: Path) -> None:
         load_weights(build(ARCHS["v1"]), tmp_path / "v2.safetensors")
 
 
+def test_a_file_that_fits_elsewhere_says_where(tmp_path: Path) -> None:
+    save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
+    with pytest.raises(InputError, match=r"; it fits the arch 'v1'$"):
+        load_weights(build(ARCHS["v2"]), tmp_path / "v1.safetensors")
+    save_weights(build(ARCHS["v1"]).backbone, tmp_path / "backbone.safetensors")
+    with pytest.raises(InputError, match=r"; it holds a backbone alone, which --init-backbone takes$"):
+        load_weights(build(ARCHS["v2"]), tmp_path / "backbone.safetensors")
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
 @pytest.mark.parametrize("content", [b"", b"not weights", bytes(range(256)) * 8])
 def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:

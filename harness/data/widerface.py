@@ -105,7 +105,7 @@ def find_layout(root: Path, split: str) -> Layout:
         state = "is not a folder" if root.exists() else "does not exist"
         raise DataError(
             f"data folder {root} {state}: give the folder of a WIDER FACE copy (`python -m harness.data download` "
-            "makes one), or 'synthetic'"
+            "makes one)"
         )
     ours = root / split
     candidates = (

@@ -87,8 +87,10 @@ def _mat(path: Path, *keys: str) -> list[Any]:
     from scipy.io import loadmat
 
     if not path.is_file():
+        below = path.parent / "ground_truth"
+        hint = f"; did you mean {below}?" if (below / path.name).is_file() else ""
         raise DataError(
-            f"{path} is missing: the ground truth is wider_face_val.mat and wider_{{easy,medium,hard}}_val.mat"
+            f"{path} is missing: the ground truth is wider_face_val.mat and wider_{{easy,medium,hard}}_val.mat{hint}"
         )
     try:
         content = loadmat(path)

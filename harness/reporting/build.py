@@ -208,7 +208,8 @@ def without_paths(study: dict[str, Any]) -> Callable[[str], str]:
     def hide(text: str) -> str:
         if source != "synthetic":
             text = re.sub(rf"(?<![\w./-]){re.escape(source)}(?![\w-])", "PATH/TO/WIDERFACE", text)
-        return re.sub(r"(?<![\w./:<-])(?:\.{0,2}/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
+        text = re.sub(r"(--(?:storage|tracking-uri)[ =])\S+", r"\1URL", text)  # It may hold a password.
+        return re.sub(r"(?<![\w./<-])(?:\.{0,2}/)(?!/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
 
     return hide
 
@@ -304,7 +305,7 @@ def _speed(data: StudyData, scored: pd.DataFrame, best: str | None, measured: st
     title, name = "AP against speed", "speed"
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if best is None or not (len(fast) and (fast["role"] == "candidate").any()):
-        return Picture(title, name, "No student's speed has been measured yet.", None)
+        return Picture(title, name, "The speed of no searched student has been measured.", None)
     speed = next(r.speed for r in data.records if r.speed)
     text = _sentences(tables.speed_caption(speed), measured)
     return Picture(title, name, text, plots.speed(fast, best))

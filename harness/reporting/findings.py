@@ -29,6 +29,8 @@ def _teacher(data: StudyData) -> str:
 def headline(data: StudyData) -> str:
     """Return one paragraph: what was searched, under which budget, and with what result."""
     study, config = data.study, data.study["config"]
+    if not data.searches:
+        return _references(data)
     ended = data.candidates("complete")
     text = (
         f"The study searched the space `{config['space']}` ({study['space_size']:,} configurations, "
@@ -53,6 +55,19 @@ def headline(data: StudyData) -> str:
     return f"{text}; {' and '.join(beside)}." if beside else f"{text}."
 
 
+def _references(data: StudyData) -> str:
+    """Return the paragraph of a study that searched nothing."""
+    trained = [r for r in data.records if r.role == "reference" and r.state == "complete"]
+    firsts = [r for r in trained if not r.repeat_of]
+    taught = "" if data.teacher is None else f" and {_teacher(data)} ({100 * (_mean(data.teacher) or 0):.1f} %)"
+    listed = ", ".join(f"{r.label} {100 * (_mean(r) or 0):.1f} %" for r in firsts)
+    count = f"{len(trained):,} network{'s' * (len(trained) != 1)}"
+    return (
+        f"The study searched nothing: it trained references, {count} to the end. Mean AP of first trainings: "
+        f"{listed or 'none yet'}{taught}."
+    )
+
+
 def findings(data: StudyData) -> list[str]:
     """Return plain statements about the result, each only where its data is there."""
     said = [*_against_references(data), *_seeds(data), *_spread(data), *_space(data), *_speed(data), *_importance(data)]
@@ -66,7 +81,7 @@ def _against_references(data: StudyData) -> list[str]:
         return said
     if v2 is not None and (value := _mean(v2)) is not None:
         levels = ", ".join(
-            f"{level} {100 * (one - other):+.1f}"
+            f"{level} {100 * (one - other):+.1f}".replace("-", "−")
             for level in ("easy", "medium", "hard")
             if (one := best.ap.get(level)) is not None and (other := v2.ap.get(level)) is not None
         )
@@ -122,6 +137,8 @@ def _spread(data: StudyData) -> list[str]:
 
 def _space(data: StudyData) -> list[str]:
     study = data.study
+    if not data.searches:
+        return []
     size, buildable, feasible = study["space_size"], study["space_buildable"], study["space_feasible"]
     tried = len(data.candidates())
     said = [

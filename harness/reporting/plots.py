@@ -229,7 +229,10 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
                 axes.text(start + size / 2, position, text, ha="center", va="center", fontsize=8, color=ink)
         starts = starts + sizes
     for position, total in enumerate(starts):
-        _write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontsize=9, fontweight="bold")
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # The budget's line often runs just here.
+        _write(
+            axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontsize=9, fontweight="bold", bbox=behind
+        )
     axes.set_yticks(range(len(counts)), [str(heading) for heading in counts.index])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -74,6 +74,11 @@ class StudyData:
         return next((r for r in self.records if r.label == label), None)
 
     @property
+    def searches(self) -> bool:
+        """Say whether the study tries candidates, and not references alone."""
+        return bool(self.study["config"]["trials"] or self.candidates())
+
+    @property
     def teacher(self) -> TrialRecord | None:
         """Return the teacher's record, if it is there."""
         return next((r for r in self.records if r.role == "teacher"), None)

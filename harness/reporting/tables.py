@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness import documented
 from harness.arch import ARCHS
+from harness.counting import count
 from harness.record import TrialRecord
 from harness.reporting.lock import caption, one_protocol
 from harness.reporting.study_data import StudyData, load
@@ -109,6 +110,8 @@ def comparison(data: StudyData) -> pd.DataFrame:
     if "teacher" in shown:
         columns[f"teacher {shown['teacher'].label} measured"] = measured["teacher"]
     columns[f"best ({shown['best'].label}) measured" if "best" in shown else "best measured"] = measured.get("best", {})
+    # A study of references has no best student, and another teacher's study no V1: no column without a figure.
+    columns = {name: column for name, column in columns.items() if column}
     rows = [row for row in _documented("v1") if any(column.get(row, NOTHING) != NOTHING for column in columns.values())]
     return pd.DataFrame(
         {"": rows, **{name: [column.get(row, NOTHING) for row in rows] for name, column in columns.items()}}
@@ -135,8 +138,8 @@ def _documented(arch: str) -> dict[str, str]:
 
 
 def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
-    v1 = data.named("v1")
-    fewer = None if v1 is None or record is v1 else 1 - record.params / v1.params
+    v1 = count(ARCHS["v1"])
+    fewer = None if record.params == v1 else 1 - record.params / v1
     speed = record.speed
     return {
         "parameters": f"{record.params:,}",
@@ -175,7 +178,8 @@ def speed_caption(speed: Mapping[str, Any]) -> str:
     size, threads = speed["size"], speed["threads"]
     return (
         f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads} thread{'s' * (threads != 1)}, "
-        "median of runs that alternate with V1's; the ratio is of paired runs. Multiply-adds at the same size."
+        "median of runs that alternate with V1's. FPS depends on what else the machine did at that moment: the ratio, "
+        "of paired runs, compares. Multiply-adds at the same size."
     )
 
 

@@ -57,6 +57,7 @@ def training(record: TrialRecord, epoch_images: int) -> Figure:
     right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")
+        axes.set_xlim(0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     final = ", ".join(f"{level} {100 * ap:.1f}" for level, ap in record.ap.items() if ap is not None)
     title = f"{record.label}, {record.params:,} parameters"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         if earlier is not None:
             manifest.check_identity(str(folder), {"teacher": earlier["teacher"]["digest"]}, taught, config.name)
         ledger = ledger or _ledger(url, config, same, workers, folder)
+        stored = len(ledger.trials())
+        if earlier is not None and stored > config.trials:
+            # Fewer than there are would only make the record say something else than what ran.
+            config = replace(config, trials=stored)
+            resources = replace(resources, command=earlier["command"])
         made = {"identity": same, "workers": workers, "threads": threads, "device": resources.device}
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})
         start = None if config.from_scratch else resources.init_backbone or teacher.path

@@ -59,6 +59,10 @@ def test_chosen_images_keep_their_order(tmp_path: Path) -> None:
 def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"wider_face_val\.mat is missing"):
         load_ground_truth(tmp_path)
+    (tmp_path / "ground_truth").mkdir()
+    write_mats(tmp_path / "ground_truth")
+    with pytest.raises(DataError, match=r"is missing: .*; did you mean .*ground_truth\?$"):
+        load_ground_truth(tmp_path)
     write_mats(tmp_path)
     (tmp_path / "wider_medium_val.mat").write_bytes(b"no mat file at all")
     with pytest.raises(DataError, match=r"wider_medium_val\.mat is not a readable MATLAB file"):

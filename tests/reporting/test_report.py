@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from harness import report
 from harness.errors import DataError, InputError
 from harness.reporting import build_report, publish, summary
+from harness.reporting.build import without_paths
 
 PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
 
@@ -58,7 +59,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for words in (
         "No student has a final AP yet",
-        "No student's speed has been measured yet",
+        "The speed of no searched student has been measured",
         "Too few students",
         "No network has been trained to the end",
         "has not written its example scenes",
@@ -82,6 +83,20 @@ def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> N
     assert not (path.parent / "examples.png").exists()
     assert text.rstrip().endswith("python -m harness.report photos --publish\n```")
     assert "</details>" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [
+        ("--teacher featherface:/home/me/w.safetensors", "--teacher featherface:PATH/TO/w.safetensors"),
+        ("--init-backbone /home/me/b.pth", "--init-backbone PATH/TO/b.pth"),
+        ("--storage postgresql://me:secret@db.lab/optuna --seed 1", "--storage URL --seed 1"),
+        ("--tracking-uri sqlite:////home/me/mlflow.db", "--tracking-uri URL"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+    ],
+)
+def test_no_folder_and_no_password_is_published(given: str, public: str) -> None:
+    assert without_paths({"config": {"data": {"source": "synthetic"}}})(given) == public
 
 
 def test_photographs_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:

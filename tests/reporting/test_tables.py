@@ -52,7 +52,7 @@ def test_a_trial_is_described_by_what_v2_has_not(data: StudyData) -> None:
     assert named["v1"] == "the arch `v1`"
     assert named["0010"] == "attention=eca; head.trunk=depthwise"
     alone = replace(data.candidates("complete")[0], distill={})
-    assert "no distillation" in tables.difference_from_v2(alone, data)
+    assert "no teacher" in tables.difference_from_v2(alone, data)
 
 
 def test_what_was_not_trained_to_the_end_keeps_its_reason(data: StudyData) -> None:

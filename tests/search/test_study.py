@@ -22,6 +22,7 @@ from harness.arch import ARCHS
 from harness.builder import build
 from harness.counting import SpaceCounts
 from harness.errors import InputError
+from harness.evaluate import main as evaluate
 from harness.names import load_space
 from harness.protocol import Budget
 from harness.record import TrialRecord, load_records
@@ -191,6 +192,22 @@ def test_more_trials_go_on_where_the_study_ended(finished: dict[str, Any], capsy
     assert {label: after[label] for label in before} == before
     assert set(after) - set(before) == {"0005"}
     assert "report:" in capsys.readouterr().out
+    study = json.loads((finished["folder"] / "study.json").read_text())
+    assert main([*STUDY, "--runs", str(finished["folder"].parent), *ONE, "--trials", "2", "--sampler", "tpe"]) == 0
+    again = json.loads((finished["folder"] / "study.json").read_text())
+    assert (again["config"]["trials"], again["trials"]["wanted"]) == (6, 6), "what was made is not taken back"
+    assert again["command"] == study["command"]
+
+
+def test_a_trial_is_evaluated_by_its_name(finished: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    runs = str(finished["folder"].parent)
+    assert evaluate(["--trial", "toy/v2", "--data", "synthetic", "--limit", "4", "--runs", runs, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["arch"], found["images"]) == ("toy/v2", 4)
+    with pytest.raises(InputError, match=r"unknown trial of toy: '0099'"):
+        evaluate(["--trial", "toy/99", "--data", "synthetic", "--runs", runs])
+    with pytest.raises(InputError, match="drop --arch and --weights"):
+        evaluate(["--trial", "toy/v2", "--arch", "v2", "--data", "synthetic", "--runs", runs])
 
 
 def test_latency_as_an_objective_is_measured_before_a_trial_is_told(finished: dict[str, Any]) -> None:
@@ -245,6 +262,9 @@ def test_references_alone_with_another_teacher_and_start(finished: dict[str, Any
     assert records["v2"].teacher["label"] == "v2_as_written"
     report = (runs / "second" / "report" / "report.md").read_text()
     assert "teacher v2_as_written measured" in report
+    assert "The study searched nothing: it trained references, 1 network to the end." in report
+    assert "V1 measured" not in report
+    assert "best measured" not in report
     plan_start = json.loads((runs / "second" / "study.json").read_text())["identity"]["teacher weights"]
     assert plan_start.startswith("v2_as_written ")
     assert ", backbone from " in plan_start
