@@ -6,7 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,6 +63,31 @@ def emit(data: Any) -> None:
     """Print one JSON object on stdout."""
     json.dump(data, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")
+
+
+@contextmanager
+def progress(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar on stderr; yields what to call with (what, done, in all), counts or bytes."""
+    # Only where something takes long: help and refused input answer at once.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    console = Console(stderr=True)
+    # Where nobody watches, a bar leaves an empty line beside a refusal.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", visible=False)
+        current = ""
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal current
+            if what != current:
+                current = what  # The time that is left is that of one thing.
+                bar.reset(task, total=total, completed=done, description=what, visible=True)
+            bar.update(task, completed=done)
+
+        yield report
 
 
 _ENVIRONMENT = {

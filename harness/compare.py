@@ -1,8 +1,7 @@
 """``python -m harness.compare STUDY …``: several studies in one report, with intervals over images and over seeds."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     studies = read_studies(given.studies, given.runs)
     for target in targets.values():
         check_target(target)
-    with _progress() as report:
+    with cli.progress() as report:
         found = compare(studies, given.runs, given.ground_truth, published, given.resamples, report)
     written = [
         write_comparison(found, target, _command(given, published, public), given.note, public=public)
@@ -110,18 +109,6 @@ def _command(given: Any, published: dict[str, Path], public: bool) -> str:
     if public:
         words += ["--publish", given.publish, *(["--note", given.note] if given.note else [])]
     return shlex.join(words)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar on stderr; yields what to call with (what, done, in all)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def _print(found: Any, written: Sequence[Path]) -> None:

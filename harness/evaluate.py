@@ -10,8 +10,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -223,7 +222,7 @@ def _run_network(given: argparse.Namespace) -> Subject:
     detector = build(arch)
     load_weights(detector, weights)
     detector.to(device)
-    with _progress() as report:
+    with cli.progress() as report:
         faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
         indices = np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images)
         protocol = ap_protocol(faces, evaluation, sides, indices)
@@ -268,20 +267,6 @@ def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int
             f"--images {path} names {len(unknown):,} images that {faces.name} does not hold, the first is {unknown[0]}"
         )
     return np.array(sorted(row[name] for name in ids), dtype=np.int64)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar on stderr; yields what to call with (what, done, in all)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    # Where nobody watches, a bar leaves an empty line beside a refusal.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("")
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def draw(result: APResult, title: str) -> "Figure":

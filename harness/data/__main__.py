@@ -4,18 +4,12 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from harness import cli
 from harness.data import SPLITS
 from harness.data.check import SplitReport, inspect, write_sheet
-from harness.data.decode import Progress
 from harness.data.download import ARCHIVES, fetch_widerface
 from harness.data.widerface import AbsentSplitError, find_layout
 from harness.errors import DataError, InputError
@@ -69,7 +63,7 @@ def download(argv: Sequence[str]) -> int:
     parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(argv)
-    with _bar(DownloadColumn()) as progress:
+    with cli.progress(in_bytes=True) as progress:
         fetched = fetch_widerface(given.path, progress)
     lacks = ""
     try:
@@ -113,7 +107,7 @@ def check(argv: Sequence[str]) -> int:
     for split in [given.split] if given.split else SPLITS:
         started = time.perf_counter()
         try:
-            with _bar(MofNCompleteColumn()) as progress:
+            with cli.progress() as progress:
                 found[split] = inspect(given.path, split, progress)
         except AbsentSplitError as error:
             absent[split] = str(error)
@@ -149,26 +143,6 @@ def check(argv: Sequence[str]) -> int:
 
 
 ACTIONS: dict[str, Callable[[Sequence[str]], int]] = {"download": download, "check": check}
-
-
-@contextmanager
-def _bar(amount: ProgressColumn) -> Iterator[Progress]:
-    """Show a bar on stderr while the block runs; it begins anew with every thing that is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    console = Console(stderr=True)
-    # Where it cannot be shown, rich would still print an empty line.
-    with Bar(*columns, console=console, transient=True, disable=not console.is_interactive) as bar:
-        task = bar.add_task("", visible=False)
-        current = ""
-
-        def report(what: str, done: int, total: int) -> None:
-            nonlocal current
-            if what != current:
-                current = what
-                bar.reset(task, total=total, completed=done, description=what, visible=True)
-            bar.update(task, completed=done)
-
-        yield report
 
 
 def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
