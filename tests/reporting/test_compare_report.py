@@ -21,6 +21,7 @@ from harness.reporting.compare import Comparison, check_target, compare, read_st
 from harness.reporting.compare.data import Group
 from harness.reporting.compare.findings import differing, findings, headline
 from harness.reporting.compare.losses import losses, recalls
+from harness.reporting.compare.pictures import pictures_of
 from harness.reporting.compare.tables import networks, pairs
 from harness.space import Choice, SearchSpace
 
@@ -323,6 +324,21 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(trained) - 1, "the teacher is in both studies"
     assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
+
+
+def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
+    record = group(found, "V1").record
+    ap = {"easy": 0.5, "medium": 0.4, "hard": 0.3, "mean": 0.4}
+    try:
+        record.epochs = [{"epoch": n, "losses": {"box": 2.0 / n, "class": 1.0}, "ap": ap} for n in (1, 2)]
+        drawn = {picture.name: picture for picture in pictures_of(found)}
+    finally:
+        record.epochs = []
+    assert set(drawn) == {*PICTURES, "learning-v1"}
+    figure = drawn["learning-v1"].figure
+    assert figure is not None
+    labels = {text.get_text() for axes in figure.axes for legend in [axes.get_legend()] for text in legend.get_texts()}
+    assert labels == {"box", "class", "easy", "medium", "hard", "mean"}
 
 
 def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: Path) -> None:

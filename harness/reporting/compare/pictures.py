@@ -1,6 +1,6 @@
 """What is drawn of a comparison, and what is said below each picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from harness.reporting.compare.losses import CLOSELY, RECALL_NOTE, recalls
 from harness.reporting.compare.tables import LEVELS
 from harness.reporting.lock import protocol_digest
 from harness.reporting.tables import COUNTED
+from harness.reporting.training import training
 
 STUDENTS_DRAWN = 8
 """Students in the picture of all APs; the table has all of them."""
@@ -20,7 +21,8 @@ STUDENTS_DRAWN = 8
 def pictures_of(found: Comparison) -> list[Picture]:
     """Return the pictures of a comparison, in the order of the report."""
     measured = f"AP by the protocol `{protocol_digest(found.protocol)}`, in words under the first table."
-    return [_aps(found, measured), _parameters(found, measured), _differences(found, measured), _recalls(found)]
+    drawn = [_aps(found, measured), _parameters(found, measured), _differences(found, measured), _recalls(found)]
+    return [*drawn, *_learning(found)]
 
 
 def _look(group: Group, found: Comparison) -> str:
@@ -96,6 +98,17 @@ def _differences(found: Comparison, measured: str) -> Picture:
         f"trained once. {measured}"
     )
     return Picture(title, name, text, plots.differences(pd.DataFrame(rows)))
+
+
+def _learning(found: Comparison) -> Iterator[Picture]:
+    """Yield how each teacher learned that was trained here."""
+    epoch_images = {data.study["name"]: data.study["config"]["data"]["epoch_images"] for data in found.studies}
+    for group in found.of_kind(TEACHER):
+        if not group.record.epochs:
+            continue
+        figure = training(group.record, epoch_images[group.members[0].study])
+        text = "Loss terms on the training images and AP after each epoch; the final AP is that of all images."
+        yield Picture(f"How {group.name} learned", f"learning-{group.record.label}", text, figure)
 
 
 def _recalls(found: Comparison) -> Picture:
