@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import harness
 from harness.counting import SpaceCounts
 from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
-from harness.evaluation.widerface import EVALUATOR_VERSION
-from harness.protocol import StudyConfig, digest
+from harness.evaluation.predict import ap_protocol
+from harness.protocol import StudyConfig
 from harness.record import TrialRecord, write_json
 from harness.space import SearchSpace
 from harness.teachers import Teacher
@@ -26,19 +25,6 @@ _FREE = ("name", "description", "trials", "speed", "references", "seeds")
 """What may change when a study is gone on with: none of it changes what a trial is or how its AP is measured."""
 _LIBRARIES = {"torch": "torch", "numpy": "numpy", "optuna": "optuna", "mlflow": "mlflow"}
 _LIBRARIES |= {"opencv": "opencv-python-headless"}
-
-
-def ap_protocol(config: StudyConfig, val: FaceSet) -> dict[str, Any]:
-    """Return what every AP of the study is measured by, with a digest of it."""
-    protocol: dict[str, Any] = {
-        "images": len(val),
-        "faces": len(val.boxes),
-        "val_digest": val.digest,
-        "eval_side": config.data.eval_side,
-        **asdict(config.evaluation),
-        "evaluator": EVALUATOR_VERSION,
-    }
-    return {**protocol, "digest": digest(protocol)}
 
 
 def choices(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
@@ -114,7 +100,7 @@ def describe(
             "val_images": len(val),
             "val_faces": len(val.boxes),
         },
-        "protocol": ap_protocol(config, val),
+        "protocol": ap_protocol(val, config.evaluation, config.data.eval_side),
         "teacher": {} if teacher is None else _teacher(teacher),
         "versions": _versions(),
         "commit": _commit(),
