@@ -120,7 +120,8 @@ def _check(given: argparse.Namespace) -> None:
     here = [option for option, value in files.items() if value is not None]
     there = [option for option, value in network.items() if value is not None]
     if here and there:
-        raise InputError(f"{here[0]} scores prediction files and {there[0]} runs a network: give one of the two")
+        hint = " (--images LIST chooses among prediction files)" if there == ["--limit"] else ""
+        raise InputError(f"{here[0]} scores prediction files and {there[0]} runs a network: give one of the two{hint}")
     named = ("--trial",) if given.trial is not None else ("--arch", "--weights")
     needed = (*named, "--data") if there else ("--predictions", "--ground-truth")
     missing = [option for option in needed if {**files, **network}[option] is None]
