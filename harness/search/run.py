@@ -107,11 +107,11 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         if earlier is not None:
             manifest.check_identity(str(folder), {"teacher": earlier["teacher"]["digest"]}, taught, config.name)
         ledger = ledger or _ledger(url, config, same, workers, folder)
-        stored = len(ledger.trials())
-        if earlier is not None and stored > config.trials:
-            # Fewer than there are would only make the record say something else than what ran.
-            config = replace(config, trials=stored)
-            resources = replace(resources, command=earlier["command"])
+        if earlier is not None:
+            config = _with_what_ran(config, earlier["config"], len(ledger.trials()))
+            before = [earlier["config"][name] for name in ("trials", "seeds", "references")]
+            if [config.trials, config.seeds, list(config.references)] == before:
+                resources = replace(resources, command=earlier["command"])
         made = {"identity": same, "workers": workers, "threads": threads, "device": resources.device}
         content = manifest.describe(config, space, counts, images, val, teacher, made | {"command": resources.command})
         start = None if config.from_scratch else resources.init_backbone or teacher.path
@@ -122,6 +122,19 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             progress.line(f"at most {width} trials run at once, as when this study began: its trials depend on that")
         search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, width)
         return Session(search, content, val, earlier, begun).run()
+
+
+def _with_what_ran(config: StudyConfig, earlier: dict[str, Any], stored: int) -> StudyConfig:
+    """Return the configuration with no fewer trials, seeds and references than the study has had.
+
+    Fewer would undo nothing, and only make the record say something else than what ran.
+    """
+    return replace(
+        config,
+        trials=max(config.trials, stored),
+        seeds=max(config.seeds, earlier["seeds"]),
+        references=tuple(dict.fromkeys((*earlier["references"], *config.references))),
+    )
 
 
 def _check_search(config: StudyConfig) -> tuple[SearchSpace, SpaceCounts, Proposer]:

@@ -231,6 +231,11 @@ def test_references_and_the_best_student_are_trained_with_several_seeds(finished
     assert main([*STUDY, "--runs", str(runs), *ONE, *options, "--seeds", "2"]) == 0
     after = outcome(runs / "seeds")
     assert {label: after[label] for label in first} == first, "more seeds leave what was trained as it is"
+    study = json.loads((runs / "seeds" / "study.json").read_text())
+    assert main([*STUDY, "--runs", str(runs), *ONE, *options[:6], "--references", "v2"]) == 0
+    again = json.loads((runs / "seeds" / "study.json").read_text())
+    assert (again["config"]["seeds"], again["config"]["references"]) == (2, ["v2", "v2-alone"]), "nothing is taken back"
+    assert again["command"] == study["command"]
     records = {r.label: r for r in load_records(runs / "seeds")}
     best = json.loads((runs / "seeds" / "study.json").read_text())["best"]
     assert set(after) - set(first) == {"v2-s2", "v2-alone-s2", f"{best}-s2"}
