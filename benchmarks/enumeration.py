@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.builder import build
+from harness.core.names import load_space
+from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.counting.spaces import _part_cost
-from harness.names import load_space
-from harness.protocol import Budget
+from harness.models.builder import build
 
 RESULT = Path(__file__).parent / "results" / "enumeration.json"
 

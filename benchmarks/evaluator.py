@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.evaluation.truth import LISTS, load_ground_truth, load_ids
-from harness.evaluation.widerface import EVALUATOR_VERSION, evaluate_ap, load_predictions
+from harness.data.truth import LISTS, load_ground_truth, load_ids
+from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap, load_predictions
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "evaluation"))

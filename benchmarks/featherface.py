@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
-from harness.arch import ARCHS
-from harness.builder import build
-from harness.counting import count_parts, macs
-from harness.distill import freeze
-from harness.weights import file_digest, load_weights
+from harness.core.arch import ARCHS
+from harness.models.builder import build
+from harness.models.costs import count_parts, macs
+from harness.models.fold import freeze
+from harness.models.weights import file_digest, load_weights
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = {"easy": 0.8997, "medium": 0.8973, "hard": 0.7518}

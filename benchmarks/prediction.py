@@ -24,15 +24,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.boxes import iou, make_priors, nms
-from harness.builder import build, resolve_arch
+from harness.core.protocol import EvalConfig
 from harness.data.decode import read_image
-from harness.detector import Detector
-from harness.distill import freeze
-from harness.evaluation.predict import Image, candidates, plan, prepare, suppress
-from harness.evaluation.truth import load_ground_truth, load_ids
-from harness.evaluation.widerface import evaluate_ap
-from harness.protocol import EvalConfig
+from harness.data.truth import load_ground_truth, load_ids
+from harness.detection.boxes import iou, make_priors, nms
+from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.inference import Image, candidates, plan, prepare, suppress
+from harness.models.builder import build, resolve_arch
+from harness.models.detector import Detector
+from harness.models.fold import freeze
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.core.protocol import DataConfig
 from harness.data import synthetic
-from harness.protocol import DataConfig
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import cli
-from harness.arch import ARCHS
-from harness.counting import compare, count_parts
-from harness.names import load_space
-from harness.reporting.audit import VERDICTS, merged, number_text, rows
-from harness.reporting.audit_page import audit_page
-from harness.reporting.tables import NOTHING
+from harness.core.arch import ARCHS
+from harness.core.names import load_space
+from harness.counting import compare
+from harness.models.costs import count_parts
+from harness.reporting.audit.page import audit_page
+from harness.reporting.audit.rows import VERDICTS, merged, number_text, rows
+from harness.reporting.study.tables import NOTHING
 
 REPORTS = Path("reports")
 SPACE = "v2_light"

@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import cli
-from harness.arch import ArchConfig, OptionValue
-from harness.builder import resolve_arch
-from harness.counting import SpaceCounts, broken, costs, tree
-from harness.modules.part import Cost
-from harness.names import load_space
-from harness.protocol import Budget, SpeedConfig
-from harness.record import TrialRecord, find_trial
-from harness.space import Configuration
+from harness.core.arch import ArchConfig, OptionValue
+from harness.core.names import load_space
+from harness.core.protocol import Budget, SpeedConfig
+from harness.core.record import TrialRecord, find_trial
+from harness.core.space import Configuration
+from harness.counting import SpaceCounts, tree
+from harness.models.builder import resolve_arch
+from harness.models.costs import broken, costs
+from harness.models.modules.part import Cost
 
 LISTED = 5
 """How many of the largest configurations within the budget are shown."""
@@ -112,8 +113,8 @@ def _plot(given: Any, answer: dict[str, Any], budget: Budget) -> None:
     # Only where a picture is asked for: matplotlib takes a second to load.
     import pandas as pd
 
-    from harness.reporting import plots
-    from harness.reporting.tables import PART_NAMES
+    from harness.reporting.study import plots
+    from harness.reporting.study.tables import PART_NAMES
 
     if given.space:
         totals = SpaceCounts(load_space(given.space)).histogram

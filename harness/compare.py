@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.protocol import check_name
 from harness.errors import InputError
 from harness.evaluation.stats import RESAMPLES
-from harness.protocol import check_name
 
 REPORTS = Path("reports")
 FEWEST = 100

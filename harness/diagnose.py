@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import cli
-from harness.arch import ArchConfig
+from harness.core.arch import ArchConfig
+from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError, unknown_name
-from harness.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
-from harness.record import TrialRecord
 
 if TYPE_CHECKING:
-    from harness.engine import Job
-    from harness.reporting.study_data import StudyData
+    from harness.reporting.study.data import StudyData
+    from harness.training.loop import Job
 
 BATCHES = 32
 NO_START = "`{}`, start: not measured, because the backbone that it began with was not found: give --init-backbone."
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--plot must end in .png, .svg or .pdf, got {given.plot}")
 
     # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
-    from harness.reporting.build import study_names
     from harness.reporting.diagnosis import findings, picture, write_diagnosis
-    from harness.reporting.plots import DPI
-    from harness.reporting.study_data import load
+    from harness.reporting.study.data import load
+    from harness.reporting.study.page import study_names
+    from harness.reporting.study.plots import DPI
 
     if given.study not in study_names(given.runs):
         raise unknown_name(f"study in {given.runs}:", given.study, study_names(given.runs))
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(data: "StudyData", given: Any) -> dict[str, Any]:
     from harness.data import load_split
-    from harness.evaluation.diagnosis import EPOCH, SEED, diagnose
+    from harness.diagnosis.measure import EPOCH, SEED, diagnose
     from harness.search.progress import make_progress
 
     teacher = data.teacher
@@ -136,7 +136,7 @@ def find_start(study: dict[str, Any], teacher: Path, given: Path | None) -> tupl
     Raises:
         InputError: the file that was given is not the one.
     """
-    from harness.weights import file_digest
+    from harness.models.weights import file_digest
 
     other = re.search(r"backbone from (\w+)", study["identity"]["teacher weights"])
     wanted = None if study["config"]["from_scratch"] else other[1] if other else study["teacher"]["digest"]
@@ -155,7 +155,7 @@ def make_job(
     record: TrialRecord, data: "StudyData", source: str | None, teacher: TrialRecord, weights: Path, start: Path | None
 ) -> "Job":
     """Return what trained the record's network; where that had no teacher, T and the threshold are the study's."""
-    from harness.engine import Job
+    from harness.training.loop import Job
 
     config = data.study["config"]
     images = DataConfig(**config["data"])

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 import harness
 from harness import cli
-from harness.arch import ArchConfig
+from harness.core.arch import ArchConfig
+from harness.core.protocol import DataConfig, EvalConfig, digest
+from harness.core.record import TrialRecord, find_trial
+from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import InputError
-from harness.evaluation.files import load_predictions, write_predictions
-from harness.evaluation.truth import LISTS, GroundTruth, load_ground_truth, load_ids
-from harness.evaluation.widerface import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS, APResult, evaluate_ap
-from harness.protocol import DataConfig, EvalConfig, digest
-from harness.record import TrialRecord, find_trial
+from harness.evaluation.ap import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS, APResult, evaluate_ap
+from harness.evaluation.predictions import load_predictions, write_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -205,11 +205,11 @@ def truth_digest(truth: GroundTruth) -> str:
 
 def _run_network(given: argparse.Namespace) -> Subject:
     # Scoring files needs none of these, and importing PyTorch takes longer than it.
-    from harness.builder import build
     from harness.data import load_split
-    from harness.engine import resolve_device
-    from harness.evaluation.predict import ap_protocol, landmark_error, predict
-    from harness.weights import load_weights, state_digest
+    from harness.evaluation.inference import ap_protocol, landmark_error, predict
+    from harness.models.builder import build
+    from harness.models.weights import load_weights, state_digest
+    from harness.training.loop import resolve_device
 
     sides, evaluation, runs = (
         parse_sides("0" if given.side is None else given.side),
@@ -252,7 +252,7 @@ def _run_network(given: argparse.Namespace) -> Subject:
 
 def _network(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
     """Return name, architecture and weights of what is to be run."""
-    from harness.builder import resolve_arch
+    from harness.models.builder import resolve_arch
 
     if given.trial is None:
         return given.arch, resolve_arch(given.arch), given.weights
@@ -274,7 +274,7 @@ def draw(result: APResult, title: str) -> "Figure":
     """Return a picture of precision against recall: one curve a list, its AP and its number of faces in the legend."""
     from matplotlib.figure import Figure
 
-    from harness.reporting.plots import BLUE, GREEN, VERMILLION
+    from harness.reporting.study.plots import BLUE, GREEN, VERMILLION
 
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.subplots()

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import cli
+from harness.core.protocol import check_name
 from harness.errors import InputError, unknown_name
-from harness.protocol import check_name
 from harness.reporting import build_report, publish, summary, terminal_table
-from harness.reporting.build import study_names
+from harness.reporting.study.page import study_names
 
 REPORTS = Path("reports")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import cli
+from harness.core.names import load_space, load_study, space_names, study_names
+from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, Budget, StudyConfig
 from harness.errors import InputError
-from harness.names import load_space, load_study, space_names, study_names
-from harness.protocol import OBJECTIVES, PRUNERS, SAMPLERS, Budget, StudyConfig
 
 _EPILOG = """examples:
   python -m harness.study                                  the embedded data, a few minutes

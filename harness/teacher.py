@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.names import load_study
+from harness.core.protocol import StudyConfig
+from harness.core.record import TrialRecord
 from harness.errors import InputError
-from harness.names import load_study
-from harness.protocol import StudyConfig
-from harness.record import TrialRecord
 from harness.search.progress import make_progress
-from harness.teachers import ensure_teacher
+from harness.training.teacher import ensure_teacher
 
 EXAMPLES = """examples:
   python -m harness.teacher                                   V1 on the embedded data, as `make study` wants it
@@ -103,8 +103,8 @@ def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
     """Draw a teacher's losses and APs by epoch into ``folder``, unless that was done, and return the picture's path."""
     path = folder / CURVE
     if not path.exists():
-        from harness.reporting.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
-        from harness.reporting.training import training
+        from harness.reporting.study.learning import training
+        from harness.reporting.study.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
 
         training(record, study.data.epoch_images).savefig(path, dpi=DPI, metadata={"Software": None})
     return path

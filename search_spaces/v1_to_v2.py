@@ -4,8 +4,8 @@ The neck's width is an axis of its own: V2's grouped convolutions cannot be buil
 be built on V2's 32.
 """
 
-from harness.arch import ARCHS
-from harness.space import Choice, SearchSpace, When
+from harness.core.arch import ARCHS
+from harness.core.space import Choice, SearchSpace, When
 
 SPACE = SearchSpace(
     name="v1_to_v2",

@@ -6,8 +6,8 @@ different values build different networks: the gates' hidden widths never coinci
 renumbers channels before a dense convolution, and ``ssh``, which is ``ssh_grouped`` with one group and no reduction.
 """
 
-from harness.arch import ARCHS
-from harness.space import Choice, IntRange, SearchSpace, When
+from harness.core.arch import ARCHS
+from harness.core.space import Choice, IntRange, SearchSpace, When
 
 _GATED = ("se", "cbam_plus")
 

@@ -1,6 +1,6 @@
 """What ``make study`` runs: the embedded scenes, sized for two CPU cores and ten minutes."""
 
-from harness.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="default",

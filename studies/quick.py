@@ -1,6 +1,6 @@
 """A study that ends within a minute and finds nothing: to see every part run."""
 
-from harness.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="quick",

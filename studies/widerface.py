@@ -1,6 +1,6 @@
 """Photographs: the folder of a WIDER FACE copy, given with ``--data``, at 320 pixels."""
 
-from harness.protocol import DataConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="widerface",

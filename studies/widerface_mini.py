@@ -3,7 +3,7 @@
 Small batches, because a short schedule learns by its number of steps; three seeds, because one is an anecdote.
 """
 
-from harness.protocol import DataConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="widerface_mini",

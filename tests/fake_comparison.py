@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.arch import ARCHS
+from harness.core.arch import ARCHS
+from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
+from harness.core.record import TrialRecord, write_json
 from harness.data.faces import FaceSet, FaceSetWriter
-from harness.evaluation.truth import GroundTruth
-from harness.evaluation.widerface import EVALUATOR_VERSION, evaluate_ap
-from harness.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
-from harness.record import TrialRecord, write_json
+from harness.data.truth import GroundTruth
+from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
 
 PARAMS = {"v1": 487_103, "featherface": 592_371, "v2": 256_156}
 HEIGHTS = (6, 10, 14, 24, 40, 90, 150)

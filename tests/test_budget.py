@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from harness import cli, study
-from harness.arch import ARCHS
 from harness.budget import main
-from harness.builder import build
-from harness.counting import SpaceCounts, count
+from harness.core.arch import ARCHS
+from harness.core.names import load_space
+from harness.core.protocol import Budget
+from harness.core.record import TrialRecord
+from harness.counting import SpaceCounts
 from harness.errors import InputError
-from harness.names import load_space
-from harness.protocol import Budget
-from harness.record import TrialRecord
+from harness.models.builder import build
+from harness.models.costs import count
 
 
 def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, object]:

@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fake_comparison
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from harness import compare
+from harness.data.truth import LISTS, GroundTruth
 from harness.errors import InputError
 from harness.evaluation.attributes import ATTRIBUTES
-from harness.evaluation.files import write_predictions
-from harness.evaluation.truth import LISTS, GroundTruth
+from harness.evaluation.predictions import write_predictions
+from tests import fake_comparison
 
 FEW = ["--resamples", "100"]
 

@@ -11,8 +11,8 @@ import pytest
 from harness import study
 from harness.diagnose import find_start, main
 from harness.errors import DataError, InputError
+from harness.models.weights import file_digest
 from harness.reporting.diagnosis import load_diagnosis
-from harness.weights import file_digest
 
 STUDY = ["--study", "quick", "--name", "toy", "--trials", "1", "--epochs", "1", "--pruner", "none"]
 STUDY += ["--references", "v2", "--workers", "1", "--device", "cpu", "--tracking-uri", "none"]

@@ -15,10 +15,10 @@ import torch
 from scipy.io import savemat
 
 from harness import evaluate
-from harness.builder import build, resolve_arch
 from harness.errors import InputError
-from harness.evaluation import predict as prediction
-from harness.weights import save_weights
+from harness.evaluation import inference as prediction
+from harness.models.builder import build, resolve_arch
+from harness.models.weights import save_weights
 
 ROOT = os.environ.get("WIDERFACE_ROOT", "")
 FOLDER = Path(__file__).parent.parent

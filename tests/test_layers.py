@@ -9,16 +9,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-BOTTOM = {"arch", "space", "protocol", "record", "documented", "errors", "names"}
 LAYERS = (
-    BOTTOM,
-    {"modules", "registry"},
-    {"detector"},
-    {"wiring", "builder", "counting"},
-    {"boxes", "losses", "distill", "data", "evaluation", "released", "weights", "engine", "teachers"},
-    {"search", "tracking", "reporting"},
+    "errors",
+    "core",
+    "models",
+    "counting",
+    "detection",
+    "data",
+    "evaluation",
+    "training",
+    "diagnosis",
+    "tracking",
+    "reporting",
+    "search",
 )
-"""From the bottom up, by the name below ``harness``. Any other file that has a ``main`` is an entry point, on top."""
+"""From the bottom up, one folder a row. On top stand the entry points: the files beside these that have a ``main``."""
+
+BOTTOM = {"errors", "core"}
+"""Plain data: needs nothing but Python. Spaces and studies import nothing else."""
 
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "harness").rglob("*.py"))
 SPACES = sorted(path.relative_to(ROOT) for path in (ROOT / "search_spaces").glob("*.py"))
@@ -61,17 +69,19 @@ def has_main(path: Path) -> bool:
 
 
 def layer(name: str) -> int:
-    for level, names in enumerate(LAYERS):
-        if name in names:
-            return level
-    return len(LAYERS)
+    return LAYERS.index(name) if name in LAYERS else len(LAYERS)
 
 
 def test_every_file_has_its_layer() -> None:
-    known = set().union(*LAYERS)
-    assert known <= {unit(path) for path in FILES}, "a layer names a file that is gone"
-    strays = [path for path in FILES if unit(path) not in known | {"__init__", "cli"} and not has_main(path)]
+    assert set(LAYERS) <= {unit(path) for path in FILES}, "a layer names a folder that is gone"
+    strays = [path for path in FILES if unit(path) not in {*LAYERS, "__init__", "cli"} and not has_main(path)]
     assert not strays, f"say in LAYERS where these stand: {strays}"
+
+
+def test_the_root_holds_entry_points_only() -> None:
+    root = {path.stem for path in FILES if len(path.parts) == 2}
+    entries = {path.stem for path in FILES if len(path.parts) == 2 and has_main(path)}
+    assert root - entries == {"__init__", "cli", "errors"}
 
 
 def test_imports_point_down() -> None:
@@ -122,7 +132,8 @@ def test_spaces_and_studies_are_data() -> None:
 
 
 def test_light_parts_load_nothing_heavy() -> None:
-    light = sorted(f"harness.{name}" for name in BOTTOM | {"cli", "registry", "tracking"})
+    light = ["harness.cli", "harness.models.registry", "harness.tracking"]
+    light += sorted(".".join(path.with_suffix("").parts) for path in FILES if unit(path) in BOTTOM)
     script = f"import sys, {', '.join(light)}; print(*{{'torch', 'optuna', 'mlflow', 'pandas'}} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT)
     assert loaded.stdout.split() == []

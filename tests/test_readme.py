@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.names import space_names, study_names
+from harness.core.names import space_names, study_names
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path.exists()]

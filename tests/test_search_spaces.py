@@ -2,11 +2,12 @@
 
 import pytest
 
-from harness.arch import ARCHS
-from harness.counting import SpaceCounts, count
-from harness.names import load_space, space_names
-from harness.protocol import Budget, DistillConfig
-from harness.space import Configuration
+from harness.core.arch import ARCHS
+from harness.core.names import load_space, space_names
+from harness.core.protocol import Budget, DistillConfig
+from harness.core.space import Configuration
+from harness.counting import SpaceCounts
+from harness.models.costs import count
 
 
 @pytest.mark.parametrize("name", space_names())

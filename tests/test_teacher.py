@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.arch import ARCHS
-from harness.builder import build
-from harness.engine import CHECKPOINT, PREDICTIONS
+from harness.core.arch import ARCHS
+from harness.core.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
+from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError
-from harness.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
-from harness.record import TrialRecord
+from harness.models.builder import build
+from harness.models.weights import load_weights, save_weights
 from harness.teacher import main
-from harness.teachers import ensure_teacher, find_teacher
-from harness.weights import load_weights, save_weights
+from harness.training.loop import CHECKPOINT, PREDICTIONS
+from harness.training.teacher import ensure_teacher, find_teacher
 
 STUDY = StudyConfig(
     name="tiny",

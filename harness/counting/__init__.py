@@ -1,21 +1,7 @@
-"""What architectures and whole spaces cost: closed forms, the budget, enumeration, and other counters beside them."""
+"""Counting architectures and whole spaces: exact totals, sampling within a budget, other counters beside them."""
 
-from harness.counting.closed_form import broken, check_budget, costs, count, count_parts, macs, shares
 from harness.counting.counters import Comparison, compare
 from harness.counting.spaces import SpaceCounts
 from harness.counting.tree import Node, tree
 
-__all__ = [
-    "Comparison",
-    "Node",
-    "SpaceCounts",
-    "broken",
-    "check_budget",
-    "compare",
-    "costs",
-    "count",
-    "count_parts",
-    "macs",
-    "shares",
-    "tree",
-]
+__all__ = ["Comparison", "Node", "SpaceCounts", "compare", "tree"]

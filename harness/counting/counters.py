@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.arch import ArchConfig
-from harness.counting.closed_form import count, macs
+from harness.core.arch import ArchConfig
 from harness.errors import HarnessError
-from harness.wiring import assemble
+from harness.models.costs import count, macs
+from harness.models.wiring import assemble
 
 
 @dataclass(frozen=True)

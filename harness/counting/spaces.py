@@ -15,14 +15,14 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from harness.arch import SLOTS, OptionValue, Part
-from harness.counting.closed_form import value
+from harness.core.arch import SLOTS, OptionValue, Part
+from harness.core.protocol import PARAMS, Budget, Measure
+from harness.core.space import Configuration, SearchSpace
 from harness.counting.totals import Counts, Ints, Link, Table, Totals, below, draw
 from harness.errors import BudgetError, InputError
-from harness.modules.part import Cost, Levels
-from harness.protocol import PARAMS, Budget, Measure
-from harness.space import Configuration, SearchSpace
-from harness.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
+from harness.models.costs import value
+from harness.models.modules.part import Cost, Levels
+from harness.models.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
 _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
 """The slots that meet the neck's width."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.counting.closed_form import value
-from harness.modules.part import Cost
-from harness.protocol import Measure
-from harness.space import Configuration
+from harness.core.protocol import Measure
+from harness.core.space import Configuration
+from harness.models.costs import value
+from harness.models.modules.part import Cost
 
 Ints = npt.NDArray[np.int64]
 

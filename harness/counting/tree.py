@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.arch import ArchConfig
-from harness.wiring import assemble
+from harness.core.arch import ArchConfig
+from harness.models.wiring import assemble
 
 Shape = tuple[int, ...]
 

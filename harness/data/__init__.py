@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.core.protocol import DataConfig, digest
 from harness.data.augment import Augmentation
 from harness.data.decode import Progress, decode_split
 from harness.data.faces import FORMAT, FaceSet, choose, open_faceset
 from harness.data.widerface import Annotations, find_layout, fingerprint, read_annotations
 from harness.errors import DataError, InputError
-from harness.protocol import DataConfig, digest
 
 SPLITS = ("train", "val")
 """What is on disk."""
@@ -87,11 +87,10 @@ def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
 def _load_synthetic(
     config: DataConfig, split: str, count: int, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
-    from harness.data.synthetic import generate
+    from harness.data.synthetic.generate import generate
 
     # A scene is a function of the generator's code: another version of it must not find the old one's images.
-    here = Path(__file__).parent
-    sources = [here / "synthetic.py", *sorted(here.glob("scenes/**/*.py"))]
+    sources = sorted((Path(__file__).parent / "synthetic").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     relevant = asdict(replace(config, train_images=count, val_images=count, epoch_images=0, eval_side=0))
     key = digest({"format": FORMAT, "split": split, "code": code, "config": relevant})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.data.augment import MEAN, Augmentation, augment
 from harness.data.faces import FaceSet
-from harness.losses import Targets
+from harness.detection.losses import Targets
 
 _MEAN = np.array([*MEAN, 0.0])
 """Four float64 numbers: what OpenCV takes for a scalar."""

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.record import write_json
+from harness.data.truth import GroundTruth
 from harness.errors import DataError
-from harness.evaluation.truth import GroundTruth
-from harness.record import write_json
 
 FORMAT = 1
 """Rises when the files' layout changes; an older folder is then rebuilt."""

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.truth import LISTS, load_ground_truth
 from harness.errors import DataError
-from harness.evaluation.truth import LISTS, load_ground_truth
 
 MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
 MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "val/ground_truth")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.truth import GroundTruth, Mask, load_ground_truth
 from harness.errors import DataError
-from harness.evaluation.truth import GroundTruth, Mask, load_ground_truth
-from harness.evaluation.widerface import THRESHOLDS, match
+from harness.evaluation.ap import THRESHOLDS, match
 
 FALSE_ALARMS = 1.0
 """False alarms an image at which networks are looked at."""

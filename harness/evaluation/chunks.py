@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.weights import write_atomically
+from harness.models.weights import write_atomically
 
 Rows = NDArray[np.float32]
 

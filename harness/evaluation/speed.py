@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.detector import Detector
-from harness.protocol import SpeedConfig
+from harness.core.protocol import SpeedConfig
+from harness.models.detector import Detector
 
 
 def _ready(detector: Detector, device: str) -> Detector:

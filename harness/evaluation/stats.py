@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.truth import LISTS, Array, GroundTruth, Mask
 from harness.errors import InputError
-from harness.evaluation.truth import LISTS, Array, GroundTruth, Mask
-from harness.evaluation.widerface import THRESHOLDS, Matches, match
+from harness.evaluation.ap import THRESHOLDS, Matches, match
 
 LEVELS = (*LISTS, "mean")
 CONFIDENCE = 0.95

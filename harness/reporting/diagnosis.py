@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.core.record import write_json
+from harness.diagnosis.gradients import TRUTH
 from harness.errors import DataError
-from harness.evaluation.gradients import TRUTH
-from harness.record import write_json
-from harness.reporting.plots import BLUE, DPI, LIGHT, ORANGE, plain
-from harness.reporting.tables import NOTHING, markdown, percent
+from harness.reporting.study.plots import BLUE, DPI, LIGHT, ORANGE, plain
+from harness.reporting.study.tables import NOTHING, markdown, percent
 
 FOLDER, DATA, PAGE, PICTURE = "diagnosis", "diagnosis.json", "diagnosis.md", "gradients.png"
 MOMENTS = ("start", "end")
@@ -64,7 +64,7 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
     Args:
         folder: the study's.
         found: ``study``, ``command``, ``data``, ``teacher`` (label, params), ``seed``, ``epoch`` and ``students``:
-            label → what ``harness.evaluation.diagnosis.diagnose`` returns.
+            label → what ``harness.diagnosis.measure.diagnose`` returns.
     """
     target = folder / FOLDER
     target.mkdir(exist_ok=True)

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from harness.core.protocol import digest
 from harness.errors import InputError
-from harness.protocol import digest
 
 Protocol = Mapping[str, Any]
 

@@ -17,11 +17,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from harness.arch import OptionValue
+from harness.core.arch import OptionValue
+from harness.core.protocol import Budget
+from harness.core.space import Axis, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
-from harness.protocol import Budget
 from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
-from harness.space import Axis, Configuration, IntRange, SearchSpace
 
 ALIKE = 256
 """Uniform draws among which the one most alike a proposal is looked for."""

@@ -10,9 +10,9 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+from harness.core.record import write_json
 from harness.data.faces import FaceSet
-from harness.record import write_json
-from harness.weights import write_atomically
+from harness.models.weights import write_atomically
 
 FEWEST = 8
 """Complete trials below which an importance would be noise."""

@@ -14,9 +14,9 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from harness.core.protocol import OBJECTIVES
+from harness.core.record import TrialRecord, load_records
 from harness.errors import DataError
-from harness.protocol import OBJECTIVES
-from harness.record import TrialRecord, load_records
 from harness.search.candidates import Proposer, identity
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.core.protocol import StudyConfig
+from harness.core.record import TrialRecord, write_json
+from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
-from harness.evaluation.predict import ap_protocol
-from harness.protocol import StudyConfig
-from harness.record import TrialRecord, write_json
-from harness.space import SearchSpace
-from harness.teachers import Teacher
-from harness.weights import file_digest
+from harness.evaluation.inference import ap_protocol
+from harness.models.weights import file_digest
+from harness.training.teacher import Teacher
 
 NAME = "study.json"
 _FREE = ("name", "description", "trials", "speed", "references", "seeds")

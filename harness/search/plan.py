@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.arch import ArchConfig
-from harness.builder import resolve_arch
-from harness.counting import count_parts, macs
-from harness.engine import Job
-from harness.protocol import ALONE, DistillConfig, StudyConfig
-from harness.record import TrialRecord
+from harness.core.arch import ArchConfig
+from harness.core.protocol import ALONE, DistillConfig, StudyConfig
+from harness.core.record import TrialRecord
+from harness.core.space import Configuration, SearchSpace
+from harness.models.builder import resolve_arch
+from harness.models.costs import count_parts, macs
+from harness.models.weights import file_digest
 from harness.search.samplers import derive_seed
-from harness.space import Configuration, SearchSpace
-from harness.teachers import Teacher
-from harness.weights import file_digest
+from harness.training.loop import Job
+from harness.training.teacher import Teacher
 
 
 def label(number: int) -> str:

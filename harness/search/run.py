@@ -9,14 +9,15 @@ from typing import Any
 
 import psutil
 
-from harness.builder import resolve_arch
+from harness.core.names import load_space
+from harness.core.protocol import ALONE, StudyConfig
+from harness.core.record import load_records
+from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import load_split
-from harness.engine import train
 from harness.errors import InputError
-from harness.names import load_space
-from harness.protocol import ALONE, StudyConfig
-from harness.record import load_records
+from harness.models.builder import resolve_arch
+from harness.models.weights import file_digest
 from harness.search import manifest
 from harness.search.candidates import Proposer
 from harness.search.loop import DIRECTIONS, Search, window
@@ -26,11 +27,10 @@ from harness.search.session import Session
 from harness.search.speeds import Stopwatch
 from harness.search.storage import Ledger, check_url, open_storage, single_writer, storage_errors
 from harness.search.workers import Pool, available_cores
-from harness.space import SearchSpace
-from harness.teachers import ensure_teacher, find_teacher
 from harness.tracking import open_tracker
 from harness.tracking.address import check_uri
-from harness.weights import file_digest
+from harness.training.loop import train
+from harness.training.teacher import ensure_teacher, find_teacher
 
 _BYTES_A_WORKER = 2**30
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet
-from harness.engine import PREDICTIONS, WEIGHTS
 from harness.errors import HarnessError
-from harness.record import TrialRecord
 from harness.search import finish, manifest
 from harness.search.candidates import identity
 from harness.search.loop import Search
+from harness.training.loop import PREDICTIONS, WEIGHTS
 
 
 class Session:

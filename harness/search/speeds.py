@@ -2,12 +2,12 @@
 
 import time
 
-from harness.arch import ARCHS, ArchConfig
-from harness.builder import build
-from harness.detector import Detector
+from harness.core.arch import ARCHS, ArchConfig
+from harness.core.protocol import SpeedConfig
+from harness.core.record import TrialRecord
 from harness.evaluation.speed import measure
-from harness.protocol import SpeedConfig
-from harness.record import TrialRecord
+from harness.models.builder import build
+from harness.models.detector import Detector
 
 THREADS = 1
 """CPU threads while measuring, whatever the study trains with: one column holds one protocol, and a second thread would

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError
-from harness.space import Configuration
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
 HISTORY = "history"

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.arch import SLOTS
-from harness.protocol import Budget, digest
-from harness.record import TrialRecord
+from harness.core.arch import SLOTS
+from harness.core.protocol import Budget, digest
+from harness.core.record import TrialRecord
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 """A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP, so ``status = 'FINISHED'`` selects

@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from harness.core.record import TrialRecord
 from harness.errors import DataError
-from harness.record import TrialRecord
 from harness.tracking.address import redact
 from harness.tracking.content import Content, study_content, trial_content
 from harness.tracking.state import TrackingState

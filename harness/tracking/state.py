@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.record import write_json
+from harness.core.record import write_json
 
 
 @dataclass

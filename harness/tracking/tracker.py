@@ -9,8 +9,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.core.record import TrialRecord
 from harness.errors import InputError
-from harness.record import TrialRecord
 from harness.tracking.address import check_uri, default_uri, is_server, redact
 from harness.tracking.sender import Sender, made_all, now, without_curves
 from harness.tracking.store import GoneError, reason

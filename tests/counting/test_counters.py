@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from harness.arch import ARCHS, ArchConfig, part
+from harness.core.arch import ARCHS, ArchConfig, part
+from harness.core.names import load_space
+from harness.core.protocol import Budget
 from harness.counting import SpaceCounts, compare
 from harness.counting.counters import Comparison, _require_explained
 from harness.errors import HarnessError
-from harness.names import load_space
-from harness.protocol import Budget
 
 
 @pytest.mark.parametrize(("name", "thop"), [("v1", 487_083), ("v2", 256_136), ("v2_as_written", 268_040)])

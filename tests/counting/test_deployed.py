@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from harness.arch import ARCHS, ArchConfig, part
-from harness.builder import build
-from harness.counting import SpaceCounts, costs
-from harness.modules.conv import norm_cost
-from harness.modules.part import Cost
-from harness.names import load_space
-from harness.protocol import Budget
+from harness.core.arch import ARCHS, ArchConfig, part
+from harness.core.names import load_space
+from harness.core.protocol import Budget
+from harness.counting import SpaceCounts
+from harness.models.builder import build
+from harness.models.costs import costs
+from harness.models.modules.conv import norm_cost
+from harness.models.modules.part import Cost
 
 
 def _random(name: str, seed: int) -> ArchConfig:

@@ -10,17 +10,18 @@ import pytest
 import torch
 from scipy.stats import binomtest, chisquare
 
-from harness.arch import ARCHS, SLOTS, Part
-from harness.builder import build
-from harness.counting import SpaceCounts, check_budget, costs, count
+from harness.core.arch import ARCHS, SLOTS, Part
+from harness.core.names import load_space, space_names
+from harness.core.protocol import PARAMS, Budget, Measure
+from harness.core.space import Choice, Configuration, IntRange, SearchSpace, When
+from harness.counting import SpaceCounts
 from harness.counting.spaces import _part_cost, part_cost
 from harness.counting.totals import Totals, below
 from harness.errors import BudgetError, InputError
-from harness.modules.part import Cost, Levels
-from harness.names import load_space, space_names
-from harness.protocol import PARAMS, Budget, Measure
-from harness.space import Choice, Configuration, IntRange, SearchSpace, When
-from harness.wiring import REGISTRIES, inputs_of
+from harness.models.builder import build
+from harness.models.costs import check_budget, costs, count
+from harness.models.modules.part import Cost, Levels
+from harness.models.wiring import REGISTRIES, inputs_of
 
 SMALL = SearchSpace(
     "small",

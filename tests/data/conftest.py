@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_widerface import NO_POINTS, TRAIN, VAL, points, write_images, write_mats
 
 from harness.data.faces import FaceSet, FaceSetWriter
+from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, points, write_images, write_mats
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_widerface import NO_POINTS
 
 from harness.data.__main__ import main
 from harness.data.check import histogram, inspect
 from harness.errors import DataError, InputError
+from tests.data.tiny_widerface import NO_POINTS
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict]]:

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import pytest
 from huggingface_hub import constants
-from tiny_widerface import VAL, write_mats
 
 from harness import cli
 from harness.data.__main__ import main
 from harness.data.download import ARCHIVES, Archive
 from harness.errors import HarnessError, InputError
+from tests.data.tiny_widerface import VAL, write_mats
 
 
 class Asked(NamedTuple):

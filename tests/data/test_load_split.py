@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_widerface import NO_POINTS, TRAIN, VAL
 
-from harness.arch import ARCHS
-from harness.builder import build
+from harness.core.arch import ARCHS
+from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
 from harness.data import load_held_out, load_split
 from harness.data.faces import FaceSet
-from harness.engine import Job, evaluate
 from harness.errors import DataError, InputError
-from harness.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.models.builder import build
+from harness.training.loop import Job, evaluate
+from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL
 
 
 def config(root: Path, **changes: int) -> DataConfig:
@@ -122,10 +122,10 @@ def test_unknown_splits_are_refused(retinaface: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from harness.arch import ARCHS
-from harness.builder import build
+from harness.core.arch import ARCHS
+from harness.models.builder import build
 from harness.data import load_held_out, load_split
-from harness.protocol import DataConfig
+from harness.core.protocol import DataConfig
 
 def progress(what, done, total):
     if sys.argv[3] == "die" and done == 3:
@@ -188,7 +188,7 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
 ) -> None:
     measured: list[str] = []
     monkeypatch.setattr(
-        "harness.engine.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
+        "harness.training.loop.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
     )
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_widerface import NO_POINTS, TRAIN, VAL
 
 from harness.data.decode import UnreadableImageError, decode, decode_split, read_image
 from harness.data.widerface import Annotations, find_layout, fingerprint, read_annotations
 from harness.errors import DataError
+from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL
 
 
 def read(root: Path, split: str = "train") -> Annotations:

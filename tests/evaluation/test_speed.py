@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from harness.builder import build, resolve_arch
+from harness.core.protocol import SpeedConfig
 from harness.evaluation.speed import measure
-from harness.protocol import SpeedConfig
+from harness.models.builder import build, resolve_arch
 
 
 def test_measures_both_and_leaves_them_alone() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import widerface_oracle as oracle
 
+from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import InputError
+from harness.evaluation.ap import evaluate_ap, load_predictions
 from harness.evaluation.stats import (
     LEVELS,
     Interval,
@@ -20,8 +21,7 @@ from harness.evaluation.stats import (
     seed_interval,
     spread,
 )
-from harness.evaluation.truth import LISTS, GroundTruth, load_ground_truth, load_ids
-from harness.evaluation.widerface import evaluate_ap, load_predictions
+from tests.evaluation import ap_oracle as oracle
 
 ROOT = os.environ.get("WIDERFACE_ROOT", "")
 

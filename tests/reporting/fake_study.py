@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.arch import ARCHS, SLOTS, ArchConfig
-from harness.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
-from harness.record import TrialRecord, write_json
-from harness.space import Choice, IntRange, SearchSpace, When
+from harness.core.arch import ARCHS, SLOTS, ArchConfig
+from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
+from harness.core.record import TrialRecord, write_json
+from harness.core.space import Choice, IntRange, SearchSpace, When
 
 SPACE = SearchSpace(
     name="fake_light",

@@ -1,9 +1,9 @@
 """What a diagnosis says, by its thresholds, and that its picture shows every bar whole."""
 
 import pytest
-from fake_diagnosis import answers, diagnosis, moment, student
 
 from harness.reporting.diagnosis import findings, page, picture
+from tests.fake_diagnosis import answers, diagnosis, moment, student
 
 
 @pytest.mark.parametrize(

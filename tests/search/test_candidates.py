@@ -11,13 +11,13 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.core.names import load_space
+from harness.core.protocol import SAMPLERS, Budget
+from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError
-from harness.names import load_space
-from harness.protocol import SAMPLERS, Budget
 from harness.search.candidates import Proposer, identity
 from harness.search.storage import Ledger
-from harness.space import Configuration
 
 SPACE = load_space("v2_light")
 COUNTS = SpaceCounts(SPACE)

@@ -1,7 +1,7 @@
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from harness.protocol import PRUNERS
+from harness.core.protocol import PRUNERS
 from harness.search.pruning import STARTUP, Judge
 
 

@@ -18,17 +18,17 @@ import psutil
 import pytest
 
 from harness import cli
-from harness.arch import ARCHS
-from harness.builder import build
+from harness.core.arch import ARCHS
+from harness.core.names import load_space
+from harness.core.protocol import Budget
+from harness.core.record import TrialRecord, load_records
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.evaluate import main as evaluate
-from harness.names import load_space
-from harness.protocol import Budget
-from harness.record import TrialRecord, load_records
+from harness.models.builder import build
+from harness.models.weights import save_weights
 from harness.search.storage import single_writer
 from harness.study import main
-from harness.weights import save_weights
 
 STUDY = ["--study", "quick", "--trials", "5", "--pruner", "halving", "--name", "toy"]
 STUDY += ["--tracking-uri", "none", "--device", "cpu"]

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.protocol import ALONE, DataConfig, TrainConfig, digest
+from harness.core.record import TrialRecord
 from harness.data.faces import open_faceset
+from harness.data.truth import GroundTruth, Mask, load_ground_truth
 from harness.errors import DataError, InputError
+from harness.evaluation.ap import EVALUATOR_VERSION
 from harness.evaluation.attributes import Groups, attribute_groups, found_faces, size_groups
-from harness.evaluation.files import load_predictions
+from harness.evaluation.predictions import load_predictions
 from harness.evaluation.stats import LEVELS, Interval, Sampled, average, difference, resample, seed_interval
-from harness.evaluation.truth import GroundTruth, Mask, load_ground_truth
-from harness.evaluation.widerface import EVALUATOR_VERSION
-from harness.protocol import ALONE, DataConfig, TrainConfig, digest
-from harness.record import TrialRecord
 from harness.reporting.lock import Protocol, differences, one_protocol
-from harness.reporting.study_data import StudyData
+from harness.reporting.study.data import StudyData
 
 TEACHER, REFERENCE, STUDENT = "teacher", "reference", "student"
 KINDS = {"teacher": TEACHER, "reference": REFERENCE, "candidate": STUDENT, "repeat": STUDENT}

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator
 from statistics import mean, median
 
+from harness.core.protocol import Budget, TrainConfig
 from harness.evaluation.stats import CONFIDENCE, spread
-from harness.protocol import Budget, TrainConfig
 from harness.reporting.compare.data import Comparison, Group, Pair, training
 from harness.reporting.compare.tables import bounds, points
 from harness.reporting.lock import differences
-from harness.reporting.study_data import StudyData
-from harness.reporting.tables import headroom, percent
+from harness.reporting.study.data import StudyData
+from harness.reporting.study.tables import headroom, percent
 
 
 def headline(found: Comparison) -> str:

@@ -6,11 +6,11 @@ from statistics import mean
 import numpy as np
 import pandas as pd
 
+from harness.data.truth import Mask
 from harness.evaluation.attributes import FALSE_ALARMS, recall
-from harness.evaluation.truth import Mask
 from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
 from harness.reporting.compare.tables import points
-from harness.reporting.tables import percent
+from harness.reporting.study.tables import percent
 
 CLOSELY = ("size", "blur", "occlusion")
 """Attributes that sentences and pictures are about; the table has all of them."""

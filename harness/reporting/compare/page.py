@@ -9,19 +9,20 @@ from typing import Any
 
 import pandas as pd
 
+from harness.core.record import write_json
 from harness.errors import InputError, unknown_name
 from harness.evaluation.stats import CONFIDENCE
-from harness.record import write_json
-from harness.reporting import diagnosis, plots
-from harness.reporting.build import Picture, render, study_names, without_paths
+from harness.reporting import diagnosis
 from harness.reporting.compare import tables
 from harness.reporting.compare.data import STUDENT, Comparison, Group
 from harness.reporting.compare.findings import differing, findings, headline
 from harness.reporting.compare.losses import RECALL_NOTE, losses, recall_table, recalls, shared_table
 from harness.reporting.compare.pictures import pictures_of
 from harness.reporting.lock import caption, protocol_digest
-from harness.reporting.study_data import StudyData, load
-from harness.reporting.tables import COUNTED, markdown
+from harness.reporting.study import plots
+from harness.reporting.study.data import StudyData, load
+from harness.reporting.study.page import Picture, render, study_names, without_paths
+from harness.reporting.study.tables import COUNTED, markdown
 
 
 def read_studies(names: Sequence[str], runs: Path) -> list[StudyData]:

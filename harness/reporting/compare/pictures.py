@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from harness.evaluation.stats import CONFIDENCE
-from harness.reporting.build import Picture
 from harness.reporting.compare import plots
 from harness.reporting.compare.data import REFERENCE, STUDENT, TEACHER, Comparison, Group
 from harness.reporting.compare.losses import CLOSELY, RECALL_NOTE, recalls
 from harness.reporting.compare.tables import LEVELS
 from harness.reporting.lock import protocol_digest
-from harness.reporting.tables import COUNTED
-from harness.reporting.training import training
+from harness.reporting.study.learning import training
+from harness.reporting.study.page import Picture
+from harness.reporting.study.tables import COUNTED
 
 STUDENTS_DRAWN = 8
 """Students in the picture of all APs; the table has all of them."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from harness.reporting.plots import BLACK, BLUE, GREY, LIGHT, ORANGE, SKY, VERMILLION, plain
+from harness.reporting.study.plots import BLACK, BLUE, GREY, LIGHT, ORANGE, SKY, VERMILLION, plain
 
 
 class Look(NamedTuple):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.evaluation.stats import Interval, Sampled, spread
 from harness.reporting.compare.data import TEACHER, Comparison, Group
-from harness.reporting.tables import NOTHING, percent, signed
+from harness.reporting.study.tables import NOTHING, percent, signed
 
 LEVELS = ("mean", "easy", "medium", "hard")
 

@@ -1,0 +1,1 @@
+"""Plain frozen data: architectures, spaces, protocols, records, names, documented numbers. Needs nothing but Python."""

@@ -1,0 +1,156 @@
+"""``ArchConfig``: which interchangeable part stands in each slot of a detector, and with which options.
+
+It is plain frozen data: it compares, hashes, sorts into JSON and needs no tensor library. Whether the names and
+options exist is the registries' business (``harness.models.builder``); here only the shape of the data is checked.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from harness.errors import InputError
+
+OptionValue = bool | int | float | str
+
+SLOTS = ("backbone", "attention", "neck", "neck_attention", "context", "shuffle", "head")
+"""The parts in the order in which an image passes through them."""
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """One slot's choice: a registered ``name`` and its ``options``, sorted by key."""
+
+    name: str
+    options: tuple[tuple[str, OptionValue], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"a part needs a name, got {self.name!r}")
+        for key, value in self.options:
+            if not isinstance(value, bool | int | float | str):
+                raise InputError(f"option {self.name}.{key}={value!r} must be a bool, int, float or str")
+        object.__setattr__(self, "options", tuple(sorted(self.options)))
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self.options)
+
+    def option_dict(self) -> dict[str, OptionValue]:
+        """Return the options as keyword arguments."""
+        return dict(self.options)
+
+    def to_dict(self) -> dict[str, OptionValue]:
+        """Return ``{"name": …, option: value, …}``."""
+        return {"name": self.name, **dict(self.options)}
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else self.name
+
+
+def part(name: str, **options: OptionValue) -> Part:
+    """Write a ``Part`` as one writes a call: ``part("bifpn", channels=74, repeats=2)``."""
+    return Part(name, tuple(options.items()))
+
+
+@dataclass(frozen=True, order=True)
+class ArchConfig:
+    """A detector as data: one ``Part`` for each of ``SLOTS``.
+
+    ``attention`` stands after the backbone and ``neck_attention`` after the neck; both draw from the attention
+    registry. The neck's ``channels`` option sets the width of everything after it.
+    """
+
+    backbone: Part
+    attention: Part
+    neck: Part
+    neck_attention: Part
+    context: Part
+    shuffle: Part
+    head: Part
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not isinstance(getattr(self, field.name), Part):
+                raise InputError(f"arch slot '{field.name}' must be a Part, got {getattr(self, field.name)!r}")
+
+    def parts(self) -> dict[str, Part]:
+        """Return slot → part, in forward order."""
+        return {slot: getattr(self, slot) for slot in SLOTS}
+
+    def to_dict(self) -> dict[str, dict[str, OptionValue]]:
+        """Return nested plain data, the inverse of ``from_dict``."""
+        return {slot: chosen.to_dict() for slot, chosen in self.parts().items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ArchConfig":
+        """Rebuild from ``to_dict``'s form.
+
+        Raises:
+            InputError: a slot is missing, unknown or has no name.
+        """
+        if set(data) != set(SLOTS):
+            missing, extra = sorted(set(SLOTS) - set(data)), sorted(set(data) - set(SLOTS))
+            raise InputError(f"an arch has the slots {', '.join(SLOTS)}; missing {missing}, unknown {extra}")
+        parts: dict[str, Part] = {}
+        for slot in SLOTS:
+            options = dict(data[slot])
+            if "name" not in options:
+                raise InputError(f"arch slot '{slot}' has no 'name': {data[slot]!r}")
+            parts[slot] = Part(options.pop("name"), tuple(options.items()))
+        return cls(**parts)
+
+    def digest(self) -> str:
+        """Return 12 hex digits that identify this arch."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return " · ".join(f"{slot}={chosen}" for slot, chosen in self.parts().items())
+
+
+_MOBILENET = part("mobilenetv1", width=0.25)
+
+ARCHS: dict[str, ArchConfig] = {
+    # The calibrated teacher: 487,103 parameters.
+    "v1": ArchConfig(
+        backbone=_MOBILENET,
+        attention=part("cbam", reduction=48),
+        neck=part("bifpn", channels=74, repeats=2),
+        neck_attention=part("cbam", reduction=48),
+        context=part("conv3x3"),
+        shuffle=part("shuffle", groups=2),
+        head=part("separate"),
+    ),
+    # The documented student as it was counted: 256,156 parameters.
+    "v2": ArchConfig(
+        backbone=_MOBILENET,
+        attention=part("cbam_plus", reduction=32, shared_gate=False),
+        neck=part("bifpn_light", channels=32, repeats=2, depthwise=True, reduction_factor=1),
+        neck_attention=part("cbam_plus", reduction=32, shared_gate=False),
+        context=part("ssh_grouped", groups=4, reduction=2),
+        shuffle=part("shuffle_conv", groups=4),
+        head=part("shared_multi", trunk="none", per_level=True),
+    ),
+    # The documents' code snippets to the letter: 268,060 parameters.
+    "v2_as_written": ArchConfig(
+        backbone=_MOBILENET,
+        attention=part("cbam_plus", reduction=32, shared_gate=False),
+        neck=part("bifpn_light", channels=32, repeats=2, depthwise=True, reduction_factor=1),
+        neck_attention=part("cbam_plus", reduction=32, shared_gate=False),
+        context=part("ssh_grouped", groups=4, reduction=0),
+        shuffle=part("shuffle", groups=4),
+        head=part("shared_multi", trunk="conv", per_level=True),
+    ),
+    # FeatherFace as its authors released it: 592,371 parameters.
+    "featherface": ArchConfig(
+        backbone=_MOBILENET,
+        attention=part("cbam", reduction=16),
+        neck=part("bifpn", channels=64, repeats=3),
+        neck_attention=part("cbam", reduction=16),
+        context=part("ssh_deform"),
+        shuffle=part("shuffle_depthwise"),
+        head=part("separate"),
+    ),
+}
+"""The named architectures: those that the documents describe, and the FeatherFace that trained weights were released
+for. ``reduction=0`` in ``ssh_grouped`` is the snippets' direct grouped convolutions without 1×1 reductions."""

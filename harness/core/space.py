@@ -1,0 +1,230 @@
+"""A search space as data: axes with conditions over a base architecture. Nothing here knows how it is searched.
+
+An axis is named by a dotted path. ``attention.reduction`` sets the option ``reduction`` of the slot ``attention``;
+``attention.name`` chooses the slot's part; ``distill.temperature`` sets a distillation value. What no axis sets stays
+as the base architecture has it.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
+from harness.errors import InputError, unknown_name
+
+Configuration = dict[str, OptionValue]
+"""Axis name → value, holding exactly the axes that are active."""
+
+DISTILL_AXES = ("temperature", "alpha", "feature_weight")
+
+
+@dataclass(frozen=True)
+class When:
+    """A condition: the axis exists only where ``axis`` of the same group has one of ``values``."""
+
+    axis: str
+    values: tuple[OptionValue, ...]
+
+
+def _check_axis(name: str, when: When | None) -> None:
+    group, _, option = name.partition(".")
+    if not option or group not in (*SLOTS, "distill"):
+        raise InputError(f"axis '{name}' must be SLOT.OPTION with SLOT one of {', '.join(SLOTS)} or distill")
+    if group == "distill" and option not in DISTILL_AXES:
+        raise unknown_name("distillation axis", option, DISTILL_AXES)
+    if when is not None and when.axis.partition(".")[0] != group:
+        raise InputError(f"axis '{name}' may only depend on an axis of '{group}', not on '{when.axis}'")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An unordered axis over ``values``."""
+
+    name: str
+    values: tuple[OptionValue, ...]
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        _check_axis(self.name, self.when)
+        keys = {(type(value), value) for value in self.values}
+        if not self.values or len(keys) != len(self.values):
+            raise InputError(f"axis '{self.name}' needs at least one value and no value twice, got {self.values}")
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """An ordered axis: ``low``, ``low + step``, … up to ``high``, both ends included."""
+
+    name: str
+    low: int
+    high: int
+    step: int = 1
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        _check_axis(self.name, self.when)
+        if self.step < 1 or self.low > self.high or (self.high - self.low) % self.step:
+            raise InputError(f"axis '{self.name}' must run from low to high in whole steps, got {self}")
+
+    @property
+    def values(self) -> tuple[OptionValue, ...]:
+        """Return every value of the range in order."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
+
+Axis = Choice | IntRange
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Axes over a base architecture.
+
+    Raises:
+        InputError: an axis stands twice, or a condition names an axis that does not come before it or a value that
+            the axis does not have.
+    """
+
+    name: str
+    description: str
+    base: ArchConfig
+    axes: tuple[Axis, ...]
+
+    def __post_init__(self) -> None:
+        seen: dict[str, Axis] = {}
+        for axis in self.axes:
+            if axis.name in seen:
+                raise InputError(f"space '{self.name}': axis '{axis.name}' stands twice")
+            if axis.when is not None:
+                if axis.when.axis not in seen:
+                    raise InputError(
+                        f"space '{self.name}': '{axis.name}' depends on '{axis.when.axis}', not an earlier axis"
+                    )
+                strange = [v for v in axis.when.values if v not in seen[axis.when.axis].values]
+                if strange:
+                    raise InputError(f"space '{self.name}': '{axis.name}' waits for {strange}, never chosen")
+            seen[axis.name] = axis
+
+    def axis(self, name: str) -> Axis:
+        """Return the axis called ``name``.
+
+        Raises:
+            InputError: there is none; the message lists those there are.
+        """
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise unknown_name("axis", name, (a.name for a in self.axes))
+
+    def groups(self) -> dict[str, tuple[Axis, ...]]:
+        """Return the axes by group (slot, or ``distill``). Groups are independent: conditions stay inside one."""
+        names = [axis.name.partition(".")[0] for axis in self.axes]
+        return {
+            group: tuple(axis for axis, name in zip(self.axes, names, strict=True) if name == group)
+            for group in (*SLOTS, "distill")
+            if group in names
+        }
+
+    def active(self, axis: Axis, chosen: Mapping[str, OptionValue]) -> bool:
+        """Say whether ``axis`` exists, given the values chosen before it."""
+        return axis.when is None or (axis.when.axis in chosen and chosen[axis.when.axis] in axis.when.values)
+
+    def group_configurations(self, group: str) -> list[Configuration]:
+        """List every combination of the axes of one group, in axis order."""
+        found: list[Configuration] = [{}]
+        for axis in self.groups().get(group, ()):
+            longer: list[Configuration] = []
+            for chosen in found:
+                if self.active(axis, chosen):
+                    longer += [{**chosen, axis.name: value} for value in axis.values]
+                else:
+                    longer.append(chosen)
+            found = longer
+        return found
+
+    def size(self) -> int:
+        """Return the exact number of configurations."""
+        product = 1
+        for group in self.groups():
+            product *= len(self.group_configurations(group))
+        return product
+
+    def enumerate(self) -> Iterator[Configuration]:
+        """Yield every configuration once, groups in slot order, the last group fastest."""
+        tables = [self.group_configurations(group) for group in self.groups()]
+        for combination in itertools.product(*tables):
+            yield {name: value for piece in combination for name, value in piece.items()}
+
+    def check(self, configuration: Mapping[str, Any]) -> None:
+        """Refuse a configuration that is not in the space.
+
+        Raises:
+            InputError: names the axis that is unknown, missing, inactive, or has a value it does not offer.
+        """
+        known = {axis.name for axis in self.axes}
+        for name in configuration:
+            if name not in known:
+                raise unknown_name("axis", name, known)
+        for axis in self.axes:
+            here, wanted = axis.name in configuration, self.active(axis, configuration)
+            if here != wanted:
+                state = "is missing" if wanted else f"does not apply here (it needs {axis.when})"
+                raise InputError(f"space '{self.name}': axis '{axis.name}' {state}")
+            value = configuration.get(axis.name)
+            if here and not any(value == v and type(value) is type(v) for v in axis.values):
+                raise InputError(f"space '{self.name}': axis '{axis.name}' offers {list(axis.values)}, not {value!r}")
+
+    def contains(self, configuration: Mapping[str, Any]) -> bool:
+        """Say whether the configuration is in the space."""
+        try:
+            self.check(configuration)
+        except InputError:
+            return False
+        return True
+
+    def arch(self, configuration: Mapping[str, OptionValue]) -> ArchConfig:
+        """Return the architecture of a configuration.
+
+        A slot whose ``name`` axis leaves the base's part starts from no options; otherwise the base's options stand
+        where no axis sets them.
+        """
+        parts: dict[str, Part] = {}
+        for slot, base in self.base.parts().items():
+            name = str(configuration.get(f"{slot}.name", base.name))
+            options = base.option_dict() if name == base.name else {}
+            for key, value in configuration.items():
+                group, _, option = key.partition(".")
+                if group == slot and option != "name":
+                    options[option] = value
+            parts[slot] = Part(name, tuple(options.items()))
+        return ArchConfig(**parts)
+
+    def distill(self, configuration: Mapping[str, OptionValue]) -> dict[str, float]:
+        """Return the distillation values that the configuration sets, without the ``distill.`` prefix."""
+        return {
+            key.partition(".")[2]: float(value) for key, value in configuration.items() if key.startswith("distill.")
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole space as plain data, for the record of what was searched."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "base": self.base.to_dict(),
+            "axes": [
+                {
+                    "name": axis.name,
+                    "values": list(axis.values),
+                    "ordered": isinstance(axis, IntRange),
+                    "when": None if axis.when is None else {axis.when.axis: list(axis.when.values)},
+                }
+                for axis in self.axes
+            ],
+        }
+
+    def digest(self) -> str:
+        """Return 12 hex digits of what can be searched (the name and description do not count)."""
+        content = {key: value for key, value in self.to_dict().items() if key in ("base", "axes")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

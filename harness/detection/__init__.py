@@ -1,0 +1,1 @@
+"""Priors, box coding, IoU, non-maximum suppression and the multibox loss."""

@@ -1,0 +1,45 @@
+"""``build``: the way from an ``ArchConfig`` to a ``Detector``, past the budget."""
+
+from harness.core.arch import ARCHS, ArchConfig
+from harness.core.protocol import Budget
+from harness.errors import unknown_name
+from harness.models.costs import check_budget
+from harness.models.detector import Detector
+from harness.models.wiring import REGISTRIES, assemble, resolve
+
+__all__ = ["build", "registries", "resolve_arch", "validate"]
+
+registries = REGISTRIES
+"""Slot → the registry that its part is looked up in."""
+
+
+def resolve_arch(name: str) -> ArchConfig:
+    """Return the architecture called ``name``.
+
+    Raises:
+        InputError: there is none, or ``name`` is a path; the message lists those there are.
+    """
+    if name not in ARCHS:
+        raise unknown_name("arch", name, ARCHS)
+    return ARCHS[name]
+
+
+def validate(arch: ArchConfig) -> None:
+    """Refuse an architecture that cannot be built; no tensor is made.
+
+    Raises:
+        InputError: a name or option is unknown, missing, not accepted, or does not fit the widths it meets.
+    """
+    resolve(arch)
+
+
+def build(arch: ArchConfig, budget: Budget | None = None) -> Detector:
+    """Build the detector, with fresh random weights from torch's global generator.
+
+    Raises:
+        InputError: as ``validate``.
+        BudgetError: a budget is given and the architecture is over it; no tensor was made.
+    """
+    if budget is not None:
+        check_budget(arch, budget)
+    return assemble(arch)

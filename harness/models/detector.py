@@ -1,0 +1,66 @@
+"""``Detector``: the seven parts in a row. It knows nothing of architectures, registries or options."""
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from harness.models.modules.part import Features
+
+
+class RawOutput(NamedTuple):
+    """What the heads answer before any softmax, with A = 2 · Σ ceil(H / s) · ceil(W / s) over s = 8, 16, 32.
+
+    Attributes:
+        boxes: (B, A, 4) encoded offsets.
+        classes: (B, A, 2) logits, background first.
+        landmarks: (B, A, 10) encoded offsets.
+        features: the three maps that enter the heads, (B, C, h, w) each.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    landmarks: Tensor
+    features: Features
+
+
+class Detector(nn.Module):
+    """Images (B, 3, H, W) of any size → predictions for every prior.
+
+    Attributes:
+        feature_channels: width of the three maps that enter the heads.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        attention: nn.Module,
+        neck: nn.Module,
+        neck_attention: nn.Module,
+        context: nn.Module,
+        shuffle: nn.Module,
+        head: nn.Module,
+        feature_channels: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.attention = attention
+        self.neck = neck
+        self.neck_attention = neck_attention
+        self.context = context
+        self.shuffle = shuffle
+        self.head = head
+        self.feature_channels = feature_channels
+
+    def raw(self, images: Tensor) -> RawOutput:
+        """Return class logits in either mode, together with the maps that entered the heads."""
+        features = cast(Features, self.neck(self.attention(self.backbone(images))))
+        features = self.shuffle(self.context(self.neck_attention(features)))
+        boxes, classes, landmarks = self.head(features)
+        return RawOutput(boxes, classes, landmarks, features)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes, classes and landmarks; classes are logits while training and probabilities otherwise."""
+        boxes, classes, landmarks, _ = self.raw(images)
+        return boxes, classes if self.training else torch.softmax(classes, -1), landmarks

@@ -1,0 +1,20 @@
+"""Folding BatchNorms into the convolutions straight before them, for inference."""
+
+import itertools
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def freeze(network: nn.Module) -> None:
+    """Put a network into eval mode for good: no gradients, every BatchNorm behind a convolution folded into it.
+
+    Its outputs stay the same up to rounding. Its state dict no longer has the keys of its weights file.
+    """
+    network.requires_grad_(False).eval()
+    for block in list(network.modules()):
+        if isinstance(block, nn.Sequential):
+            for index, (first, second) in enumerate(itertools.pairwise(list(block))):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    block[index] = fuse_conv_bn_eval(first, second).requires_grad_(False)
+                    block[index + 1] = nn.Identity().eval()

@@ -1,0 +1,10 @@
+"""The interchangeable parts, one file a family, and the registries that name them."""
+
+from harness.models.modules.attention import ATTENTIONS
+from harness.models.modules.backbone import BACKBONES
+from harness.models.modules.context import CONTEXTS
+from harness.models.modules.head import HEADS
+from harness.models.modules.neck import NECKS
+from harness.models.modules.shuffle import SHUFFLES
+
+__all__ = ["ATTENTIONS", "BACKBONES", "CONTEXTS", "HEADS", "NECKS", "SHUFFLES"]

@@ -1,0 +1,92 @@
+"""Modulated deformable convolution (DCNv2, Zhu et al., arXiv 1811.11168, equation 1) in plain PyTorch operators.
+
+With taps k at distances p_k, offsets Δp_k and masks Δm_k that the input itself decides at every pixel p::
+
+    y(p) = Σ_k  Δm_k(p) · w_k · x(p + p_k + Δp_k(p))
+
+x between pixels is bilinear, and zero outside the map: a sample less than a pixel outside still sees its border.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.models.modules.conv import conv_cost, conv_norm_cost
+from harness.models.modules.part import Cost
+
+_KERNEL = 3
+_TAPS = _KERNEL * _KERNEL
+
+
+def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Return the modulated deformable 3×3 convolution at stride 1, one zero-padded pixel at each border.
+
+    A tap's weights and its sampling commute. The weights come first here, because they leave fewer channels to sample,
+    and one tap after the other, because nine maps at once leave the processor's cache.
+
+    Args:
+        image: (B, C, h, w).
+        offset: (B, 18, h, w), pixels: for each tap, row by row, its offset in y and then in x.
+        mask: (B, 9, h, w), a factor for each tap.
+        weight: (O, C, 3, 3).
+
+    Returns:
+        (B, O, h, w).
+    """
+    # Sampling walks one channel after the other: this is the layout that it is fast in.
+    image = image.contiguous()
+    taps = weight.flatten(2).permute(2, 0, 1)[..., None, None]
+    answer = torch.zeros((), device=image.device, dtype=image.dtype)
+    for tap, grid, factor in zip(taps, _grids(offset), mask[:, :, None].unbind(1), strict=True):
+        sampled = F.grid_sample(F.conv2d(image, tap), grid, align_corners=False)
+        answer = torch.addcmul(answer, sampled, factor)
+    return answer
+
+
+def _grids(offset: Tensor) -> tuple[Tensor, ...]:
+    """Return where each tap samples, (B, h, w, 2): x and y from -1 to 1 between the map's outer edges."""
+    batch, _, height, width = offset.shape
+    y, x = offset.contiguous().view(batch, _TAPS, 2, height, width).unbind(2)
+    tap = torch.arange(_TAPS, device=offset.device, dtype=offset.dtype).view(_TAPS, 1, 1)
+    row = torch.arange(height, device=offset.device, dtype=offset.dtype).view(height, 1)
+    column = torch.arange(width, device=offset.device, dtype=offset.dtype)
+    # A tap stands -1, 0 or 1 pixels from its centre, and a pixel's centre half a pixel from its edge.
+    across = (column + tap % _KERNEL - 0.5) * (2 / width) - 1
+    down = (row + tap.div(_KERNEL, rounding_mode="floor") - 0.5) * (2 / height) - 1
+    return torch.stack((x * (2 / width) + across, y * (2 / height) + down), -1).unbind(1)
+
+
+class DeformableConv(nn.Conv2d):
+    """A 3×3 convolution without bias that moves and weighs its own taps: (B, C, h, w) → (B, O, h, w).
+
+    Two ordinary 3×3 convolutions of the input give the offsets and, through 2 · sigmoid, the masks. Both start at
+    zero, so that it begins as the plain convolution of its weights (arXiv 1811.11168, section 3.2; the mask there is
+    a sigmoid that starts at 1 / 2, here it starts at 1).
+
+    It is a ``Conv2d``, so that a BatchNorm behind it folds into it as into any other.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, _KERNEL, padding=1, bias=False)
+        self.offset = nn.Conv2d(inputs, 2 * _TAPS, _KERNEL, padding=1)
+        self.modulator = nn.Conv2d(inputs, _TAPS, _KERNEL, padding=1)
+        for parameter in (*self.offset.parameters(), *self.modulator.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the convolution, with the bias that a folded norm leaves."""
+        mask = 2 * torch.sigmoid(self.modulator(image))
+        answer = deformable_conv(image, self.offset(image), mask, self.weight)
+        return answer if self.bias is None else answer + self.bias[:, None, None]
+
+
+def deformable_norm(inputs: int, outputs: int, activation: nn.Module | None = None) -> nn.Sequential:
+    """Return deformable convolution → BatchNorm → activation."""
+    layers = [DeformableConv(inputs, outputs), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([] if activation is None else [activation]))
+
+
+def deformable_norm_cost(inputs: int, outputs: int, positions: int = 0) -> Cost:
+    """Return the cost of ``deformable_norm``; as everywhere, multiply-adds are those of convolutions alone."""
+    steering = conv_cost(inputs, 2 * _TAPS + _TAPS, _KERNEL, positions, bias=True)
+    return steering + conv_norm_cost(inputs, outputs, _KERNEL, positions)

@@ -1,0 +1,171 @@
+"""Weights on disk: saved and read as plain tensors, loaded strictly, every mismatch named.
+
+Nothing here unpickles code: safetensors files hold tensors only, and PyTorch files are read with ``weights_only``.
+"""
+
+import hashlib
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from harness.core.arch import ARCHS
+from harness.errors import DataError, InputError
+from harness.models.builder import build
+from harness.models.released import is_released, released_name
+
+_PREFIXES = ("module.", "model.", "body.", "backbone.")
+_SHOWN = 4
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` through a temporary file, so that no reader ever sees half of it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write parameters and buffers as safetensors, atomically."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    write_atomically(path, safetensors.torch.save(tensors))
+
+
+def state_digest(module: nn.Module) -> str:
+    """Return 16 hex digits over every parameter and buffer, names included."""
+    found = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hex digits over a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read name → tensor from a ``.safetensors`` file or a PyTorch file (a state dict, or one under ``state_dict``).
+
+    Raises:
+        DataError: the file is missing, unreadable, or holds anything but named tensors.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no weights file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        with warnings.catch_warnings():
+            # A file that is refused is refused in one line.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message recommends reading the file with code execution allowed.
+        raise DataError(f"{path} is not a readable weights file: it is no PyTorch file of plain tensors") from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{path} is not a readable weights file (safetensors or PyTorch): {reason}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise DataError(f"{path} holds no state dict: expected names with tensors, directly or under 'state_dict'")
+    return {str(name): value for name, value in loaded.items()}
+
+
+def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """List, one phrase each, where ``tensors`` are not exactly those ``wanted``, by name and shape."""
+    found = [f"'{name}' is missing" for name in wanted if name not in tensors]
+    found += [f"'{name}' is not part of it" for name in tensors if name not in wanted]
+    found += [
+        f"'{name}' is {tuple(tensors[name].shape)}, wanted {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    return found
+
+
+def _load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str, spelling: Callable[[str], str] = str
+) -> None:
+    """Load every tensor into its one place; ``spelling`` tells what the file calls a tensor of the module."""
+    state = module.state_dict()
+    ours = {spelling(name): name for name in state}
+    problems = mismatches({theirs: state[name] for theirs, name in ours.items()}, tensors)
+    if problems:
+        shown = "; ".join(problems[:_SHOWN])
+        more = f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
+        raise InputError(f"{path} does not fit {what}: {shown}{more}")
+    module.load_state_dict({ours[theirs]: value for theirs, value in tensors.items()}, strict=True)
+
+
+def load_weights(detector: nn.Module, path: Path) -> None:
+    """Load a detector's weights strictly: saved here, or the released FeatherFace's under its released names.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+        InputError: a name is missing or unknown, or a shape differs; the message names them as the file does.
+    """
+    tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
+    try:
+        _load_strictly(detector, tensors, path, "this architecture", released_name if is_released(tensors) else str)
+    except InputError as error:
+        raise InputError(f"{error}{_what_it_is(tensors)}") from error
+
+
+def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
+    """Return what a file that does not fit holds, as far as that is known."""
+    if all(_bare(name).startswith("stage") for name in tensors):
+        return "; it holds a backbone alone, which --init-backbone takes"
+    spelling = released_name if is_released(tensors) else str
+    candidates = ("featherface",) if is_released(tensors) else ARCHS
+    states = {name: build(ARCHS[name]).state_dict() for name in candidates}
+    known = [
+        name
+        for name, state in states.items()
+        if not mismatches({spelling(ours): value for ours, value in state.items()}, tensors)
+    ]
+    return f"; it fits the arch '{known[0]}'" if known else ""
+
+
+def init_backbone(detector: nn.Module, path: Path) -> None:
+    """Load only ``detector.backbone``, strictly, from a whole detector's weights or from a bare backbone's.
+
+    Backbone keys are ``stage1.…``, ``stage2.…`` and ``stage3.…``, as RetinaFace and FeatherFace publish them, behind
+    any of the prefixes ``module.``, ``model.``, ``body.`` and ``backbone.``. A whole detector's other parts are left
+    aside, and so is an ImageNet classifier's ``fc``.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+        InputError: the file holds no backbone, or another one; the message names what differs.
+    """
+    stored = read_tensors(path)
+    named = {_bare(name): value for name, value in stored.items()}
+    if len(named) < len(stored):
+        raise InputError(f"{path} holds several tensors whose names differ only in {', '.join(_PREFIXES)}: keep one")
+    tensors = {name: value for name, value in named.items() if name.startswith("stage")}
+    if not tensors:
+        shown = ", ".join(f"'{name}'" for name in list(named)[:_SHOWN])
+        raise InputError(f"{path} holds no backbone: no tensor is called stage1.…, but {shown}, …")
+    _load_strictly(detector.get_submodule("backbone"), tensors, path, "this backbone")
+
+
+def _bare(name: str) -> str:
+    while name.startswith(_PREFIXES):
+        name = name.partition(".")[2]
+    return name

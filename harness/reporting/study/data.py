@@ -1,0 +1,156 @@
+"""A study folder, read once: what every table, picture and sentence of its report is made from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.protocol import Budget
+from harness.core.record import TrialRecord, load_records
+from harness.errors import DataError
+from harness.reporting.lock import differences
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One synthetic scene: ``image`` (H, W, 3) uint8 BGR, ``truth`` (n, 4), ``found`` label → (m, 5) with scores."""
+
+    image: Array
+    truth: Array
+    found: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """A study's records and what it wrote beside them.
+
+    Attributes:
+        study: the content of ``study.json``.
+        records: those of the study's protocol, teacher first, then references, then candidates by number.
+        foreign: label → how its protocol departs, for records with an AP that no table here may hold.
+        importance: axis → share, empty where there were too few trials.
+        examples: empty for photographs.
+    """
+
+    folder: Path
+    study: dict[str, Any]
+    records: list[TrialRecord]
+    foreign: dict[str, str]
+    importance: dict[str, float]
+    examples: list[Example]
+
+    @property
+    def budget(self) -> int:
+        """Return the parameter budget."""
+        return int(self.study["config"]["budget"]["max_params"])
+
+    @property
+    def bounds(self) -> str:
+        """Return everything that the budget bounds, in words."""
+        return str(Budget(**self.study["config"]["budget"]))
+
+    @property
+    def synthetic(self) -> bool:
+        """Say whether the images were generated; photographs never enter a report."""
+        return bool(self.study["config"]["data"]["source"] == "synthetic")
+
+    @property
+    def data_name(self) -> str:
+        """Return the data in words, with its digest."""
+        name = "synthetic scenes" if self.synthetic else "photographs of a WIDER FACE copy"
+        return f"{name} (validation set `{self.study['data']['val_digest']}`)"
+
+    def candidates(self, *states: str) -> list[TrialRecord]:
+        """Return the candidates that are in one of ``states``, or all of them, by number."""
+        return [r for r in self.records if r.role == "candidate" and (not states or r.state in states)]
+
+    def named(self, label: str) -> TrialRecord | None:
+        """Return the record with this label, if there is one."""
+        return next((r for r in self.records if r.label == label), None)
+
+    @property
+    def searches(self) -> bool:
+        """Say whether the study tries candidates, and not references alone."""
+        return bool(self.study["config"]["trials"] or self.candidates())
+
+    @property
+    def teacher(self) -> TrialRecord | None:
+        """Return the teacher's record, if it is there."""
+        return next((r for r in self.records if r.role == "teacher"), None)
+
+    def trainings(self, label: str) -> list[TrialRecord]:
+        """Return every complete training of the network called ``label``: the first one and its repeats."""
+        return [r for r in self.records if label in (r.label, r.repeat_of) and r.state == "complete"]
+
+    @property
+    def ranked(self) -> list[TrialRecord]:
+        """Return the candidates trained to the end, best mean AP first; fewer parameters break a tie."""
+        scored = [r for r in self.candidates("complete") if r.ap.get("mean") is not None]
+        return sorted(scored, key=lambda r: (-(r.ap["mean"] or 0.0), r.params, r.label))
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """Return the best candidate trained to the end, if there is one."""
+        return self.ranked[0] if self.ranked else None
+
+    def shown(self) -> dict[str, TrialRecord]:
+        """Return heading → record of those compared everywhere, as far as they exist.
+
+        These are V1, another teacher, V2 and the best student.
+        """
+        other = self.teacher if self.teacher is not None and self.teacher.label != "v1" else None
+        found = {"V1": self.named("v1"), "teacher": other, "V2": self.named("v2"), "best": self.best}
+        return {heading: record for heading, record in found.items() if record is not None}
+
+
+def load(folder: Path) -> StudyData:
+    """Read a study folder.
+
+    Raises:
+        DataError: ``study.json`` or a record is missing or broken; the file is named.
+    """
+    study = _read(folder / "study.json")
+    wanted = study.get("protocol") or {}
+    records, foreign = [], {}
+    for record in load_records(folder):
+        difference = differences(record.protocol, wanted) if record.ap and wanted else ""
+        if difference:
+            foreign[record.label] = difference
+        else:
+            records.append(record)
+    importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
+    examples = _examples(folder / "examples.npz") if study["config"]["data"]["source"] == "synthetic" else []
+    return StudyData(folder, study, records, foreign, importance, examples)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is missing or not readable as JSON: {error}") from error
+    return content
+
+
+def _examples(path: Path) -> list[Example]:
+    if not path.exists():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = [key.removeprefix("found_") for key in arrays if key.startswith("found_")]
+            labels = sorted({key.rpartition("_")[0] for key in found})
+            count = sum(key.startswith("image_") for key in arrays)
+            return [
+                Example(
+                    image=arrays[f"image_{i}"],
+                    truth=arrays[f"truth_{i}"],
+                    found={name: arrays[f"found_{name}_{i}"] for name in labels if f"found_{name}_{i}" in arrays},
+                )
+                for i in range(count)
+            ]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is not readable: {error}; the same study command writes it again") from error

@@ -1,0 +1,303 @@
+"""Every table of a report: data frames of numbers for machines, of text for readers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from harness.core import documented
+from harness.core.arch import ARCHS
+from harness.core.record import TrialRecord
+from harness.models.costs import count
+from harness.reporting.lock import caption, one_protocol
+from harness.reporting.study.data import StudyData, load
+
+LEVELS = ("easy", "medium", "hard", "mean")
+NOTHING = "–"
+
+PART_NAMES = {
+    "backbone": ("backbone",),
+    "attention": ("attention", "neck_attention"),
+    "neck": ("neck",),
+    "context": ("context",),
+    "shuffle": ("shuffle",),
+    "head": ("head",),
+}
+"""Part as the documents count it → slots. Both attentions are one part there."""
+
+COUNTED = "Parameters: every one counts, frozen or not; no buffers, no BatchNorm folded into convolutions."
+
+
+def part_counts(record: TrialRecord) -> dict[str, int]:
+    """Return part → parameters, in the documents' division."""
+    return {name: sum(record.parts.get(slot, 0) for slot in slots) for name, slots in PART_NAMES.items()}
+
+
+def results(data: StudyData) -> pd.DataFrame:
+    """Return one row a network with everything measured, in plain units: AP in [0, 1], sizes in 10^6 bytes.
+
+    Raises:
+        InputError: the networks' APs were measured by more than one protocol.
+    """
+    protocol = one_protocol({r.label: r.protocol for r in data.records if r.ap})
+    axes = [axis["name"] for axis in data.study["space"]["axes"]]
+    rows = [_row(record, data.budget, axes) for record in data.records]
+    frame = pd.DataFrame(rows)
+    if rows:
+        frame["protocol"] = [protocol.get("digest", "") if r.ap else "" for r in data.records]
+    return frame
+
+
+def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
+    return {
+        "label": record.label,
+        "role": record.role,
+        "repeat_of": record.repeat_of,
+        "teacher": record.teacher.get("label", ""),
+        "state": record.state,
+        "reason": record.reason,
+        "seed": record.seed,
+        "params": record.params,
+        "over_budget": record.params - budget,
+        **{f"params_{name}": count for name, count in part_counts(record).items()},
+        "macs": record.macs,
+        "size_mb": record.size_mb,
+        **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
+        "landmark_nme": record.landmark.get("nme"),
+        "landmark_failure_rate": record.landmark.get("failure_rate"),
+        **{f"speed_{key}": record.speed.get(key) for key in ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")},
+        **{f"speed_{key}": record.speed.get(key) for key in ("device", "threads", "size")},
+        "epochs": len(record.epochs),
+        **{f"seconds_{key}": record.seconds.get(key) for key in ("train", "evaluate", "speed", "total")},
+        **{axis: record.configuration.get(axis) for axis in axes},
+    }
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage with one decimal."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def signed(params: int, budget: int) -> str:
+    """Return the distance from the budget with its sign; above zero is over it."""
+    return f"{params - budget:+,}".replace("-", "−")
+
+
+def headroom(params: int, budget: int) -> str:
+    """Return how far ``params`` lies from the budget, in words."""
+    excess = params - budget
+    return f"{excess:,} over" if excess > 0 else f"{-excess:,} under" if excess < 0 else "exactly on it"
+
+
+def comparison(data: StudyData) -> pd.DataFrame:
+    """Return V1, another teacher, V2 and the best student as text: what was documented beside what was measured.
+
+    Documented figures have columns of their own, since their AP is claimed for the official WIDER FACE protocol.
+
+    Raises:
+        InputError: the measured APs were not all measured by one protocol.
+    """
+    shown = data.shown()
+    one_protocol({heading: record.protocol for heading, record in shown.items() if record.ap})
+    measured = {heading: _measured(record, data) for heading, record in shown.items()}
+    columns: dict[str, Mapping[str, str]] = {}
+    for heading, arch in (("V1", "v1"), ("V2", "v2")):
+        columns[f"{heading} documented"] = _documented(arch)
+        columns[f"{heading} measured"] = measured.get(heading, {})
+    if "teacher" in shown:
+        columns[f"teacher {shown['teacher'].label} measured"] = measured["teacher"]
+    columns[f"best ({shown['best'].label}) measured" if "best" in shown else "best measured"] = measured.get("best", {})
+    # A study of references has no best student, and another teacher's study no V1: no column without a figure.
+    columns = {name: column for name, column in columns.items() if column}
+    rows = [row for row in _documented("v1") if any(column.get(row, NOTHING) != NOTHING for column in columns.values())]
+    return pd.DataFrame(
+        {"": rows, **{name: [column.get(row, NOTHING) for row in rows] for name, column in columns.items()}}
+    )
+
+
+def _documented(arch: str) -> dict[str, str]:
+    """Return row → text, every row of the comparison in order."""
+    parts = documented.PART_KEYS[arch]
+    v2 = arch == "v2"
+    return {
+        "parameters": documented.claim(f"{arch}.total").written,
+        **{f"· {n}": f"{documented.claim(parts[n]).value:,.0f}" if n in parts else NOTHING for n in PART_NAMES},
+        "fewer than V1, %": f"{documented.claim('reduction.total').value:.1f}" if v2 else NOTHING,
+        "against budget": NOTHING,
+        "model file, MB": f"{documented.claim(f'{arch}.size').value:.1f}",
+        "multiply-adds, M": NOTHING,
+        **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LEVELS[:3]},
+        "AP mean, %": NOTHING,
+        "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
+        "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
+        "landmark NME, %": NOTHING,
+    }
+
+
+def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
+    v1 = count(ARCHS["v1"])
+    fewer = None if record.params == v1 else 1 - record.params / v1
+    speed = record.speed
+    return {
+        "parameters": f"{record.params:,}",
+        **{f"· {name}": f"{count:,}" for name, count in part_counts(record).items()},
+        "fewer than V1, %": percent(fewer),
+        "against budget": signed(record.params, data.budget),
+        "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
+        "multiply-adds, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
+        **{f"AP {level}, %": percent(record.ap.get(level)) for level in LEVELS},
+        "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
+        "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
+        "landmark NME, %": percent(record.landmark.get("nme")),
+    }
+
+
+def notes(data: StudyData) -> list[str]:
+    """Return the sentences that belong under the comparison: how each of its figures was counted or measured."""
+    said = [
+        "Documented: as the FeatherFace V2 documents state it; their AP is claimed for official WIDER FACE, V2's as a "
+        "target, and their FPS for a “standard GPU”.",
+        f"Budget: {data.bounds}. {COUNTED}",
+    ]
+    protocol = one_protocol({heading: record.protocol for heading, record in data.shown().items() if record.ap})
+    if protocol:
+        said.append(f"Measured {caption(protocol, data.data_name)}")
+    speeds = [record.speed for record in data.shown().values() if record.speed]
+    if speeds:
+        said.append(speed_caption(speeds[0]))
+    if any(record.landmark for record in data.shown().values()):
+        said.append("NME: mean landmark error over found faces, in distances between the eyes.")
+    return said
+
+
+def speed_caption(speed: Mapping[str, Any]) -> str:
+    """Return by what the FPS was measured."""
+    size, threads = speed["size"], speed["threads"]
+    return (
+        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads} thread{'s' * (threads != 1)}, "
+        "median of runs that alternate with V1's. FPS depends on what else the machine did at that moment: the ratio, "
+        "of paired runs, compares. Multiply-adds at the same size."
+    )
+
+
+def trials(data: StudyData) -> pd.DataFrame:
+    """Return every network that was trained to the end, as text: candidates by rank, then those outside the search."""
+    one_protocol({r.label: r.protocol for r in data.records if r.ap})
+    rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
+    unscored = [r for r in data.candidates("complete") if r not in data.ranked]
+    rows += [(NOTHING, record) for record in unscored]
+    outside = [r for r in data.records if r.role != "candidate" and r.state == "complete"]
+    rows += [(f"seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
+    return pd.DataFrame([_trial(rank, record, data) for rank, record in rows])
+
+
+def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
+    return {
+        "rank": rank,
+        "trial": record.label,
+        **{f"AP {level}, %": percent(record.ap.get(level)) for level in reversed(LEVELS)},
+        "parameters": f"{record.params:,}",
+        "against budget": signed(record.params, data.budget),
+        "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
+        "what differs from V2": difference_from_v2(record, data),
+    }
+
+
+def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
+    """Return the parts, options and distillation values that are not ``v2``'s and the study's own, as text."""
+    named = [name for name, arch in ARCHS.items() if name != "v2" and arch.to_dict() == record.arch]
+    if named:
+        return f"the arch `{named[0]}`"
+    found = []
+    for slot, base in ARCHS["v2"].parts().items():
+        options = dict(record.arch.get(slot, {}))
+        name = options.pop("name", base.name)
+        if name != base.name:
+            inside = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+            found.append(f"{slot}={name}({inside})" if inside else f"{slot}={name}")
+        else:
+            usual = base.option_dict()
+            found += [f"{slot}.{key}={value}" for key, value in sorted(options.items()) if usual.get(key) != value]
+    usual_distill = data.study["config"]["distill"]
+    if record.role != "teacher" and not record.distill:
+        found.append("no teacher")
+    for key, value in sorted(record.distill.items()):
+        if usual_distill.get(key) != value:
+            found.append(f"distill.{key}={value:g}")
+    return "; ".join(found) or "nothing"
+
+
+def unfinished(data: StudyData) -> pd.DataFrame:
+    """Return the networks that were not trained to the end, each with its reason, as text."""
+    rows = [r for r in data.records if r.state != "complete"]
+    return pd.DataFrame(
+        [
+            {
+                "trial": r.label,
+                "state": r.state,
+                "epochs": str(len(r.epochs)),
+                "last AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
+                "parameters": f"{r.params:,}",
+                "reason": r.reason or ("interrupted, or still at work" if r.state == "running" else NOTHING),
+            }
+            for r in rows
+        ]
+    )
+
+
+def configuration(record: TrialRecord, data: StudyData) -> pd.DataFrame:
+    """Return the axes of one candidate beside V2's values, as text."""
+    v2 = {f"{slot}.{key}": value for slot, chosen in ARCHS["v2"].to_dict().items() for key, value in chosen.items()}
+    v2 |= {f"distill.{key}": value for key, value in data.study["config"]["distill"].items()}
+    return pd.DataFrame(
+        [
+            {"axis": f"`{axis}`", "value": str(value), "V2": str(v2.get(axis, NOTHING))}
+            for axis, value in record.configuration.items()
+        ]
+    )
+
+
+def timing(data: StudyData) -> pd.DataFrame:
+    """Return where the study's time went, as text; empty while it has not been written."""
+    spent = data.study.get("timing") or {}
+    names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
+    return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])
+
+
+def markdown(frame: pd.DataFrame, *, text: tuple[str, ...] = ()) -> str:
+    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left."""
+    left = {str(frame.columns[0]), *text} if len(frame.columns) else set()
+    lines = [
+        "| " + " | ".join(_cell(name) for name in frame.columns) + " |",
+        "| " + " | ".join(":---" if str(name) in left else "---:" for name in frame.columns) + " |",
+    ]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def terminal_table(study_folder: Path) -> Table:
+    """Return the V1 / V2 / best table of a study folder for the terminal, documented and measured side by side.
+
+    Raises:
+        DataError: the study's files are missing or broken.
+        InputError: the APs were not all measured by one protocol.
+    """
+    data = load(study_folder)
+    frame = comparison(data)
+    title = f"{data.study['name']}: V1, V2 and the best student"
+    below = "\n".join(notes(data)).replace("`", "")
+    table = Table(title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(frame.columns):
+        style = "dim" if "documented" in str(name) else "bold" if str(name).startswith("best") else ""
+        heading = "\n".join(str(name).rsplit(" ", 1))
+        table.add_column(heading, justify="right" if index else "left", style=style, no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    return table

@@ -1,0 +1,114 @@
+"""Distillation: what a student is asked to imitate of a frozen teacher.
+
+loss = (1 - α) · ground truth + α · (T² · KL of class logits + box + landmark imitation) + λ · feature imitation
+
+- The class term is Hinton et al.'s (arXiv 1503.02531, section 2): KL(teacher ‖ student) of distributions softened by
+  T, times T², so that its gradients keep their size as T changes. It runs over positives, mined negatives and priors
+  where the teacher's face score exceeds a threshold: most priors are background on which both agree, and would drown
+  the rest (Chen et al., "Learning Efficient Object Detection Models with Knowledge Distillation", NeurIPS 2017).
+- The box and landmark terms are smooth-L1 between the encoded offsets, over positives and the teacher's confident
+  priors only: nothing ever taught a detector which box to draw on background, so imitating it there copies noise
+  (the same paper, section 3.3; Wang et al., arXiv 1906.03609).
+- All three are sums divided by the number of positive or confident priors of the batch, as the multibox loss divides
+  by its positives, so that α mixes terms of one scale.
+- The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution a level (FitNets,
+  Romero et al., arXiv 1412.6550). Each level's mean squared error is divided by the variance of the teacher's map and
+  the levels are averaged: FitNets leaves the scale to the network, here λ means the same for every teacher and level,
+  and a student that always answers the teacher's mean scores about 1.
+"""
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.core.protocol import STRIDES, DistillConfig
+from harness.detection.losses import MultiboxResult
+from harness.models.detector import RawOutput
+
+_SMALLEST_VARIANCE = 1e-6
+
+
+class HasFeatures(Protocol):
+    """What a teacher and a student must say of themselves."""
+
+    feature_channels: int
+
+
+class Distiller(nn.Module):
+    """The imitation terms, with the adapters they train. Dropped when training ends; no part of the student.
+
+    Args:
+        teacher: gives the width that the adapters lead to.
+        student: gives the width that they start from.
+        config: T, α, λ and the score threshold.
+    """
+
+    def __init__(self, teacher: HasFeatures, student: HasFeatures, config: DistillConfig) -> None:
+        super().__init__()
+        self.config = config
+        levels = len(STRIDES) if config.feature_weight > 0 else 0
+        self.adapters = nn.ModuleList(
+            _adapter(student.feature_channels, teacher.feature_channels) for _ in range(levels)
+        )
+
+    def loss(
+        self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mixed loss of the module's docstring, and each imitation term before its weight.
+
+        Args:
+            student: of a batch of B images with A priors, gradients wanted.
+            teacher: of the same batch, made under ``no_grad``.
+            ground_truth: the multibox loss of the student, with its positives and mined negatives (B, A).
+
+        Returns:
+            The scalar to minimise, and ``distill_class`` (with its T²), ``distill_box``, ``distill_landmark`` and
+            ``feature``, as far as α and λ ask for them. All are zero where student and teacher are identical.
+        """
+        alpha = self.config.alpha
+        total = (1 - alpha) * ground_truth.total
+        terms: dict[str, Tensor] = {}
+        if alpha > 0:
+            terms |= self._outputs(student, teacher, ground_truth)
+            total = total + alpha * sum(terms.values())
+        if self.adapters:
+            terms["feature"] = self._features(student, teacher)
+            total = total + self.config.feature_weight * terms["feature"]
+        return total, terms
+
+    def _outputs(self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult) -> dict[str, Tensor]:
+        confident = teacher.classes.softmax(-1)[..., 1] > self.config.score_threshold
+        faces = ground_truth.positive | confident
+        chosen = faces | ground_truth.mined
+        count = faces.sum().clamp(min=1)
+        temperature = self.config.temperature
+        divergence = F.kl_div(
+            (student.classes / temperature).log_softmax(-1),
+            (teacher.classes / temperature).log_softmax(-1),
+            reduction="none",
+            log_target=True,
+        ).sum(-1)
+        box = F.smooth_l1_loss(student.boxes, teacher.boxes, reduction="none").sum(-1)
+        landmark = F.smooth_l1_loss(student.landmarks, teacher.landmarks, reduction="none").sum(-1)
+        return {
+            "distill_class": temperature**2 * (divergence * chosen).sum() / count,
+            "distill_box": (box * faces).sum() / count,
+            "distill_landmark": (landmark * faces).sum() / count,
+        }
+
+    def _features(self, student: RawOutput, teacher: RawOutput) -> Tensor:
+        errors = [
+            F.mse_loss(adapter(ours), theirs) / theirs.var().clamp(min=_SMALLEST_VARIANCE)
+            for adapter, ours, theirs in zip(self.adapters, student.features, teacher.features, strict=True)
+        ]
+        return torch.stack(errors).mean()
+
+
+def _adapter(width: int, teacher_width: int) -> nn.Conv2d:
+    adapter = nn.Conv2d(width, teacher_width, 1)
+    if width == teacher_width:
+        nn.init.dirac_(adapter.weight)
+        nn.init.zeros_(adapter.bias)  # type: ignore[arg-type]
+    return adapter

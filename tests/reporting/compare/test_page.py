@@ -1,0 +1,406 @@
+"""Several studies in one report: what is averaged, what each difference rests on, and what is written."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from harness.core.arch import ARCHS
+from harness.core.record import TrialRecord, write_json
+from harness.core.space import Choice, SearchSpace
+from harness.errors import DataError, InputError
+from harness.evaluation.stats import spread
+from harness.reporting.audit.page import audit_page
+from harness.reporting.compare import Comparison, check_target, compare, read_studies, summary, write_comparison
+from harness.reporting.compare.data import Group
+from harness.reporting.compare.findings import differing, findings, headline
+from harness.reporting.compare.losses import losses, recalls
+from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.tables import networks, pairs
+from tests import fake_comparison
+from tests.fake_diagnosis import diagnosis, moment, student
+
+RESAMPLES = 100
+PICTURES = ("aps", "parameters", "differences", "recall")
+COMMAND = "python -m harness.compare one other"
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    assert done <= total, what
+
+
+def compared(runs: Path, *names: str) -> Comparison:
+    return compare(read_studies(names, runs), runs, None, {}, RESAMPLES, quiet)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    faces = fake_comparison.write_images(runs)
+    fake_comparison.write_study(runs, faces, "one")
+    fake_comparison.write_study(runs, faces, "other", teacher="featherface", skills=(0.6, 0.85))
+    fake_comparison.write_study(runs, faces, "longer", epochs=9, skills=(), source="/home/me/WIDER")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def found(runs: Path) -> Comparison:
+    return compared(runs, "one", "other")
+
+
+def group(found: Comparison, name: str) -> Group:
+    return next(group for group in found.groups if group.name == name)
+
+
+def copied(runs: Path, target: Path, *names: str) -> Path:
+    """Return a copy of some studies, to be changed."""
+    for name in (*names, "cache"):
+        shutil.copytree(runs / name, target / name)
+    return target
+
+
+def change(path: Path, **values: object) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, content | values)
+
+
+def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
+    assert {g.name: len(g.members) for g in found.groups if g.kind != "student"} == {
+        "V1": 1,
+        "FeatherFace": 1,
+        "V2 alone": 3,
+        "V2 from V1": 3,
+        "V2 from FeatherFace": 3,
+    }
+    students = [g for g in found.groups if g.kind == "student"]
+    chosen = [g.record.ap["mean"] for g in students]
+    assert chosen == sorted(chosen, reverse=True)
+    assert {g.name: [m.record.label for m in g.members] for g in found.best.values()} == {
+        "0001 from V1": ["0001", "0001-s2", "0001-s3"],
+        "0001 from FeatherFace": ["0001", "0001-s2", "0001-s3"],
+    }
+    assert sum(len(g.members) == 1 for g in students) == 4
+
+
+def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
+    three = group(found, "V2 from V1")
+    values = [member.record.ap["mean"] for member in three.members]
+    assert three.ap.value["mean"] == pytest.approx(sum(v or 0 for v in values) / 3)
+    interval = three.ap.interval("mean")
+    assert interval is not None
+    assert interval.low < (three.ap.value["mean"] or 0) < interval.high
+    row = networks(found).set_index("network").loc["V2 from V1"]
+    deviation = spread([v or 0 for v in values]) or 0
+    assert re.fullmatch(
+        rf"{100 * (three.ap.value['mean'] or 0):.1f} ± {100 * deviation:.1f} \[\d\d\.\d, \d\d\.\d\]", row["AP mean, %"]
+    )
+    assert (row["distillation"], row["seeds"], row["against budget"]) == ("T 4, α 0.7, λ 0", "3", "+8")
+
+
+def test_a_training_that_two_studies_hold_counts_once(found: Comparison) -> None:
+    assert group(found, "V2 alone").studies == ["one"]
+    assert found.remarks == [
+        "V2 alone: `other`/v2-alone, `other`/v2-alone-s2, `other`/v2-alone-s3 repeat a training of an earlier study, "
+        "seed included: not counted."
+    ]
+
+
+def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
+    found = compared(runs, "one", "longer")
+    names = [g.name for g in found.groups if g.kind == "reference"]
+    assert names == ["V2 alone (longer)", "V2 alone (one)", "V2 from V1 (longer)", "V2 from V1 (one)"]
+    said = " ".join(differing(found))
+    assert "What differs, `longer` against `one`: epochs 9 instead of 4, trials 0 instead of 4." in said
+    assert "none of them share a row" in said
+    assert all(not pair.apart for pair in found.pairs), "each was compared with what was trained alike"
+    assert "No student" not in headline(found)
+
+
+def test_where_nothing_was_trained_alike_the_difference_says_what_else_differs(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one", "longer")
+    for label in ("v2", "v2-s2", "v2-s3"):
+        shutil.rmtree(tmp_path / "longer" / "trials" / label)
+    for label in ("v2-alone", "v2-alone-s2", "v2-alone-s3"):
+        shutil.rmtree(tmp_path / "one" / "trials" / label)
+    found = compared(tmp_path, "one", "longer")
+    pair = found.pairs[0]
+    assert (pair.name, pair.apart) == ("V2 from V1 − V2 alone", "epochs 4 instead of 9")
+    assert "Their trainings differ in more: epochs 4 instead of 9." in findings(found)[0]
+
+
+def test_two_protocols_are_refused_by_name(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one", "other")
+    for path in (tmp_path / "other" / "trials").glob("*/record.json"):
+        protocol = json.loads(path.read_text(encoding="utf-8"))["protocol"] | {"nms_iou": 0.5}
+        change(path, protocol=protocol)
+    change(tmp_path / "other" / "study.json", protocol=protocol)
+    with pytest.raises(InputError, match=r"two protocols.*other/featherface \(nms_iou 0\.5 instead of 0\.4\)"):
+        compared(tmp_path, "one", "other")
+
+
+def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> None:
+    assert [pair.name for pair in found.pairs] == [
+        "V2 from FeatherFace − V2 alone",
+        "V2 from V1 − V2 alone",
+        "V2 from V1 − V2 from FeatherFace",
+        "0001 from V1 − V2 from V1",
+        "0001 from V1 (other seeds) − V2 from V1",
+        "0001 from FeatherFace − V2 from FeatherFace",
+        "0001 from FeatherFace (other seeds) − V2 from FeatherFace",
+        "V2 from FeatherFace − FeatherFace",
+        "V2 from V1 − V1",
+        *(f"{g.name} − {g.taught_by}" for g in found.of_kind("student") if g in found.best.values()),
+    ]
+    first = found.pairs[0]
+    one, other = (np.mean([m.record.ap["mean"] for m in side.members]) for side in (first.one, first.other))
+    assert first.ap.value["mean"] == pytest.approx(one - other)
+    assert first.over_seeds("mean") is not None
+    against_teacher = found.pairs[-1]
+    assert against_teacher.over_seeds("mean") is None
+    assert pairs(found)["AP mean, over seeds"].iloc[-1] == "–"
+
+
+def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
+    said = findings(found)
+    for pair, sentence in zip(found.pairs, said, strict=False):
+        images, seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
+        assert images is not None
+        assert sentence.startswith(f"{pair.one.name} is ")
+        assert f" {'above' if (pair.ap.value['mean'] or 0) >= 0 else 'below'} {pair.other.name} in mean AP" in sentence
+        assert "over the 40 images" in sentence
+        told = [word == "excludes" for word in re.findall(r"(excludes|includes) zero", sentence)]
+        assert told == [i.excludes_zero for i in (images, seeds) if i is not None]
+        assert ("what other seeds would give is not known" in sentence) == (seeds is None)
+        optimistic = pair.one in found.best.values()
+        assert ("Optimistic" in sentence) == optimistic
+
+
+def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> None:
+    best = found.best["one"]
+    others = [100 * (member.record.ap["mean"] or 0) for member in best.members[1:]]
+    (sentence,) = [s for s in findings(found) if s.startswith("0001 from V1 was chosen among 4")]
+    assert f"{100 * (best.record.ap['mean'] or 0):.1f} %, on the same images: that figure is optimistic." in sentence
+    assert f"2 other seeds it has {sum(others) / 2:.1f} % ({min(others):.1f} to {max(others):.1f} %)" in sentence
+
+
+def test_the_spread_between_seeds_is_told_for_pairs_of_single_trainings(found: Comparison) -> None:
+    repeated = [g for g in found.groups if len(g.members) > 1]
+    deviation = np.median([np.std([m.record.ap["mean"] for m in g.members], ddof=1) for g in repeated])
+    (sentence,) = [s for s in findings(found) if s.startswith("Between seeds")]
+    assert f"standard deviation of {100 * deviation:.1f} points (5 networks trained more than once" in sentence
+    assert f"has {100 * 2**0.5 * deviation:.1f}." in sentence
+
+
+def test_a_best_student_without_repeats_has_no_untouched_figure(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    for label in ("0001-s2", "0001-s3"):
+        shutil.rmtree(tmp_path / "one" / "trials" / label)
+    said = findings(compared(tmp_path, "one"))
+    assert any("It was not trained again, so there is no figure that the choice has not touched." in s for s in said)
+
+
+def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    change(tmp_path / "one" / "trials" / "0000" / "record.json", state="pruned")
+    change(tmp_path / "one" / "trials" / "0003" / "record.json", state="failed", ap={})
+    found = compared(tmp_path, "one")
+    assert found.remarks == ["`one`: networks that were not trained to the end are left out (1 pruned, 1 failed)."]
+    assert "0000 from V1" not in {g.name for g in found.groups}
+
+
+def test_records_from_before_teachers_were_noted_have_the_study_s(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    for path in (tmp_path / "one" / "trials").glob("*/record.json"):
+        change(path, teacher={})
+    assert {g.name for g in compared(tmp_path, "one").groups} >= {"V2 alone", "V2 from V1", "0001 from V1"}
+
+
+def test_kept_epochs_and_photographs_are_caveats(runs: Path, tmp_path: Path) -> None:
+    said = findings(compared(runs, "longer"))
+    assert any("not with published WIDER FACE tables" in sentence for sentence in said)
+    copied(runs, tmp_path, "one")
+    study = json.loads((tmp_path / "one" / "study.json").read_text(encoding="utf-8"))
+    study["config"]["train"]["patience"] = 2
+    write_json(tmp_path / "one" / "study.json", study)
+    assert any("kept the epoch of its students that had the best AP" in s for s in findings(compared(tmp_path, "one")))
+
+
+def test_recall_says_where_students_lose(found: Comparison) -> None:
+    frame = recalls(found).set_index("value")
+    assert list(frame.index) == ["8–16 px", "16–32 px", "32–64 px", "64–128 px", "128 px and more"]
+    teacher, student = group(found, "V1"), group(found, "V2 from V1")
+    mask = found.faces["size"]["8–16 px"]
+    assert frame["V1"].iloc[0] == pytest.approx(teacher.members[0].found[mask].mean())
+    assert frame["V2 from V1"].iloc[0] == pytest.approx(np.mean([m.found[mask].mean() for m in student.members]))
+    assert frame["V1"].iloc[0] > frame["V2 from V1"].iloc[0]
+    hard = np.logical_or.reduce(list(found.faces["size"].values()))
+    missed = int((~teacher.members[0].found[hard]).sum())
+    said = losses(found)
+    assert f"the teacher V1 itself misses {missed:,} of {hard.sum():,} faces" in said[0]
+    lost = np.mean([(teacher.members[0].found & ~m.found)[hard].sum() for m in student.members])
+    assert any(f"V2 from V1 misses {round(lost):,} faces that V1 finds" in sentence for sentence in said)
+    assert any(
+        sentence.startswith("V2 from V1 against V2 alone, in points of recall: best on size") for sentence in said
+    )
+
+
+def test_predictions_that_are_not_the_record_s_are_refused(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    trials = tmp_path / "one" / "trials"
+    shutil.copy(trials / "0000" / "predictions.npz", trials / "0002" / "predictions.npz")
+    with pytest.raises(DataError, match=r"0002/predictions\.npz gives 0\.\d+ as AP easy, its record says"):
+        compared(tmp_path, "one")
+    (trials / "0002" / "predictions.npz").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing or not readable"):
+        compared(tmp_path, "one")
+    (trials / "0002" / "predictions.npz").unlink()
+    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing or not readable"):
+        compared(tmp_path, "one")
+
+
+def test_without_its_images_a_study_says_how_to_get_them(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "one", tmp_path / "one")
+    with pytest.raises(
+        DataError, match=r"the validation images of one .* give their --ground-truth, or make them again"
+    ):
+        compared(tmp_path, "one")
+
+
+def test_names_are_checked(runs: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"unknown study in .*'ones'; did you mean 'one'\? \(known: longer, one, other\)"
+    ):
+        read_studies(["ones"], runs)
+    with pytest.raises(InputError, match="study 'one' is given twice"):
+        read_studies(["one", "one"], runs)
+    with pytest.raises(InputError, match="no study in"):
+        read_studies(["one"], runs / "cache")
+
+
+def test_a_study_without_any_ap_has_nothing_to_compare(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    shutil.rmtree(tmp_path / "one" / "trials")
+    with pytest.raises(InputError, match="nothing to compare: no network of one has a final AP yet"):
+        compared(tmp_path, "one")
+
+
+def test_a_lone_teacher_has_a_report(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "one")
+    for path in (tmp_path / "one" / "trials").iterdir():
+        if path.name != "v1":
+            shutil.rmtree(path)
+    found = compared(tmp_path, "one")
+    text = write_comparison(found, tmp_path / "report", COMMAND, public=False).read_text(encoding="utf-8")
+    assert "No student of a search has been trained to the end." in text
+    assert "no two networks that were made to be compared" in text
+
+
+@pytest.fixture(scope="module")
+def published(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    reports = tmp_path_factory.mktemp("reports")
+    found = compared(runs, "one", "longer")
+    return write_comparison(found, reports / "both", f"{COMMAND} --publish both", "Not official.", public=True)
+
+
+def test_the_folder_is_whole(published: Path, runs: Path) -> None:
+    text = published.read_text(encoding="utf-8")
+    names = {path.name for path in published.parent.iterdir()}
+    assert names == {"report.md", "results.csv", "summary.json", *(f"{name}.png" for name in PICTURES)}
+    assert {p.name for p in published.parent.parent.iterdir()} == {"both"}
+    assert all((published.parent / name).is_file() for name in re.findall(r"\]\(([^)]+)\)", text))
+    assert "\n\n\n" not in text
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert sum(token.type == "table_open" for token in tokens) == 5
+    assert text.index("**Not official.**") < text.index("## What was trained")
+    trained = [
+        TrialRecord.load(path.parent) for path in runs.glob("*/trials/*/record.json") if "other" not in path.parts
+    ]
+    with (published.parent / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(trained) - 1, "the teacher is in both studies"
+    assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
+
+
+def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
+    record = group(found, "V1").record
+    ap = {"easy": 0.5, "medium": 0.4, "hard": 0.3, "mean": 0.4}
+    try:
+        record.epochs = [{"epoch": n, "losses": {"box": 2.0 / n, "class": 1.0}, "ap": ap} for n in (1, 2)]
+        drawn = {picture.name: picture for picture in pictures_of(found)}
+    finally:
+        record.epochs = []
+    assert set(drawn) == {*PICTURES, "learning-v1"}
+    figure = drawn["learning-v1"].figure
+    assert figure is not None
+    labels = {text.get_text() for axes in figure.axes for legend in [axes.get_legend()] for text in legend.get_texts()}
+    assert labels == {"box", "class", "easy", "medium", "hard", "mean"}
+
+
+def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: Path) -> None:
+    folder = runs / "one" / "diagnosis"
+    folder.mkdir()
+    (folder / "diagnosis.json").write_text(json.dumps(diagnosis(v2=student(moment(0.4), moment(-0.5)))))
+    try:
+        report = write_comparison(found, tmp_path / "both", COMMAND, public=True)
+    finally:
+        shutil.rmtree(folder)
+    text = report.read_text(encoding="utf-8")
+    assert "distill_class works against the truth (−0.50)" in text
+    assert text.rstrip().endswith(f"python -m harness.diagnose mini\n{COMMAND}\n```")
+    page = (tmp_path / "both" / "diagnosis-one.md").read_text(encoding="utf-8")
+    for place, source in ((text, "gradients-one.png"), (text, "diagnosis-one.md"), (page, "gradients-one.png")):
+        assert f"]({source})" in place
+        assert (tmp_path / "both" / source).stat().st_size > 0
+
+
+def test_a_published_report_has_no_paths_and_its_commands(published: Path) -> None:
+    for path in published.parent.iterdir():
+        if path.suffix != ".png":
+            assert "/home/me" not in path.read_text(encoding="utf-8")
+    assert published.read_text(encoding="utf-8").endswith(
+        "```sh\n"
+        "python -m harness.study --data synthetic --name one\n"
+        "python -m harness.study --data PATH/TO/WIDERFACE --name longer\n"
+        "python -m harness.compare one other --publish both\n"
+        "```\n"
+    )
+
+
+def test_a_second_report_replaces_it_byte_for_byte(published: Path, runs: Path) -> None:
+    before = {p.name: p.read_bytes() for p in published.parent.iterdir()}
+    (published.parent / "stale.png").touch()
+    found = compared(runs, "one", "longer")
+    write_comparison(found, published.parent, f"{COMMAND} --publish both", "Not official.", public=True)
+    assert {p.name: p.read_bytes() for p in published.parent.iterdir()} == before
+
+
+def test_only_a_comparison_is_replaced(published: Path, tmp_path: Path) -> None:
+    check_target(published.parent)
+    check_target(tmp_path / "none")
+    write_json(tmp_path / "summary.json", {"name": "a study's"})
+    with pytest.raises(InputError, match="is no comparison"):
+        check_target(tmp_path)
+    with pytest.raises(InputError, match="is no comparison"):
+        check_target(tmp_path.parent)
+
+
+def test_the_summary_is_plain_data_with_every_difference(found: Comparison) -> None:
+    plain = json.loads(json.dumps(summary(found), allow_nan=False))
+    assert plain["studies"] == ["one", "other"]
+    assert [p["one"] for p in plain["pairs"]] == [p.one.name for p in found.pairs]
+    first = plain["pairs"][0]
+    low, high = first["ap"]["mean"]["interval"]
+    assert low <= first["ap"]["mean"]["value"] <= high
+    assert first["seeds"] == [3, 3]
+    assert plain["best"] == {"one": "0001 from V1", "other": "0001 from FeatherFace"}
+    assert len(plain["recall"]) == 5
+
+
+def test_the_audit_page_leaves_a_comparison_among_the_reports_aside(published: Path) -> None:
+    space = SearchSpace("tiny", "for this test", ARCHS["v2"], (Choice("neck.repeats", (1, 2)),))
+    assert "`both`" not in audit_page(space, published.parent.parent)

@@ -1,0 +1,189 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+
+from harness import report
+from harness.errors import DataError, InputError
+from harness.reporting import build_report, publish, summary
+from harness.reporting.study.page import without_paths
+from tests.reporting.fake_study import write_study
+
+PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
+
+
+def _tables(text: str) -> int:
+    return sum(token.type == "table_open" for token in MarkdownIt("commonmark").enable("table").parse(text))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    write_study(runs)
+    write_study(runs, "photos", source="../data/widerface")
+    write_study(runs, "bare", trials=0, references=False)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def built(runs: Path) -> Path:
+    return build_report(runs / "fake")
+
+
+def test_a_report_holds_every_table_and_picture(runs: Path, built: Path) -> None:
+    path = built
+    text = path.read_text(encoding="utf-8")
+    assert path == runs / "fake" / "report" / "report.md"
+    assert {p.name for p in path.parent.iterdir()} == {"report.md", "results.csv", *(f"{p}.png" for p in PICTURES)}
+    for name in re.findall(r"\]\(([^)]+)\)", text):
+        assert (path.parent / name).is_file()
+    assert _tables(text) == 6
+    assert text.count("protocol `") >= 3
+    assert "\n\n\n" not in text
+    assert len(pd.read_csv(path.parent / "results.csv", dtype={"label": str})) == 14
+
+
+def test_a_second_report_is_the_same_byte_for_byte(runs: Path, built: Path) -> None:
+    before = {p.name: p.read_bytes() for p in built.parent.iterdir()}
+    build_report(runs / "fake")
+    assert {p.name: p.read_bytes() for p in built.parent.iterdir()} == before
+
+
+def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
+    path = build_report(write_study(tmp_path, trials=0, references=False))
+    text = path.read_text(encoding="utf-8")
+    for words in (
+        "No student has a final AP yet",
+        "The speed of no searched student has been measured",
+        "Too few students",
+        "No network has been trained to the end",
+        "has not written its example scenes",
+    ):
+        assert words in text
+    assert not list(path.parent.glob("*.png"))
+
+
+def test_one_trial_without_references_has_a_report(tmp_path: Path) -> None:
+    path = build_report(write_study(tmp_path, trials=1, references=False))
+    assert (path.parent / "pareto.png").exists()
+
+
+def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> None:
+    path = publish(runs / "photos", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert path == tmp_path / "photos" / "report.md"
+    assert "../data" not in text
+    assert "--data PATH/TO/WIDERFACE" in text
+    assert "Photographs are not shown" in text
+    assert not (path.parent / "examples.png").exists()
+    assert text.rstrip().endswith("python -m harness.report photos --publish\n```")
+    assert "</details>" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [
+        ("--teacher featherface:/home/me/w.safetensors", "--teacher featherface:PATH/TO/w.safetensors"),
+        ("--init-backbone /home/me/b.pth", "--init-backbone PATH/TO/b.pth"),
+        ("--storage postgresql://me:secret@db.lab/optuna --seed 1", "--storage URL --seed 1"),
+        ("--tracking-uri sqlite:////home/me/mlflow.db", "--tracking-uri URL"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+    ],
+)
+def test_no_folder_and_no_password_is_published(given: str, public: str) -> None:
+    assert without_paths({"config": {"data": {"source": "synthetic"}}})(given) == public
+
+
+def test_photographs_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, source="photos/widerface")
+    scenes = write_study(tmp_path, "synthetic") / "examples.npz"
+    (folder / "examples.npz").write_bytes(scenes.read_bytes())
+    assert not (build_report(folder).parent / "examples.png").exists()
+
+
+def test_publishing_replaces_its_own_report_and_nothing_else(runs: Path, tmp_path: Path) -> None:
+    publish(runs / "bare", tmp_path)
+    publish(runs / "bare", tmp_path)
+    other = tmp_path / "bare"
+    (other / "results.csv").unlink()
+    with pytest.raises(InputError, match="no study's report"):
+        publish(runs / "bare", tmp_path)
+    assert (other / "report.md").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"bare"}
+
+
+def test_the_summary_has_the_keys_that_scripts_rely_on(runs: Path) -> None:
+    found = summary(runs / "fake")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert {key: found["trials"][key] for key in ("complete", "pruned", "failed")} == {
+        "complete": 9,
+        "pruned": 2,
+        "failed": 1,
+    }
+    assert {"name", "wasted", "repeated", "seconds", "overhead_share", "report"} <= set(found)
+    for network, params in (("v1", 487_103), ("v2", 256_156), ("best", 250_435)):
+        assert found[network]["params"] == params
+        assert set(found[network]["ap"]) == {"easy", "medium", "hard", "mean"}
+        assert found[network]["fps"] > 0
+        assert found[network]["arch"]["backbone"]["name"] == "mobilenetv1"
+
+
+def test_a_study_without_result_has_a_summary(tmp_path: Path) -> None:
+    found = summary(write_study(tmp_path, trials=0, references=False))
+    assert found["best"] is found["v1"] is found["v2"] is None
+
+
+def test_the_command_prints_the_table_and_the_path(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["bare", "--runs", str(runs)]) == 0
+    printed = capsys.readouterr().out
+    assert "256,148" in printed
+    assert str(runs / "bare" / "report" / "report.md") in printed
+
+
+def test_json_is_one_object_on_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["bare", "--runs", str(runs), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"]["wanted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("fakee", "unknown study 'fakee'; did you mean 'fake'? (known: bare, fake, photos)"),
+        ("runs/fake", "study 'runs/fake' is a path: give a name; did you mean 'fake'?"),
+        ("../fake", "is a path"),
+    ],
+)
+def test_a_name_that_is_none_lists_the_studies(runs: Path, given: str, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        report.main([given, "--runs", str(runs)])
+
+
+def test_without_any_study_the_way_to_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"harness\.study"):
+        report.main(["fake", "--runs", str(tmp_path)])
+
+
+def test_a_study_folder_without_its_file_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"study\.json"):
+        build_report(tmp_path)
+
+
+def test_bad_input_ends_with_two_and_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.report", "none", "--runs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, tmp_path: Path) -> None:
+    path = publish(runs / "photos", tmp_path, "Not the official images.", "elsewhere")
+    assert path == tmp_path / "elsewhere" / "report.md"
+    text = path.read_text(encoding="utf-8")
+    assert text.index("**Not the official images.**") < text.index("## V1, V2 and the best student")
+    assert "--publish --as elsewhere --note 'Not the official images.'" in text
+    assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == "Not the official images."

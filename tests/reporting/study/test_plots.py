@@ -1,0 +1,101 @@
+"""Pictures are looked at by people; here is only what a machine can say: that they hold what they should."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from harness.reporting.study import plots, tables
+from harness.reporting.study.data import StudyData, load
+from tests.reporting.fake_study import write_study
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return load(write_study(tmp_path_factory.mktemp("runs")))
+
+
+def _texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+
+
+def _drawn(figure: Figure) -> None:
+    figure.savefig(io.BytesIO(), dpi=50)
+
+
+def test_the_pareto_plot_names_v1_v2_best_and_the_budget(data: StudyData) -> None:
+    frame = tables.results(data)
+    figure = plots.pareto(frame[frame["ap_mean"].notna()], 256_148, "0010")
+    _drawn(figure)
+    texts = _texts(figure)
+    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean AP, %"):
+        assert words in texts
+
+
+def test_the_front_holds_no_student_that_a_smaller_one_matches(data: StudyData) -> None:
+    frame = tables.results(data)
+    students = frame[(frame["role"] == "candidate") & frame["ap_mean"].notna()]
+    front = plots.front(students)
+    assert front["ap_mean"].is_monotonic_increasing
+    for row in students.itertuples():
+        better = students[(students["params"] <= row.params) & (students["ap_mean"] > row.ap_mean)]
+        assert (row.label in set(front["label"])) == better.empty
+
+
+def test_one_student_alone_can_be_drawn(tmp_path: Path) -> None:
+    frame = tables.results(load(write_study(tmp_path, trials=1, references=False)))
+    _drawn(plots.pareto(frame, 256_148, "0000"))
+    _drawn(plots.speed(frame, "0000"))
+
+
+def test_bars_add_up_to_the_totals(data: StudyData) -> None:
+    counts = pd.DataFrame([tables.part_counts(r) for r in data.shown().values()], index=["V1", "V2", "best (0010)"])
+    figure = plots.parts(counts, 256_148)
+    _drawn(figure)
+    texts = _texts(figure)
+    for words in ("487,103", "256,156", "250,435", "43,084", "budget 256,148", "43,076 left by the backbone"):
+        assert words in texts
+
+
+def test_v1_alone_has_no_second_panel(data: StudyData) -> None:
+    v1 = data.named("v1")
+    assert v1 is not None
+    figure = plots.parts(pd.DataFrame([tables.part_counts(v1)], index=["V1"]), 256_148)
+    _drawn(figure)
+    assert len(figure.axes) == 1
+
+
+def test_learning_curves_show_every_trial_and_mark_the_pruned(data: StudyData) -> None:
+    rows = [
+        {"label": r.label, "role": r.role, "state": r.state, "epoch": e["epoch"], "ap": e["ap"]["mean"]}
+        for r in data.records
+        for e in r.epochs
+    ]
+    figure = plots.learning_curves(pd.DataFrame(rows), "0010")
+    _drawn(figure)
+    for words in ("best (0010)", "V2", "V1 after\n12 epochs", "not trained to the end"):
+        assert words in _texts(figure)
+
+
+def test_examples_turn_bgr_into_rgb_and_draw_true_below_found(data: StudyData) -> None:
+    scene = data.examples[0]
+    figure = plots.examples([scene], {"v2": "V2"}, least_score=0.5)
+    _drawn(figure)
+    axes: Axes = figure.axes[0]
+    shown = np.asarray(axes.images[0].get_array())
+    assert (shown == scene.image[:, :, ::-1]).all()
+    colours = [patch.get_edgecolor() for patch in axes.patches]
+    kept = int((scene.found["v2"][:, 4] >= 0.5).sum())
+    assert len(colours) == len(scene.truth) + kept
+    assert kept < len(scene.found["v2"])
+
+
+def test_networks_keep_one_colour_in_every_picture() -> None:
+    colours = [*plots.NETWORKS.values(), plots.SKY]
+    assert len(set(colours)) == len(colours)
+    assert len(set(plots.PARTS.values())) == len(plots.PARTS)

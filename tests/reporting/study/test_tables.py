@@ -1,0 +1,119 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.core.record import TrialRecord
+from harness.errors import DataError, InputError
+from harness.reporting.study import tables
+from harness.reporting.study.data import StudyData, load
+from tests.reporting.fake_study import write_study
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return load(write_study(tmp_path_factory.mktemp("runs")))
+
+
+def test_documented_and_measured_stand_side_by_side(data: StudyData) -> None:
+    frame = tables.comparison(data).set_index("")
+    assert list(frame.columns) == [
+        "V1 documented",
+        "V1 measured",
+        "V2 documented",
+        "V2 measured",
+        "best (0010) measured",
+    ]
+    assert frame.loc["parameters", ["V1 documented", "V1 measured"]].tolist() == ["487,103", "487,103"]
+    assert frame.loc["parameters", ["V2 documented", "V2 measured"]].tolist() == ["256,148", "256,156"]
+    assert frame.loc["· attention", ["V1 documented", "V1 measured"]].tolist() == ["22,184", "4,925"]
+    assert frame.loc["fewer than V1, %", ["V2 documented", "V2 measured"]].tolist() == ["47.2", "47.4"]
+    assert frame.loc["against budget", ["V1 measured", "V2 measured"]].tolist() == ["+230,955", "+8"]
+    assert frame.loc["AP easy, %", ["V1 documented", "V2 documented"]].tolist() == ["~87", "92+"]
+    assert frame.loc["AP mean, %", "V1 measured"] == "78.0"
+    assert frame.loc["FPS against V1", ["V2 documented", "V2 measured"]].tolist() == ["1.50 ×", "1.38 ×"]
+
+
+def test_the_ranking_holds_candidates_only_and_references_stand_apart(data: StudyData) -> None:
+    frame = tables.trials(data)
+    ranked = frame[frame["rank"].str.isdigit()]
+    assert ranked["trial"].str.fullmatch(r"\d{4}").all()
+    values = ranked["AP mean, %"].astype(float)
+    assert values.is_monotonic_decreasing
+    assert frame.set_index("trial").loc[["v1", "v2"], "rank"].tolist() == ["teacher", "reference"]
+    assert frame.set_index("trial").loc["v2", "against budget"] == "+8"
+
+
+def test_a_trial_is_described_by_what_v2_has_not(data: StudyData) -> None:
+    named = {record.label: tables.difference_from_v2(record, data) for record in data.records}
+    assert named["v2"] == "nothing"
+    assert named["v1"] == "the arch `v1`"
+    assert named["0010"] == "attention=eca; head.trunk=depthwise"
+    alone = replace(data.candidates("complete")[0], distill={})
+    assert "no teacher" in tables.difference_from_v2(alone, data)
+
+
+def test_what_was_not_trained_to_the_end_keeps_its_reason(data: StudyData) -> None:
+    frame = tables.unfinished(data).set_index("trial")
+    assert frame["state"].tolist() == ["pruned", "failed", "pruned"]
+    assert "class=3.1" in frame.loc["0006", "reason"]
+
+
+def test_the_machine_table_has_one_row_a_network_and_full_precision(data: StudyData) -> None:
+    frame = tables.results(data)
+    assert len(frame) == 14
+    row = frame.set_index("label").loc["v2"]
+    assert (row["params"], row["over_budget"], row["params_attention"]) == (256_156, 8, 6_600)
+    assert row["ap_mean"] == pytest.approx(0.65)
+    assert set(frame["protocol"]) == {data.study["protocol"]["digest"], ""}
+    parts = frame[[name for name in frame.columns if name.startswith("params_")]].sum(axis=1)
+    assert (parts == frame["params"]).all()
+
+
+def test_two_protocols_in_one_column_are_refused(data: StudyData) -> None:
+    other = replace(data.candidates("complete")[0], protocol={**data.study["protocol"], "nms_iou": 0.3})
+    records = [other if record.label == other.label else record for record in data.records]
+    for table in (tables.results, tables.trials):
+        with pytest.raises(InputError, match=rf"{other.label} \(nms_iou 0.3 instead of 0.4\)"):
+            table(replace(data, records=records))
+    best = replace(data.best or other, protocol={**data.study["protocol"], "eval_side": 320})
+    records = [best if record.label == best.label else record for record in data.records]
+    with pytest.raises(InputError, match="eval_side 320 instead of 0"):
+        tables.comparison(replace(data, records=records))
+
+
+def test_a_record_of_another_protocol_leaves_the_tables_and_is_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path)
+    record = TrialRecord.load(folder / "trials" / "0010")
+    record.protocol = {**record.protocol, "score_threshold": 0.3, "digest": "other"}
+    record.save(folder / "trials" / "0010")
+    data = load(folder)
+    assert data.foreign == {"0010": "score_threshold 0.3 instead of 0.02"}
+    assert data.best is not None
+    assert data.best.label != "0010"
+
+
+def test_a_reason_cannot_break_a_markdown_table() -> None:
+    text = tables.markdown(pd.DataFrame([{"trial": "1", "reason": "a | b\nc"}]), text=("reason",))
+    assert text.splitlines() == ["| trial | reason |", "| :--- | :--- |", "| 1 | a \\| b c |"]
+
+
+def test_the_terminal_table_fits_eighty_columns(tmp_path: Path) -> None:
+    console = Console(width=80, record=True, file=(tmp_path / "out").open("w"))
+    console.print(tables.terminal_table(write_study(tmp_path / "runs")))
+    text = console.export_text()
+    assert "…" not in text
+    assert "`" not in text
+    for words in ("256,148", "256,156", "487,103", "best (0010)", "92+", "+8", "NMS at IoU"):
+        assert words in text
+    console.file.close()
+
+
+@pytest.mark.parametrize("name", ["study.json", "trials/0003/record.json", "importance.json", "examples.npz"])
+def test_a_broken_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = write_study(tmp_path)
+    (folder / name).write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=name):
+        load(folder)

@@ -1,0 +1,323 @@
+"""Training end to end on a handful of real scenes: resuming, pruning, distilling, refusing."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from harness.core.arch import ARCHS
+from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.data import load_split
+from harness.data.batches import batches
+from harness.errors import DataError, InputError, NonFiniteLossError
+from harness.evaluation.ap import evaluate_ap
+from harness.models.builder import build
+from harness.models.weights import init_backbone, load_weights, read_tensors, save_weights, state_digest
+from harness.training.loop import (
+    CHECKPOINT,
+    PREDICTIONS,
+    WEIGHTS,
+    Job,
+    TrainResult,
+    _moving_average,
+    learning_rate,
+    train,
+)
+
+DATA = DataConfig(size=64, train_images=16, val_images=8)
+TRAIN = TrainConfig(epochs=3, batch=8, lr=2e-3)
+DISTILL = DistillConfig(alpha=0.7, feature_weight=0.5)
+
+
+def go_on(_: dict[str, Any]) -> bool:
+    return True
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "v1.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        save_weights(build(ARCHS["v1"]), path)
+    return path
+
+
+@pytest.fixture
+def job(tmp_path: Path, cache: Path, teacher: Path) -> Job:
+    return Job(
+        label="v2",
+        arch=ARCHS["v2"],
+        seed=3,
+        train=TRAIN,
+        data=DATA,
+        evaluation=EvalConfig(max_detections=50),
+        folder=tmp_path / "v2",
+        cache=cache,
+        distill=DISTILL,
+        teacher=teacher,
+        teacher_arch=ARCHS["v1"],
+        init_backbone=teacher,
+    )
+
+
+def die_in_epoch_two(job: Job) -> None:
+    def on_batch(step: int, _: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(job, go_on, on_batch)
+
+
+def without_times(result: TrainResult) -> list[dict[str, Any]]:
+    return [{k: v for k, v in info.items() if not k.endswith("seconds")} for info in result.epochs]
+
+
+@pytest.mark.parametrize("schedule", [TRAIN, replace(TRAIN, ema=0.5, patience=3)], ids=["plain", "averaged"])
+def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, schedule: TrainConfig, tmp_path: Path) -> None:
+    job = replace(job, train=schedule)
+    whole = train(job, go_on)
+    killed = replace(job, folder=tmp_path / "killed")
+    process = multiprocessing.get_context("spawn").Process(target=die_in_epoch_two, args=(killed,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert (killed.folder / CHECKPOINT).exists()
+    assert not (killed.folder / WEIGHTS).exists()
+
+    heard: list[int] = []
+
+    def on_epoch(info: dict[str, Any]) -> bool:
+        heard.append(info["epoch"])
+        return True
+
+    resumed = train(killed, on_epoch)
+    assert heard == [1, 2, 3]
+    assert without_times(resumed) == without_times(whole)
+    assert resumed.ap == whole.ap
+    assert resumed.curves == whole.curves
+    ours, theirs = read_tensors(job.folder / WEIGHTS), read_tensors(killed.folder / WEIGHTS)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert (job.folder / PREDICTIONS).read_bytes() == (killed.folder / PREDICTIONS).read_bytes()
+
+
+def test_every_epoch_is_heard_of_with_every_term(job: Job) -> None:
+    heard: list[dict[str, Any]] = []
+    steps: list[tuple[int, int]] = []
+
+    def on_epoch(info: dict[str, Any]) -> bool:
+        heard.append(info)
+        return True
+
+    result = train(job, on_epoch, lambda step, of: steps.append((step, of)))
+    assert heard == result.epochs
+    assert [info["epoch"] for info in heard] == [1, 2, 3]
+    assert steps == [(step, 6) for step in range(1, 7)]
+    names = {"box", "class", "landmark", "distill_class", "distill_box", "distill_landmark", "feature", "total"}
+    for info in heard:
+        assert set(info["losses"]) == names
+        assert set(info["ap"]) == {"easy", "medium", "hard", "mean"}
+        losses = info["losses"]
+        truth = 2 * losses["box"] + losses["class"] + losses["landmark"]
+        taught = losses["distill_class"] + losses["distill_box"] + losses["distill_landmark"]
+        assert losses["total"] == pytest.approx(0.3 * truth + 0.7 * taught + 0.5 * losses["feature"], rel=1e-4)
+    assert result.state == "complete"
+    assert result.ap == heard[-1]["ap"], "with all validation images in every epoch, the last AP is the final one"
+    assert result.seconds["train"] > 0
+    json.dumps(result.epochs, allow_nan=False)
+    json.dumps([result.curves, result.landmark], allow_nan=False)
+
+
+def test_the_predictions_of_every_validation_image_are_kept(job: Job) -> None:
+    train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
+    with np.load(job.folder / PREDICTIONS, allow_pickle=False) as stored:
+        assert len(stored["ids"]) == DATA.val_images
+        assert stored["offsets"].shape == (DATA.val_images + 1,)
+        assert stored["detections"].shape == (stored["offsets"][-1], 15)
+
+
+def test_the_weights_left_behind_are_the_networks(job: Job) -> None:
+    train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
+    student = build(ARCHS["v2"])
+    before = state_digest(student)
+    load_weights(student, job.folder / WEIGHTS)
+    assert state_digest(student) != before
+
+
+def test_a_pruned_training_stops_and_says_so(job: Job) -> None:
+    result = train(job, lambda info: info["epoch"] < 2)
+    assert result.state == "pruned"
+    assert len(result.epochs) == 2
+    assert result.ap == result.epochs[-1]["ap"]
+    assert not (job.folder / WEIGHTS).exists()
+
+
+def test_an_ap_of_a_few_images_after_each_epoch_and_of_all_at_the_end(job: Job) -> None:
+    few = replace(job, data=replace(DATA, epoch_images=3), train=replace(TRAIN, epochs=2))
+    result = train(few, go_on)
+    with np.load(job.folder / PREDICTIONS, allow_pickle=False) as stored:
+        assert len(stored["ids"]) == DATA.val_images
+    assert result.state == "complete"
+
+
+def test_training_without_a_teacher_needs_none(job: Job) -> None:
+    alone = replace(job, distill=DistillConfig(alpha=0.0), teacher=None, teacher_arch=None, init_backbone=None)
+    result = train(replace(alone, train=replace(TRAIN, epochs=1)), go_on)
+    assert set(result.epochs[0]["losses"]) == {"box", "class", "landmark", "total"}
+
+
+def test_the_loss_falls(job: Job) -> None:
+    schedule = TrainConfig(epochs=6, batch=4, lr=4e-3)
+    alone = replace(job, distill=None, train=schedule, data=replace(DATA, epoch_images=1))
+    losses = [info["losses"]["total"] for info in train(alone, go_on).epochs]
+    assert sum(losses[3:]) < sum(losses[:3])
+
+
+def test_another_seed_is_another_training(job: Job, tmp_path: Path) -> None:
+    short = replace(job, train=replace(TRAIN, epochs=1))
+    first = train(short, go_on).epochs[0]["losses"]["total"]
+    again = train(replace(short, folder=tmp_path / "again"), go_on).epochs[0]["losses"]["total"]
+    other = train(replace(short, folder=tmp_path / "other", seed=4), go_on).epochs[0]["losses"]["total"]
+    assert first == again
+    assert first != other
+
+
+def test_divergence_ends_with_every_term_named(job: Job, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    detector = build(ARCHS["v1"])
+    with torch.no_grad():
+        next(detector.backbone.parameters()).fill_(float("inf"))
+    save_weights(detector, broken)
+    with pytest.raises(NonFiniteLossError, match=r"v2: the loss is not finite in epoch 1, step 0: box .*total nan"):
+        train(replace(job, init_backbone=broken), go_on)
+
+
+def test_a_checkpoint_of_another_training_is_refused_by_name(job: Job) -> None:
+    train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
+    with pytest.raises(InputError, match=r"last.pt was written by another training \(it differs in seed, train\)"):
+        train(replace(job, seed=9), go_on)
+
+
+def test_a_broken_checkpoint_is_refused_by_name(job: Job) -> None:
+    job.folder.mkdir()
+    (job.folder / CHECKPOINT).write_bytes(b"half of it")
+    with pytest.raises(DataError, match=r"last.pt is not a readable checkpoint"):
+        train(job, go_on)
+
+
+def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(replace(job), lambda _: False)
+    before = (job.folder / CHECKPOINT).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(job, go_on)
+    assert (job.folder / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in job.folder.iterdir()] == [CHECKPOINT]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"device": "tpu"}, "device 'tpu'"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there: PyTorch sees"),
+        ({"device": "meta"}, "device 'meta' is not supported"),
+        ({"teacher": None}, "distillation needs a teacher"),
+    ],
+)
+def test_jobs_that_cannot_run_are_refused(job: Job, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(replace(job, **change), go_on)
+
+
+def test_a_teacher_of_another_architecture_is_refused(job: Job) -> None:
+    with pytest.raises(InputError, match=r"v1.safetensors does not fit this architecture"):
+        train(replace(job, teacher_arch=ARCHS["v2"]), go_on)
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    config = TrainConfig(lr=0.01, warmup=0.1)
+    rates = [learning_rate(config, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[9] == rates[10] == 0.01
+    assert max(rates) == 0.01
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
+    assert 0 < rates[-1] < 1e-5
+    assert learning_rate(replace(config, warmup=0.0), 0, 100) == 0.01
+
+
+def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> None:
+    one_step = replace(job, distill=None, train=TrainConfig(epochs=1, batch=16, lr=5e-3))
+    train(one_step, go_on)
+    trained = build(job.arch)
+    load_weights(trained, job.folder / WEIGHTS)
+    torch.manual_seed(job.seed)
+    untrained = build(job.arch)
+    init_backbone(untrained, job.init_backbone or Path())
+    for module in untrained.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    faces = load_split(job.data, "train", job.cache)
+    with torch.no_grad():
+        untrained.train().raw(next(iter(batches(faces, job.data.size, 16, job.seed, 1))).images)
+    for found, wanted in zip(trained.buffers(), untrained.buffers(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(module, multi_avg_fn=_moving_average(0.6))
+    wanted, values = 0.0, [3.0, 1.0, -2.0, 5.0, 4.0, 4.5, -1.0, 0.0, 2.0, 7.0]
+    for step, value in enumerate(values):
+        torch.nn.init.constant_(module.weight, value)
+        average.update_parameters(module)
+        decay = min(0.6, (1 + step) / (10 + step))
+        wanted = value if step == 0 else decay * wanted + (1 - decay) * value
+        assert average.module.weight.item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_is_kept_is_the_average_with_the_statistics_of_the_network(job: Job, tmp_path: Path) -> None:
+    short = replace(job, train=replace(TRAIN, epochs=1))
+    train(short, go_on)
+    averaged = replace(short, train=replace(short.train, ema=0.9), folder=tmp_path / "averaged")
+    train(averaged, go_on)
+    plain, kept = read_tensors(short.folder / WEIGHTS), read_tensors(averaged.folder / WEIGHTS)
+    assert plain.keys() == kept.keys()
+    statistics = {name for name in plain if "running" in name or "num_batches" in name}
+    assert all(torch.equal(plain[name], kept[name]) for name in statistics)
+    assert not any(torch.equal(plain[name], kept[name]) for name in plain if name.endswith("0.weight"))
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_two = replace(job, train=replace(TRAIN, epochs=6))
+    train(at_two, lambda info: info["epoch"] < 2)
+    best = torch.load(at_two.folder / CHECKPOINT, weights_only=True)["student"]
+
+    means = iter([0.1, 0.3, 0.2, 0.3, 0.9])
+    real = evaluate_ap
+    monkeypatch.setattr("harness.training.loop.evaluate_ap", lambda *of: replace(real(*of), mean=next(means, 0.9)))
+    patient = replace(job, train=replace(TRAIN, epochs=6, patience=2), folder=tmp_path / "patient")
+    result = train(patient, go_on)
+    assert [info["ap"]["mean"] for info in result.epochs] == [0.1, 0.3, 0.2, 0.3]
+    kept = read_tensors(patient.folder / WEIGHTS)
+    assert all(torch.equal(best[name], kept[name]) for name in best)
