@@ -6,6 +6,7 @@ A protocol that cannot be run cannot be constructed: each class names the field,
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -272,6 +273,8 @@ class StudyConfig:
         trials: how many candidates to try.
         sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
+        window: trial n is proposed from the results of trials 0 … n - window, so that at most ``window`` train at
+            once and the trials do not depend on how many do.
         seed: study seed; every trial's sampler and training seed derive from it.
         from_scratch: students do not start from trained backbone weights.
         references: arch names trained outside the search by the students' protocol; with ``-alone`` behind it, an
@@ -293,6 +296,7 @@ class StudyConfig:
     sampler: str = "tpe"
     pruner: str = "median"
     objectives: tuple[str, ...] = ("ap",)
+    window: int = 4
     seed: int = 0
     from_scratch: bool = False
     references: tuple[str, ...] = ("v2",)
@@ -305,6 +309,7 @@ class StudyConfig:
             f"trials must be positive, or 0 to train the references only, got {self.trials}",
         )
         _require(self.seeds > 0, f"seeds must be positive, got {self.seeds}")
+        _require(self.window > 0, f"window must be positive, got {self.window}")
         _require(self.sampler in SAMPLERS, f"unknown sampler '{self.sampler}' (known: {', '.join(SAMPLERS)})")
         _require(self.pruner in PRUNERS, f"unknown pruner '{self.pruner}' (known: {', '.join(PRUNERS)})")
         _require(
@@ -323,6 +328,27 @@ class StudyConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
+        """Rebuild from ``to_dict``'s form, also after it went through JSON.
+
+        Raises:
+            TypeError: a field is unknown.
+            InputError: a value is not accepted.
+        """
+        parts: dict[str, Any] = {
+            "budget": Budget,
+            "data": DataConfig,
+            "train": TrainConfig,
+            "teacher": TrainConfig,
+            "distill": DistillConfig,
+            "evaluation": EvalConfig,
+            "speed": SpeedConfig,
+        }
+        built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
+        lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
+        return cls(**built | lists)
 
 
 def digest(value: Any) -> str:
