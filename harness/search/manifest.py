@@ -1,7 +1,6 @@
 """``study.json``: what a study is, what decides its results, and where it stands. Rewritten whole as things change."""
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.core.machine import available_cores
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, write_json
 from harness.core.space import SearchSpace
@@ -199,4 +199,4 @@ def _machine(device: str) -> dict[str, Any]:
         import torch
 
         name = torch.cuda.get_device_name(device)
-    return {"device": name, "cores": len(os.sched_getaffinity(0)), "cpu": cpu, "system": platform.system()}
+    return {"device": name, "cores": available_cores(), "cpu": cpu, "system": platform.system()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from harness.core.machine import available_cores
 from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
 from harness.core.record import load_records
@@ -26,7 +27,7 @@ from harness.search.progress import Progress
 from harness.search.session import Session
 from harness.search.speeds import Stopwatch
 from harness.search.storage import Ledger, check_url, open_storage, single_writer, storage_errors
-from harness.search.workers import Pool, available_cores
+from harness.search.workers import Pool
 from harness.tracking import open_tracker
 from harness.tracking.address import check_uri
 from harness.training.loop import train

@@ -144,14 +144,13 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     torch.set_num_threads(job.threads)
     run = _Run(job)
     run.resume()
-    found: list[NDArray[np.float32]] | None = None
     for epoch in range(1, job.train.epochs + 1):
         if epoch > len(run.history):
             started = time.perf_counter()
             losses, lr = run.train_epoch(epoch, on_batch)
             trained = time.perf_counter()
-            found = _detect(job, run.network, run.val, run.epoch_indices)
-            ap = evaluate_ap([d[:, :5] for d in found], run.epoch_truth)
+            found = _detect(job, run.network, run.search, np.arange(len(run.search)))
+            ap = evaluate_ap([d[:, :5] for d in found], run.search.truth())
             info = {
                 "epoch": epoch,
                 "losses": losses,
@@ -168,7 +167,7 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
         if job.train.patience and epoch - run.best_epoch(epoch) >= job.train.patience:
             break
     run.check_teacher()
-    return run.finish(found)
+    return run.finish()
 
 
 class _Run:
@@ -178,10 +177,8 @@ class _Run:
         self.job = job
         self.device = resolve_device(job.device)
         self.faces = load_split(job.data, "train", job.cache)
-        self.val = load_split(job.data, "val", job.cache)
-        self.identity = {**job.identity(), "images": [self.faces.digest, self.val.digest]}
-        self.epoch_indices = self.val.subset(job.data.epoch_images, job.data.seed)
-        self.epoch_truth = self.val.truth().pick(self.epoch_indices)
+        self.search = load_split(job.data, "search", job.cache)
+        self.identity = {**job.identity(), "images": [self.faces.digest, self.search.digest]}
         self.steps = steps_per_epoch(self.faces, job.train.batch)
         self.priors = make_priors(job.data.size, job.data.size).to(self.device)
         self.history: list[dict[str, Any]] = []
@@ -340,17 +337,13 @@ class _Run:
         if self.teacher is not None and state_digest(self.teacher) != self._teacher_digest:
             raise RuntimeError(f"{self.job.label}: the teacher changed while it taught")
 
-    def finish(self, found: list[NDArray[np.float32]] | None) -> TrainResult:
-        """Write the weights, and evaluate on all validation images unless the last epoch just did."""
+    def finish(self) -> TrainResult:
+        """Write the weights, and evaluate on all validation images."""
         self.job.folder.mkdir(parents=True, exist_ok=True)
         if self.best:
             self.network.load_state_dict(self.best)
-            if self.best_epoch(len(self.history)) < len(self.history):
-                found = None
         save_weights(self.network, self.job.folder / WEIGHTS)
-        if found is not None and len(found) < len(self.val):
-            found = None
-        result = evaluate(self.job, self.network, found)
+        result = evaluate(self.job, self.network)
         past = self.seconds(len(self.history))
         seconds = {"train": past["train"], "evaluate": past["evaluate"] + result.seconds["evaluate"]}
         return replace(result, epochs=self.history, seconds=seconds)
@@ -364,7 +357,7 @@ class _Run:
         }
 
 
-def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | None = None) -> TrainResult:
+def evaluate(job: Job, detector: Detector) -> TrainResult:
     """Evaluate a detector by the job's protocol on all validation images; ``predictions.npz`` goes to the folder.
 
     The landmark error is that of the held-out images where the data has any, and of the validation images otherwise.
@@ -372,12 +365,10 @@ def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | No
     Args:
         job: gives data, evaluation, device and folder.
         detector: on the job's device.
-        found: the detections (k, 15) in every validation image, where they are known already.
     """
     started = time.perf_counter()
     val = load_split(job.data, "val", job.cache)
-    if found is None:
-        found = _detect(job, detector, val, np.arange(len(val)))
+    found = _detect(job, detector, val, np.arange(len(val)))
     ap = evaluate_ap([d[:, :5] for d in found], val.truth())
     landmark = landmark_error(found, val)
     held_out = load_held_out(job.data, job.cache)
