@@ -20,8 +20,8 @@ from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
-from harness.training.distill import Distiller
 from harness.training.checkpoint import CHECKPOINT
+from harness.training.distill import Distiller
 from harness.training.job import WEIGHTS, Job
 
 SEED, EPOCH = 0, 0
