@@ -59,7 +59,7 @@ class Answer(BaseHTTPRequestHandler):
         if content is None:
             self.reply(404, {"X-Error-Code": "EntryNotFound"})
         elif self.path == f"/datasets/CUHK-CSE/wider_face/resolve/main/data/{name}":
-            self.reply(302, {"Location": f"http://localhost:{self.server.server_port}/cdn/{name}"})
+            self.reply(302, {"Location": f"http://localhost:{self.connection.getsockname()[1]}/cdn/{name}"})
         elif self.path == f"/cdn/{name}":
             self.send_content(content)
         else:
