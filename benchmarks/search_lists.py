@@ -3,8 +3,8 @@
     python benchmarks/search_lists.py PATH/TO/WIDERFACE
 
 writes ``benchmarks/results/search_lists.json``. The search split consists of training images, which have no official
-lists: ``harness/data/lists.py`` takes its limits from here. A list's limit is the half-pixel height up to 100.5 with the
-highest F1 over the faces of the whole official validation set. Agreement is also given for
+lists: ``harness/data/lists.py`` takes its limits from here. A list's limit is the half-pixel height up to 100.5 with
+the highest F1 over the faces of the whole official validation set. Agreement is also given for
 
 - the validation images on disk, with heights at a width and, for comparison, at a longer side of 1,024 pixels;
 - those training images on disk that come from the official validation set and have as many faces as there: in a reduced

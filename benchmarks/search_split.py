@@ -3,11 +3,12 @@
     python benchmarks/search_split.py PATH/TO/WIDERFACE PATH/TO/BACKBONE --published PREDICTIONS.tar.gz
 
 writes ``benchmarks/results/search_split.json``: for each number of images n the standard error of the difference in
-mean AP, in points. Of a pool of images, several subsets of n are drawn without replacement; in each, the paired bootstrap
-of ``harness.evaluation.stats`` gives a standard error, and the root of their mean square is reported. The pairs are
+mean AP, in points. Of a pool of images, several subsets of n are drawn without replacement; in each, the paired
+bootstrap of ``harness.evaluation.stats`` gives a standard error, and the root of their mean square is reported. The
+pairs are
 
-- V2 against V1, and V2 against V2 from another seed, trained without a teacher by the schedule of the ``default`` study
-  and compared on search scenes;
+- V2 against V1, and V2 against V2 from another seed, trained from one backbone without a teacher by the schedule of the
+  ``default`` study and compared on search scenes;
 - the same by the schedule of ``widerface_mini`` on fewer training images, compared on search images of a WIDER FACE
   copy;
 - with ``--published``, those detections against the network in ``--weights``, on the copy's validation images.
@@ -96,7 +97,7 @@ def on_epoch(info: dict[str, Any]) -> bool:
     return True
 
 
-def students(study: StudyConfig, data: DataConfig, backbone: Path | None, runs: Path) -> dict[str, Any]:
+def students(study: StudyConfig, data: DataConfig, backbone: Path, runs: Path) -> dict[str, Any]:
     """Train the networks on ``data`` and compare them on its search split."""
     cache = runs / "cache"
     faces = load_split(data, "search", cache)
@@ -137,7 +138,7 @@ def main() -> None:
     scenes, mini = load_study("default"), load_study("widerface_mini")
     copy = replace(mini.data, source=str(given.widerface), search_images=POOL, val_images=1)
     result: dict[str, Any] = {
-        "scenes": students(scenes, replace(scenes.data, search_images=POOL, val_images=1), None, given.runs),
+        "scenes": students(scenes, replace(scenes.data, search_images=POOL, val_images=1), given.backbone, given.runs),
         "widerface": students(mini, replace(copy, train_images=TRAIN_IMAGES), given.backbone, given.runs),
     }
     if given.published and given.weights:
