@@ -246,7 +246,7 @@ def test_files_that_do_not_fit_are_refused(copy: Path, wider: Path) -> None:
         ),
         "no PyTorch file of plain tensors": network(copy, wider, weights=str(broken)),
         "does not fit this architecture": ["--arch", "v1", *network(copy, wider)[2:]],
-        "holds no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
+        "has no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
         "torn.tar": ["--predictions", str(torn), *truth],
         "no ground truth for 1 images, the first is 9--Nowhere/x": [
             *("--predictions", str(wider / "found"), "--images", str(images)),

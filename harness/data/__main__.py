@@ -1,4 +1,4 @@
-"""``python -m harness.data``: fetch WIDER FACE, and see what a copy holds and everything that is wrong with it."""
+"""``python -m harness.data``: download WIDER FACE, and check a copy: count its images and faces, list its faults."""
 
 import argparse
 import shlex
@@ -18,48 +18,48 @@ EXAMPLES = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-`python -m harness.data ACTION --help` tells more of either.
+`python -m harness.data ACTION --help` shows the options of an action.
 """
 
 CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-exit code: 0 where every split that is there can be used (faults that are skipped are listed), 2 where one is refused
+exit code: 0 if every split in the folder can be used (skipped faults are listed), 2 if one is refused
 """
 
 DOWNLOAD = f"""examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
   HF_ENDPOINT=https://a.mirror python -m harness.data download widerface PATH/TO/WIDERFACE
 
-Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
-twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
-and leaves alone what is there. WIDER FACE may be used for research only.
+Downloads {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
+twice that must be free), verifies their sha256 and unpacks them. The same command resumes an interrupted download and
+leaves existing folders unchanged. WIDER FACE may be used for research only.
 
-exit code: 0 done, 2 DIR cannot be used, 1 no network, not enough disk or not the official archives
+exit code: 0 done, 2 DIR cannot be used, 1 no network, too little disk space or not the official archives
 """
 
-BOXES = "boxes by the easiest list a face is on: easy green, medium yellow, hard orange, none grey"
+BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two actions; each has a parser, and so a ``--help``, of its own."""
+    """Run one of the two actions. Each has its own parser and ``--help``."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
     parser.add_argument(
         "action",
         choices=list(ACTIONS),
-        help="download: fetch an official data set; check: read all labels, decode all images, list every fault",
+        help="download: download an official data set; check: read all labels, decode all images, list every fault",
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the action is given")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the action")
     given = parser.parse_args(argv)
     return ACTIONS[given.action](given.arguments)
 
 
 def download(argv: Sequence[str]) -> int:
-    """Fetch a data set, and say what comes next, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
-    parser.add_argument("dataset", choices=["widerface"], help="which one")
-    parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
+    """Download a data set and print the next command, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.data download", "Download an official data set from the Hugging Face hub.", DOWNLOAD)
+    parser.add_argument("dataset", choices=["widerface"], help="name of the data set")
+    parser.add_argument("path", type=Path, metavar="DIR", help="folder for the data set; created if it does not exist")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(argv)
     with cli.progress(in_bytes=True) as progress:
@@ -76,20 +76,26 @@ def download(argv: Sequence[str]) -> int:
     for folder, files in fetched.items():
         print(f"{given.path / folder}: {files:,} files")
     if not fetched:
-        print(f"{given.path} has it all already, nothing to do")
+        print(f"{given.path} is complete: nothing to download")
     if lacks:
-        print(f"still lacking: {lacks}")
+        print(f"still missing: {lacks}")
     print(f"next: {following}")
     return 0
 
 
 def check(argv: Sequence[str]) -> int:
     """Check a data folder and print what was found, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
+    parser = cli.Parser(
+        "harness.data check", "Count the images and faces of a WIDER FACE copy, and list every fault.", CHECK
+    )
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=ON_DISK, help="look at this one only (default: those that are there)")
+    parser.add_argument("--split", choices=ON_DISK, help="check this split only (default: all in the folder)")
     parser.add_argument(
-        "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
+        "--sheets",
+        type=Path,
+        metavar="DIR",
+        default=cli.RUNS / "sheets",
+        help="folder for contact sheets (%(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(argv)
@@ -148,9 +154,9 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
     _say(f"\n{split} ({report.layout} layout)")
     _say(f"  images     {report.images:,} of {report.annotated:,} annotated")
     _say(f"  faces      {report.faces:,}")
-    _say(f"  landmarks  {report.landmarks:,} faces have them")
+    _say(f"  landmarks  {report.landmarks:,} faces")
     for name, count in report.listed.items():
-        _say(f"  {name:<9}  {count:,} faces listed")
+        _say(f"  {name:<9}  {count:,} faces")
     _say("  face heights in pixels")
     most = max(1, *report.heights.values())
     for name, count in report.heights.items():
@@ -164,7 +170,7 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    """Print a line; file names that are no valid UTF-8 are shown escaped."""
+    """Print a line. Invalid UTF-8 in file names is escaped."""
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ SEED = next(seed for seed in range(100) if choose(len(TRAIN), 1, seed).tolist() 
 TRAINED = [name for name in TRAIN if name != HELD]
 
 
-def config(root: Path, **changes: int) -> DataConfig:
+def config(root: Path, **changes: Any) -> DataConfig:
     base = DataConfig(source=str(root), size=32, train_images=0, search_images=1, val_images=0, seed=SEED)
     return replace(base, **changes)
 
@@ -315,9 +316,12 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
     retinaface: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
-    monkeypatch.setattr(
-        "harness.training.loop.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
-    )
+
+    def error(_: object, faces: FaceSet) -> dict[str, float]:
+        measured.append(faces.name)
+        return {"faces": 1.0}
+
+    monkeypatch.setattr("harness.training.loop.landmark_error", error)
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)
         job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")

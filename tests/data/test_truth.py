@@ -1,14 +1,16 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.io import savemat
 
 from harness.data.truth import LISTS, image_id, load_ground_truth, load_ids
 from harness.errors import DataError
 
 
-def cell(items: list[object]) -> np.ndarray:
+def cell(items: Sequence[object]) -> NDArray[np.object_]:
     column = np.empty((len(items), 1), dtype=object)
     for row, item in enumerate(items):
         column[row, 0] = item
@@ -18,7 +20,11 @@ def cell(items: list[object]) -> np.ndarray:
 def write_mats(folder: Path) -> None:
     """Write the official layout: two events of two and one images; easy keeps a face, medium two, hard all."""
     faces = [[[[1, 2, 10, 20], [5, 5, 5, 5]], [[0, 0, 4, 4]]], [[[7, 8, 9, 10]]]]
-    keep = {"easy": [[[1], []], [[]]], "medium": [[[1], []], [[1]]], "hard": [[[1, 2], [1]], [[1]]]}
+    keep: dict[str, list[list[list[int]]]] = {
+        "easy": [[[1], []], [[]]],
+        "medium": [[[1], []], [[1]]],
+        "hard": [[[1, 2], [1]], [[1]]],
+    }
     savemat(
         folder / "wider_face_val.mat",
         {

@@ -1,6 +1,7 @@
 """What tiny WIDER FACE copies are made of."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -50,9 +51,13 @@ def write_mats(folder: Path, boxes: dict[str, Boxes]) -> None:
     files = cells(lambda name: name.split("/")[1])
     savemat(folder / "wider_face_val.mat", {"event_list": names, "file_list": files, "face_bbx_list": faces})
     for level in ("easy", "medium", "hard"):
-        most = 1 if level == "easy" else 1_000
-        listed = cells(lambda name, most=most: np.arange(1, min(most, len(boxes[name])) + 1).reshape(-1, 1))
+        counts = {name: min(1, len(found)) if level == "easy" else len(found) for name, found in boxes.items()}
+        listed = cells(partial(_first, counts))
         savemat(folder / f"wider_{level}_val.mat", {"gt_list": listed})
+
+
+def _first(counts: dict[str, int], name: str) -> NDArray[np.int64]:
+    return np.arange(1, counts[name] + 1).reshape(-1, 1)
 
 
 def points(box: tuple[int, int, int, int]) -> str:

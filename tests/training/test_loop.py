@@ -136,7 +136,6 @@ def test_every_epoch_is_heard_of_with_every_term(job: Job) -> None:
         taught = losses["distill_class"] + losses["distill_box"] + losses["distill_landmark"]
         assert losses["total"] == pytest.approx(0.3 * truth + 0.7 * taught + 0.5 * losses["feature"], rel=1e-4)
     assert result.state == "complete"
-    assert result.ap == heard[-1]["ap"], "with all validation images in every epoch, the last AP is the final one"
     assert result.seconds["train"] > 0
     json.dumps(result.epochs, allow_nan=False)
     json.dumps([result.curves, result.landmark], allow_nan=False)
