@@ -5,11 +5,11 @@ server. A record is written before training starts, after every epoch, and at th
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from harness.core.files import write_atomically
 from harness.errors import DataError, InputError, unknown_name
 
 ROLES = ("teacher", "reference", "candidate", "repeat")
@@ -36,7 +36,8 @@ class TrialRecord:
             ``lr``, ``seconds``.
         ap: final AP in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
-        landmark: ``{"nme": …, "failure_rate": …}``, or empty.
+        landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
+            ``evaluation.landmarks`` defines them; empty where no face has landmarks.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         protocol: what the AP was measured by (``evaluation`` digest, data digest, …).
@@ -60,7 +61,7 @@ class TrialRecord:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    landmark: dict[str, float] = field(default_factory=dict)
+    landmark: dict[str, Any] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
@@ -112,14 +113,5 @@ def find_trial(name: str, runs: Path) -> Path:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path`` through a temporary file, so that no reader ever sees half of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write ``data`` to ``path`` atomically."""
+    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode())

@@ -16,7 +16,7 @@ from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
-from harness.evaluation.inference import ap_protocol
+from harness.evaluation.protocol import ap_protocol
 from harness.models.weights import file_digest
 from harness.training.teacher import Teacher
 

@@ -7,7 +7,7 @@ with the same weights to the bit as if it had never been stopped (same machine, 
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from harness.core.arch import ArchConfig
+from harness.core.files import write_atomically
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.data import load_held_out, load_split
 from harness.data.batches import batches, steps_per_epoch
@@ -27,7 +28,9 @@ from harness.detection.boxes import make_priors
 from harness.detection.losses import Targets, multibox_loss
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.evaluation.ap import APResult, evaluate_ap
-from harness.evaluation.inference import landmark_error, predict
+from harness.evaluation.inference import predict
+from harness.evaluation.landmarks import landmark_error
+from harness.evaluation.predictions import save_detections
 from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.fold import freeze
@@ -37,7 +40,6 @@ from harness.models.weights import (
     load_weights,
     save_weights,
     state_digest,
-    write_atomically,
 )
 from harness.training.distill import Distiller
 
@@ -114,7 +116,7 @@ class TrainResult:
             if pruned, of the last epoch's.
         epochs: every epoch's dict, as given to ``on_epoch``; fewer than were asked for where training stopped early.
         curves: difficulty → ``precision`` and ``recall`` at 101 points; empty if pruned.
-        landmark: ``nme`` and ``failure_rate``; empty if pruned.
+        landmark: as ``evaluation.landmarks`` gives it; empty if pruned.
         seconds: ``train`` and ``evaluate``, over all runs of a job that was resumed.
     """
 
@@ -122,7 +124,7 @@ class TrainResult:
     ap: dict[str, float | None]
     epochs: list[dict[str, Any]]
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    landmark: dict[str, float] = field(default_factory=dict)
+    landmark: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -383,8 +385,7 @@ def evaluate(job: Job, detector: Detector, found: list[NDArray[np.float32]] | No
     held_out = load_held_out(job.data, job.cache)
     if held_out is not None:
         landmark = landmark_error(_detect(job, detector, held_out, np.arange(len(held_out))), held_out)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    _save_predictions(found, val, job.folder / PREDICTIONS)
+    save_detections(job.folder / PREDICTIONS, val.ids, found)
     return TrainResult(
         state="complete",
         ap=_numbers(ap),
@@ -457,11 +458,3 @@ def _thin(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[s
         "precision": [round(float(value), 5) for value in np.nan_to_num(precision[at])],
         "recall": [round(float(value), 5) for value in np.nan_to_num(recall[at])],
     }
-
-
-def _save_predictions(found: Sequence[NDArray[np.float32]], faces: FaceSet, path: Path) -> None:
-    content = io.BytesIO()
-    rows = np.concatenate([np.zeros((0, 15), dtype=np.float32), *found]).astype(np.float32)
-    offsets = np.cumsum([0, *(len(d) for d in found)])
-    np.savez(content, allow_pickle=False, detections=rows, offsets=offsets, ids=np.array(faces.ids))
-    write_atomically(path, content.getvalue())
