@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from harness.data.truth import LISTS, load_ground_truth, load_ids
-from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap, load_predictions
+from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
+from harness.evaluation.predictions import load_predictions
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
-from widerface_oracle import average_precision  # noqa: E402
+from ap_oracle import average_precision  # noqa: E402
 
 REFERENCE = {
     "all": {"easy": 0.8978665559972287, "medium": 0.8732664854984611, "hard": 0.7594359398644278},

@@ -4,7 +4,6 @@ Nothing here unpickles code: safetensors files hold tensors only, and PyTorch fi
 """
 
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
@@ -17,25 +16,13 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
+from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.released import is_released, released_name
 
 _PREFIXES = ("module.", "model.", "body.", "backbone.")
 _SHOWN = 4
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` through a temporary file, so that no reader ever sees half of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def save_weights(module: nn.Module, path: Path) -> None:

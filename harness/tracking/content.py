@@ -79,7 +79,7 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
     metrics = {key: value for key, value in metrics.items() if value}
     metrics |= {f"params_{slot}": record.parts[slot] for slot in SLOTS if slot in record.parts}
     metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
-    metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate"))
+    metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate", "matched", "faces"))
     metrics |= _prefixed("", record.speed, _SPEED)
     metrics |= _prefixed("seconds_", record.seconds, ("train", "total"))
     tags = {
@@ -121,7 +121,7 @@ def _trial_protocol(record: TrialRecord, study: Mapping[str, Any]) -> dict[str, 
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    return {f"{prefix}{key}": values[key] for key in keys if key in values}
+    return {f"{prefix}{key}": values[key] for key in keys if values.get(key) is not None}
 
 
 def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:

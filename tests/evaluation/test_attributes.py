@@ -7,8 +7,8 @@ from scipy.io import savemat
 
 from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import DataError
-from harness.evaluation.ap import load_predictions
 from harness.evaluation.attributes import ATTRIBUTES, attribute_groups, found_faces, recall, size_groups
+from harness.evaluation.predictions import load_predictions
 
 ROOT = os.environ.get("WIDERFACE_ROOT", "")
 

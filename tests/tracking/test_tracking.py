@@ -30,6 +30,7 @@ from harness.tracking.address import check_uri, redact
 from harness.tracking.content import flatten, study_content, trial_content
 from harness.tracking.store import _client
 from harness.tracking.view import view_route
+from tests.fake_landmarks import landmark_error
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 120.0
@@ -86,7 +87,7 @@ def make_record(label: str, epochs: int = 4, state: str = "running") -> TrialRec
     if state == "complete":
         record.ap = {"easy": 0.912_345, "medium": 0.8, "hard": 0.7, "mean": 0.804_115}
         record.curves = {"easy": {"precision": [1.0], "recall": [0.0]}}
-        record.landmark = {"nme": 0.05, "failure_rate": 0.1}
+        record.landmark = landmark_error(0.05)
         record.speed = {
             "fps": 28.1,
             "latency_ms": 35.6,
@@ -244,6 +245,7 @@ def test_content_of_a_trial_names_every_axis_and_value() -> None:
     assert content.metrics["params"] == 256_148 == sum(content.metrics[f"params_{slot}"] for slot in SLOTS)
     assert content.metrics["macs"] == 410_568_000
     assert {"fps", "latency_ms", "ratio_to_v1", "size_mb", "landmark_nme"} <= set(content.metrics)
+    assert (content.metrics["landmark_matched"], content.metrics["landmark_faces"]) == (812, 1_024)
     assert {"space_digest", "data_digest", "arch_digest", "protocol_digest", "role", "state"} <= set(content.tags)
     epoch, seconds, metrics = content.curves[1]
     assert (epoch, seconds) == (2, 5.0)
