@@ -34,12 +34,14 @@ class TrialRecord:
             ``size_mb``: the weights file in 10^6 bytes.
         epochs: a dict an epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
             ``lr``, ``seconds``.
-        ap: final AP in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
+        search_ap: final AP in [0, 1] on the search split, which all choices read: easy, medium, hard, mean (None where
+            a list holds no face); empty unless the network was trained to the end.
+        ap: the same on the validation images; empty unless the report grades the network.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``{"nme": …, "failure_rate": …}``, or empty.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
-        protocol: what the AP was measured by (``evaluation`` digest, data digest, …).
+        search_protocol, protocol: how ``search_ap`` and ``ap`` were measured (``evaluation`` digest, data digest, …).
     """
 
     label: str
@@ -58,11 +60,13 @@ class TrialRecord:
     macs: int = 0
     size_mb: float = 0.0
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    search_ap: dict[str, float | None] = field(default_factory=dict)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     landmark: dict[str, float] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    search_protocol: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
