@@ -21,6 +21,12 @@ from harness.errors import HarnessError, InputError
 from harness.tracking.address import check_uri, default_uri, is_server, page_root
 from harness.tracking.view import view_route
 
+EXAMPLES = """examples:
+  python -m harness.ui                                  the studies in runs/
+  python -m harness.ui --tracking-uri postgresql://USER:PASSWORD@HOST/DATABASE --port 8080
+
+It prints the address of every study's page and serves until Ctrl-C."""
+
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 120
@@ -33,7 +39,7 @@ _ENVIRONMENT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the pages until interrupted."""
-    parser = cli.Parser("harness.ui", "Open the tracked studies in MLflow's pages, on this machine only.")
+    parser = cli.Parser("harness.ui", "Open the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
     parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of the studies (default: runs)")
     parser.add_argument("--tracking-uri", help="database that the studies were tracked to (default: RUNS/mlflow.db)")
     parser.add_argument("--port", type=int, help=f"port (default: {DEFAULT_PORT}, or a free port if that is taken)")
