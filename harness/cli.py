@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
 
 RUNS = Path("runs")
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
+        print(f"{self.prog}: {mask_text(message)} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -1,7 +1,6 @@
 """``python -m harness.study``: search students under a budget, distilled from V1, and compare them with V1 and V2."""
 
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, Budget, StudyConfig
+from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 _EPILOG = """examples:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         init_backbone=given.init_backbone,
         storage=given.storage,
         tracking_uri=given.tracking_uri,
-        command=shlex.join(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
+        command=mask_command(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
     )
     with make_progress() as progress:
         report = run_study(config, resources, progress)

@@ -1,4 +1,4 @@
-"""``python -m harness.teacher``: train V1 for a study's data and protocol, once, and draw how it learned."""
+"""``python -m harness.teacher``: train V1 once for a study's data and protocol, and plot its learning curve."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,41 +15,46 @@ from harness.search.progress import make_progress
 from harness.training.teacher import ensure_teacher
 
 EXAMPLES = """examples:
-  python -m harness.teacher                                   V1 on the embedded data, as `make study` wants it
+  python -m harness.teacher                                   V1 on the synthetic scenes, as `make study` trains it
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --init-backbone BACKBONE.safetensors
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors
 
-A killed training goes on when the same command runs again. The folder that is printed at the end holds the weights
-(the moving average where --ema is given, of the best epoch where --patience is), record.json and learning_curve.png.
-`python -m harness.study` with the same study, data and schedule finds the teacher there."""
+The same command resumes a training that was killed. At the end it prints the path of the weights: with --ema they are
+the moving average, with --patience those of the best epoch. record.json and learning_curve.png are beside them.
+
+`python -m harness.study` with the same --study, --runs, --init-backbone, data options and --seed finds a teacher that
+was trained with the study's own schedule. A teacher of another schedule (--epochs, --batch, --lr, --ema, --patience) is
+given to it with `--teacher PATH`, where PATH is the printed path; the study then evaluates it and trains none."""
 
 CURVE = "learning_curve.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train or find the teacher of a study, and print what it is."""
+    """Train a study's teacher, or find the trained one, and print its APs and the path of its weights."""
     parser = cli.Parser(
-        "harness.teacher", "Train the V1 teacher of a study once, or show the one that is there.", EXAMPLES
+        "harness.teacher", "Train a study's V1 teacher once; show it if it was trained before.", EXAMPLES
     )
-    parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
+    parser.add_argument(
+        "--study", default="default", metavar="NAME", help="study that it teaches (default: %(default)s)"
+    )
     parser.add_argument(
         "--teacher",
         default="auto",
         metavar="[ARCH:]PATH",
-        help="weights to evaluate instead of training: V1's, or those of a named architecture (featherface:PATH)",
+        help="weights to evaluate: V1's, or a named arch's (featherface:PATH); 'auto' trains V1 (default)",
     )
-    parser.add_argument("--init-backbone", type=Path, metavar="PATH", help="weights file to start the backbone from")
+    parser.add_argument("--init-backbone", type=Path, metavar="PATH", help="weights that the backbone starts from")
     parser.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
-    parser.add_argument("--size", type=int, help="side of the training crop, pixels")
+    parser.add_argument("--size", type=int, help="side of the square training crop, in pixels")
     parser.add_argument("--train-images", type=int, help="training images; 0 for all of a folder")
     parser.add_argument("--val-images", type=int, help="validation images; 0 for all of a folder")
     parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--batch", type=int, help="images a step")
+    parser.add_argument("--batch", type=int, help="images per step")
     parser.add_argument("--lr", type=float, help="peak learning rate")
     parser.add_argument(
-        "--ema", type=float, metavar="DECAY", help="moving average of the weights, kept instead of them"
+        "--ema", type=float, metavar="DECAY", help="evaluate and save the moving average of the weights"
     )
-    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs that bring no better AP")
+    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
     parser.add_argument("--seed", type=int, help="seed of the training")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=available_cores(), help="threads (default: %(default)s)")
@@ -63,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: getattr(arguments, name) for name in ("size", "train_images", "val_images")
     }
     schedule = {name: getattr(arguments, name) for name in ("epochs", "batch", "lr", "ema", "patience")}
+    own = study.teacher
     study = replace(
         study,
         data=replace(study.data, **_given({"source": arguments.data, **data})),
@@ -94,11 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{record.label}: {record.params:,} parameters, AP {scores}\n{teacher.path}")
         if curve is not None:
             print(curve)
+        if arguments.teacher == "auto" and study.teacher != own:
+            print(f"trained with another schedule than study '{study.name}': give the study --teacher {teacher.path}")
     return 0
 
 
 def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
-    """Draw a teacher's losses and APs by epoch into ``folder``, unless that was done, and return the picture's path."""
+    """Plot a teacher's losses and APs by epoch to a file in ``folder``, if it is missing, and return its path."""
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training

@@ -1,8 +1,9 @@
-"""What is logged, as plain data: a study and its trials turned into parameters, metrics, tags and a description.
+"""What is logged, as plain data: the parameters, metrics, tags and description of a study and of its trials.
 
-Metric names are the same for every run, so that runs compare column by column. Final values have bare names
-(``ap_mean``, ``fps``, ``params``); curves are grouped by a prefix (``loss/…``, ``epoch/…``), which the MLflow page
-shows as sections.
+Every run uses the same metric names, so that runs compare column by column. Final values have bare names (``ap_mean``,
+``fps``, ``params``). ``search_ap_*`` is the AP on the search split, logged for every network trained to the end;
+``ap_*`` is the AP on the validation images, logged for the networks that the report grades. Curves have a prefix
+(``loss/…``, ``epoch/…``), which the MLflow page shows as a section.
 """
 
 import math
@@ -15,8 +16,8 @@ from harness.core.protocol import Budget, digest
 from harness.core.record import TrialRecord
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-"""A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP, so ``status = 'FINISHED'`` selects
-exactly the runs whose AP compares."""
+"""A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP. ``status = 'FINISHED'`` selects
+exactly the runs whose final APs compare."""
 
 DIFFICULTIES = ("easy", "medium", "hard", "mean")
 _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
@@ -24,7 +25,13 @@ _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
 
 @dataclass(frozen=True)
 class Content:
-    """All that one run shows: ``params``, ``tags``, final ``metrics``, and ``curves``, a dict of metrics an epoch."""
+    """Everything that one run shows.
+
+    Attributes:
+        name, status: the run's name and MLflow status.
+        params, tags, metrics: name → value; metrics are final values.
+        curves: per epoch ``(epoch, seconds since the start, metrics)``.
+    """
 
     name: str
     status: str
@@ -32,7 +39,6 @@ class Content:
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     curves: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
-    """``(epoch, seconds since the start, metrics)``"""
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -49,8 +55,18 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-_DECIMALS = {"ap": 4, "fps": 2, "ratio": 3, "latency": 2, "size": 3, "landmark": 4, "seconds": 1, "overhead": 4}
-"""Decimals of final values, which MLflow's table prints in full; the records keep every digit."""
+_DECIMALS = {
+    "ap": 4,
+    "search": 4,
+    "fps": 2,
+    "ratio": 3,
+    "latency": 2,
+    "size": 3,
+    "landmark": 4,
+    "seconds": 1,
+    "overhead": 4,
+}
+"""Decimals of final values by the first word of their name: MLflow's table prints every digit it gets."""
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -70,14 +86,15 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
     """Return what the run of one trained network shows.
 
-    Every part's options are logged, also those that the search holds fixed and those of the references, so that V1
-    and V2 stand in the same columns as the candidates.
+    The options of every part are logged, also the fixed ones and those of the references: V1 and V2 then share the
+    candidates' columns.
     """
     params = flatten(record.arch) | flatten(record.distill, "distill.") | flatten(record.configuration)
     params |= _trial_protocol(record, study)
     metrics = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
     metrics = {key: value for key, value in metrics.items() if value}
     metrics |= {f"params_{slot}": record.parts[slot] for slot in SLOTS if slot in record.parts}
+    metrics |= _prefixed("search_ap_", record.search_ap, DIFFICULTIES)
     metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
     metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate", "matched", "faces"))
     metrics |= _prefixed("", record.speed, _SPEED)
@@ -91,6 +108,7 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
         "arch_digest": digest(record.arch) if record.arch else "",
         "space_digest": str(study.get("space_digest", "")),
         "data_digest": str(study.get("data", {}).get("val_digest", "")),
+        "search_protocol_digest": digest(record.search_protocol) if record.search_protocol else "",
         "protocol_digest": digest(record.protocol) if record.protocol else "",
         "speed_device": " ".join(str(record.speed[k]) for k in ("device", "threads", "size") if k in record.speed),
     }
@@ -129,7 +147,7 @@ def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
     for number, epoch in enumerate(record.epochs, start=1):
         elapsed += float(epoch.get("seconds") or 0.0)
         metrics = {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
-        metrics |= _prefixed("epoch/ap_", epoch.get("ap") or {}, DIFFICULTIES)
+        metrics |= _prefixed("epoch/search_ap_", epoch.get("ap") or {}, DIFFICULTIES)
         metrics |= _prefixed("epoch/", epoch, ("lr", "seconds"))
         curves.append((int(epoch.get("epoch", number)), elapsed, _numbers(metrics)))
     return curves
@@ -141,7 +159,7 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
     Args:
         study: ``study.json``'s content.
         records: label → record, for the description's table.
-        finished: None while it runs, else whether all trials were made.
+        finished: None while the study runs, then whether all of its trials were run.
     """
     metrics = _prefixed("", study, ("space_size", "space_feasible"))
     if finished is not None:
@@ -151,11 +169,14 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
         metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
     best = records.get(str(study.get("best", ""))) if finished is not None else None
     if best is not None:
-        metrics |= {"best_params": best.params} | _prefixed("best_ap_", best.ap, DIFFICULTIES)
+        metrics |= {"best_params": best.params}
+        metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",)) | _prefixed(
+            "best_ap_", best.ap, DIFFICULTIES
+        )
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
     params = flatten(study.get("config", {})) | flatten(_prefixed("", study, ("workers", "threads")))
     params |= flatten(study.get("teacher", {}), "teacher_used.")
-    tags = flatten(study.get("versions", {}), "version.") | flatten(study.get("machine", {}), "machine.")
+    tags = _provenance(study.get("commit"), study.get("versions", {}), study.get("machine", {}))
     tags |= flatten(study.get("data", {}), "data.")
     tags |= {
         "role": "study",
@@ -165,7 +186,6 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
         "data_digest": str(study.get("data", {}).get("val_digest", "")),
         "protocol_digest": str(study.get("protocol", {}).get("digest", "")),
         "command": str(study.get("command", "")),
-        "mlflow.source.git.commit": str(study.get("commit", "") or ""),
         "mlflow.note.content": describe(study, records),
     }
     return Content(
@@ -177,8 +197,14 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
     )
 
 
+def _provenance(commit: str | None, versions: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that say which code ran on which machine."""
+    tags = flatten(versions, "version.") | flatten(machine, "machine.")
+    return tags | {"mlflow.source.git.commit": commit or ""}
+
+
 def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> str:
-    """Return the Markdown that stands on the study's page."""
+    """Return the Markdown that the study's page shows."""
     config = study.get("config", {})
     data, budget = config.get("data", {}), config.get("budget", {})
     lines = [f"**{study.get('name', 'study')}**: {config.get('description', '')}".rstrip(": "), ""]
@@ -189,7 +215,7 @@ def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> st
     if data:
         lines.append(
             f"- Data `{data.get('source')}` at {data.get('size')} px, {config.get('train', {}).get('epochs')} epochs; "
-            "AP by WIDER FACE's rule, in [0, 1]."
+            "AP by WIDER FACE's rule, in [0, 1]; search AP is on the search split, AP on the validation images."
         )
     if study.get("command"):
         lines.append(f"- `{study['command']}`")
@@ -197,22 +223,23 @@ def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> st
     if shown:
         lines += [
             "",
-            "| run | role | params | AP easy | medium | hard | mean | FPS | × V1 |",
-            "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+            "| run | role | params | search AP, mean | AP easy | medium | hard | mean | FPS | × V1 |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         lines += [_row(records[label], label == study.get("best")) for label in shown]
     lines += [
         "",
-        "Runs: `role` is teacher, reference, candidate or repeat (of a candidate, with another seed). FINISHED runs "
-        "have a final AP; KILLED ones were pruned or "
-        "interrupted (tag `state`), FAILED ones say why (tag `reason`). `ap_*`, `fps`, `latency_ms`, `params`, "
-        "`macs` are final; `loss/*` and `epoch/*` are curves by epoch.",
+        "Runs: the tag `role` is teacher, reference, candidate or repeat (a candidate trained again with another "
+        "seed). FINISHED runs were trained to the end and have a final `search_ap_*`; those that the report grades "
+        "also have `ap_*`. KILLED runs were pruned or interrupted (tag `state`). FAILED runs give their error in the "
+        "tag `reason`. `loss/*` and `epoch/*` are curves by epoch.",
     ]
     return "\n".join(lines)
 
 
 def _row(record: TrialRecord, best: bool) -> str:
-    ap = " | ".join(_cell(record.ap.get(key), ".4f") for key in DIFFICULTIES)
+    aps = (record.search_ap.get("mean"), *(record.ap.get(key) for key in DIFFICULTIES))
+    ap = " | ".join(_cell(value, ".4f") for value in aps)
     speed = f"{_cell(record.speed.get('fps'), '.1f')} | {_cell(record.speed.get('ratio_to_v1'), '.2f')}"
     return f"| {record.label}{' (best)' if best else ''} | {record.role} | {record.params:,} | {ap} | {speed} |"
 

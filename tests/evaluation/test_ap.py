@@ -186,7 +186,7 @@ def test_wrong_shapes_are_refused() -> None:
     detections[3] = detections[3][:, :4]
     with pytest.raises(DataError, match="event/3: detections are"):
         evaluate_ap(detections, truth)
-    with pytest.raises(DataError, match="one entry an image"):
+    with pytest.raises(DataError, match="one entry per image"):
         GroundTruth(truth.boxes[1:], truth.keep, truth.ids)
     with pytest.raises(DataError, match="has the lists easy, medium, hard"):
         GroundTruth([], {}, [])
