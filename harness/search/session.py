@@ -49,7 +49,7 @@ class Session:
             HarnessError, OSError, KeyboardInterrupt: the search ended early. What the trials so far allow was made.
         """
         self.write()
-        self.tracker.start_study(self.manifest.to_dict())
+        self.tracker.start_study(self.manifest)
         self.tracker.trial(self.teacher)
         try:
             self.search.pool.ready()
@@ -133,7 +133,7 @@ class Session:
         if best is not None:
             weights = self.plan.trial_folder(best.label) / WEIGHTS
             self.tracker.artifacts(best.label, [weights])
-        self.tracker.finish_study(self.manifest.to_dict())
+        self.tracker.finish_study(self.manifest)
         return report
 
     def _check_outcome(self) -> None:

@@ -8,11 +8,13 @@ Every run uses the same metric names, so that runs compare column by column. Fin
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.core.arch import SLOTS
-from harness.core.protocol import Budget, digest
+from harness.core.manifest import Manifest
+from harness.core.protocol import digest
+from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -83,7 +85,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
+def trial_content(record: TrialRecord, study: Manifest) -> Content:
     """Return what the run of one trained network shows.
 
     The options of every part are logged, also the fixed ones and those of the references: V1 and V2 then share the
@@ -106,12 +108,14 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
         "state": record.state,
         "reason": record.reason,
         "arch_digest": digest(record.arch) if record.arch else "",
-        "space_digest": str(study.get("space_digest", "")),
-        "data_digest": str(study.get("data", {}).get("val_digest", "")),
+        "space_digest": study.space.digest,
+        "data_digest": study.data["val"].digest,
         "search_protocol_digest": digest(record.search_protocol) if record.search_protocol else "",
         "protocol_digest": digest(record.protocol) if record.protocol else "",
         "speed_device": " ".join(str(record.speed[k]) for k in ("device", "threads", "size") if k in record.speed),
     }
+    for made_by in record.provenance[-1:]:
+        tags |= _provenance(Provenance(**made_by))
     return Content(
         record.label,
         STATUS[record.state],
@@ -122,17 +126,17 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
     )
 
 
-def _trial_protocol(record: TrialRecord, study: Mapping[str, Any]) -> dict[str, str]:
-    config = study.get("config", {})
-    schedule = config.get("teacher" if record.role == "teacher" else "train", {})
+def _trial_protocol(record: TrialRecord, study: Manifest) -> dict[str, str]:
+    config = study.config
+    schedule = config.teacher if record.role == "teacher" else config.train
     values = {
-        "data": config.get("data", {}).get("source"),
-        "size": config.get("data", {}).get("size"),
-        "epochs": schedule.get("epochs"),
-        "batch": schedule.get("batch"),
-        "lr": schedule.get("lr"),
+        "data": config.data.source,
+        "size": config.data.size,
+        "epochs": schedule.epochs,
+        "batch": schedule.batch,
+        "lr": schedule.lr,
         "seed": record.seed,
-        "ema": schedule.get("ema"),
+        "ema": schedule.ema,
         "teacher": " ".join(str(record.teacher[key]) for key in ("label", "digest")) if record.teacher else None,
     }
     return flatten(values, "protocol.")
@@ -153,43 +157,44 @@ def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
     return curves
 
 
-def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
+def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
     """Return what the parent run of a study shows.
 
     Args:
-        study: ``study.json``'s content.
+        study: what it is and where it stands.
         records: label → record, for the description's table.
         finished: None while the study runs, then whether all of its trials were run.
     """
-    metrics = _prefixed("", study, ("space_size", "space_feasible"))
+    standing = study.standing
+    metrics: dict[str, Any] = {"space_size": study.space.size, "space_feasible": study.space.feasible}
     if finished is not None:
-        metrics |= _prefixed("", study, ("wasted", "repeated"))
-        metrics |= _prefixed("trials_", study.get("trials", {}), ("complete", "pruned", "failed"))
-        metrics |= _prefixed("seconds_", study.get("timing", {}), ("total",))
-        metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
-    best = records.get(str(study.get("best", ""))) if finished is not None else None
+        metrics |= {"wasted": standing.wasted, "repeated": standing.repeated}
+        metrics |= _prefixed("trials_", standing.trials, ("complete", "pruned", "failed"))
+        metrics |= _prefixed("seconds_", standing.timing, ("total",)) | _prefixed(
+            "", standing.timing, ("overhead_share",)
+        )
+    best = records.get(standing.best) if finished is not None and standing.best is not None else None
     if best is not None:
         metrics |= {"best_params": best.params}
-        metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",)) | _prefixed(
-            "best_ap_", best.ap, DIFFICULTIES
-        )
+        metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",))
+        metrics |= _prefixed("best_ap_", best.ap, DIFFICULTIES)
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
-    params = flatten(study.get("config", {})) | flatten(_prefixed("", study, ("workers", "threads")))
-    params |= flatten(study.get("teacher", {}), "teacher_used.")
-    tags = _provenance(study.get("commit"), study.get("versions", {}), study.get("machine", {}))
-    tags |= flatten(study.get("data", {}), "data.")
-    tags |= {
+    params = flatten(study.config.to_dict() | {"workers": study.workers, "threads": study.threads})
+    params |= flatten(asdict(study.teacher), "teacher_used.") | flatten(asdict(study.start), "start.")
+    tags = _provenance(study.provenance) | {
         "role": "study",
         "state": "running" if finished is None else "complete" if finished else "interrupted",
-        "best": str(study.get("best", "") or ""),
-        "space_digest": str(study.get("space_digest", "")),
-        "data_digest": str(study.get("data", {}).get("val_digest", "")),
-        "protocol_digest": str(study.get("protocol", {}).get("digest", "")),
-        "command": str(study.get("command", "")),
+        "best": standing.best or "",
+        "space_digest": study.space.digest,
+        **{f"data.{split}_digest": images.digest for split, images in study.data.items()},
+        "data_digest": study.data["val"].digest,
+        "search_protocol_digest": str(study.search_protocol.get("digest", "")),
+        "protocol_digest": str(study.protocol.get("digest", "")),
+        "command": study.command,
         "mlflow.note.content": describe(study, records),
     }
     return Content(
-        str(study.get("name", "study")),
+        study.name,
         "RUNNING" if finished is None else "FINISHED" if finished else "KILLED",
         params,
         {key: value for key, value in tags.items() if value},
@@ -197,36 +202,31 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
     )
 
 
-def _provenance(commit: str | None, versions: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, str]:
+def _provenance(made_by: Provenance) -> dict[str, str]:
     """Return the tags that say which code ran on which machine."""
-    tags = flatten(versions, "version.") | flatten(machine, "machine.")
-    return tags | {"mlflow.source.git.commit": commit or ""}
+    tags = flatten(made_by.versions, "version.") | flatten(made_by.machine, "machine.")
+    return tags | {"mlflow.source.git.commit": made_by.commit or ""}
 
 
-def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> str:
+def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
     """Return the Markdown that the study's page shows."""
-    config = study.get("config", {})
-    data, budget = config.get("data", {}), config.get("budget", {})
-    lines = [f"**{study.get('name', 'study')}**: {config.get('description', '')}".rstrip(": "), ""]
-    if budget:
-        feasible, size = study.get("space_feasible"), study.get("space_size")
-        count = f": {feasible:,} of {size:,} configurations fit" if feasible is not None and size is not None else ""
-        lines.append(f"- Space `{config.get('space')}`, budget {Budget(**budget)}{count}.")
-    if data:
-        lines.append(
-            f"- Data `{data.get('source')}` at {data.get('size')} px, {config.get('train', {}).get('epochs')} epochs; "
-            "AP by WIDER FACE's rule, in [0, 1]; search AP is on the search split, AP on the validation images."
-        )
-    if study.get("command"):
-        lines.append(f"- `{study['command']}`")
-    shown = [r.label for r in records.values() if r.role != "candidate" or r.label == study.get("best")]
+    config, space = study.config, study.space
+    lines = [
+        f"**{study.name}**: {config.description}",
+        "",
+        f"- Space `{config.space}`, budget {config.budget}: {space.feasible:,} of {space.size:,} configurations fit.",
+        f"- Data `{config.data.source}` at {config.data.size} px, {config.train.epochs} epochs; AP by WIDER FACE's "
+        "rule, in [0, 1]; search AP is on the search split, AP on the validation images.",
+        f"- `{study.command}`",
+    ]
+    shown = [r.label for r in records.values() if r.role != "candidate" or r.label == study.standing.best]
     if shown:
         lines += [
             "",
             "| run | role | params | search AP, mean | AP easy | medium | hard | mean | FPS | × V1 |",
             "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
-        lines += [_row(records[label], label == study.get("best")) for label in shown]
+        lines += [_row(records[label], label == study.standing.best) for label in shown]
     lines += [
         "",
         "Runs: the tag `role` is teacher, reference, candidate or repeat (a candidate trained again with another "

@@ -6,13 +6,14 @@ What it was given is kept until it has arrived: after a failure, ``send`` contin
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from harness.core.manifest import FILE, Manifest
 from harness.core.record import TrialRecord
 from harness.core.secrets import mask_url
 from harness.errors import DataError
@@ -42,14 +43,14 @@ class Sender:
         self.state = TrackingState.load(folder / "tracking.json", mask_url(uri))
         self.pending: set[str] = set()
         self.study_pending = False
-        self._study: dict[str, Any] = {}
+        self._study: Manifest | None = None
         self._finished: bool | None = None
         self._records: dict[str, TrialRecord] = {}
         self._store: Store | None = None
         self._rejected: set[str] = set()
 
-    def set_study(self, study: dict[str, Any], finished: bool | None) -> None:
-        """Send ``study.json``'s content; ``finished`` is None while the study runs, False if it was interrupted."""
+    def set_study(self, study: Manifest, finished: bool | None) -> None:
+        """Send a study; ``finished`` is None while it runs, False if it was interrupted."""
         self._study, self._finished, self.study_pending = study, finished, True
         if finished is None:
             self.state.started.setdefault("", now())
@@ -76,19 +77,22 @@ class Sender:
             GoneError: runs were deleted from the server; after ``disconnect``, the next ``send`` creates them again.
             Exception: whatever MLflow raises while a server or database does not answer.
         """
+        study = self._study
+        if study is None:
+            return
         self._read_records()
         self._save()
         store = self._connected()
         try:
             if self.study_pending:
-                self._send_study(store)
+                self._send_study(store, study)
                 self.study_pending = False
             for label in sorted(self.pending):
-                self._send_trial(store, label)
+                self._send_trial(store, study, label)
             if self._finished is not None:
                 for label, record in self._records.items():
                     if record.state == "running":
-                        self._send_trial(store, label)
+                        self._send_trial(store, study, label)
             self._send_artifacts(store)
         finally:
             self._save()
@@ -132,22 +136,22 @@ class Sender:
             state.parent, state.runs, self._store = parent, runs, store
         return self._store
 
-    def _send_study(self, store: Store) -> None:
-        state, study = self.state, self._study
+    def _send_study(self, store: Store, study: Manifest) -> None:
+        state = self.state
         content = study_content(study, self._records, self._finished)
         started = state.started.setdefault("", min([now(), *state.started.values()]))
         if not state.parent:
             state.parent = store.create_run(content.name, state.study_id, "", started, "")
         self._write(store, state.parent, content, started, now())
-        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], study.get("space", {})))
-        if "space" in study:
-            store.upload_json(state.parent, study["space"], "space.json")
+        space = study.space.definition
+        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], space))
+        store.upload_json(state.parent, space, "space.json")
         if self._finished is not None:
-            store.upload_json(state.parent, study, "study.json")
+            store.upload_json(state.parent, study.to_dict(), FILE)
 
-    def _send_trial(self, store: Store, label: str) -> None:
+    def _send_trial(self, store: Store, study: Manifest, label: str) -> None:
         state, record = self.state, self._records[label]
-        content = trial_content(record, self._study)
+        content = trial_content(record, study)
         if self._finished is not None and record.state == "running":
             content = replace(content, status="KILLED", tags=content.tags | {"state": "interrupted"})
         if label not in state.runs:
@@ -198,8 +202,8 @@ def _signature(path: Path) -> str:
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:12]
 
 
-def ran_all(study: Mapping[str, Any]) -> bool:
+def ran_all(study: Manifest) -> bool:
     """Say whether the study ran all the trials that it was asked for."""
-    trials = study.get("trials", {})
-    ran = sum(int(trials.get(state) or 0) for state in ("complete", "pruned", "failed"))
-    return ran >= int(trials.get("wanted") or 0)
+    trials = study.standing.trials
+    ran = sum(trials.get(state, 0) for state in ("complete", "pruned", "failed"))
+    return ran >= trials.get("wanted", study.config.trials)

@@ -1,17 +1,15 @@
 """``Tracker``: the interface that a study reports to; ``MLflowTracker`` sends to MLflow from a thread of its own."""
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from harness.core.manifest import Manifest
 from harness.core.record import TrialRecord
 from harness.core.secrets import mask_url
-from harness.errors import InputError
 from harness.tracking.address import check_uri, default_uri, is_server, page_root
 from harness.tracking.sender import Sender, now, ran_all, without_curves
 from harness.tracking.store import GoneError, reason
@@ -26,8 +24,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 class Tracker(Protocol):
     """What a study reports to while it runs. No method raises, and only ``close`` waits."""
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
-        """Report that a study starts; ``study`` is ``study.json``'s content."""
+    def start_study(self, study: Manifest) -> None:
+        """Report that a study starts."""
 
     def trial(self, record: TrialRecord) -> None:
         """Report the state of one trial; called at its start, after every epoch and at its end."""
@@ -35,8 +33,8 @@ class Tracker(Protocol):
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
         """Store files or folders with a trial's run, or with the study's own (None)."""
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
-        """Report that the study ended; ``study`` is ``study.json``'s content."""
+    def finish_study(self, study: Manifest) -> None:
+        """Report that the study ended."""
 
     def close(self, timeout: float = 30.0) -> int:
         """Wait at most ``timeout`` seconds for everything to be sent and return how many trials were not."""
@@ -48,7 +46,7 @@ class Tracker(Protocol):
 class NullTracker:
     """Tracks nothing."""
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
+    def start_study(self, study: Manifest) -> None:
         """Do nothing."""
 
     def trial(self, record: TrialRecord) -> None:
@@ -57,7 +55,7 @@ class NullTracker:
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
         """Do nothing."""
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
+    def finish_study(self, study: Manifest) -> None:
         """Do nothing."""
 
     def close(self, timeout: float = 30.0) -> int:  # noqa: ARG002
@@ -94,14 +92,14 @@ class MLflowTracker:
         self._changed = threading.Condition()
         self._trials: dict[str, tuple[TrialRecord, int]] = {}
         self._files: list[tuple[str, Path]] = []
-        self._study: dict[str, Any] = {}
+        self._study: Manifest | None = None
         self._finished: bool | None = None
         self._study_taken = True
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
+    def start_study(self, study: Manifest) -> None:
         """Report that a study starts; trials of an earlier run that were never sent are read from their records."""
         self._set_study(study, None)
 
@@ -118,14 +116,13 @@ class MLflowTracker:
             self._files += [(label or "", Path(path).absolute()) for path in paths]
             self._changed.notify()
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
+    def finish_study(self, study: Manifest) -> None:
         """Report that the study ended: finished if it ran all its trials, else interrupted."""
         self._set_study(study, ran_all(study))
 
-    def _set_study(self, study: Mapping[str, Any], finished: bool | None) -> None:
-        copy = deepcopy(dict(study))
+    def _set_study(self, study: Manifest, finished: bool | None) -> None:
         with self._changed:
-            self._study, self._finished, self._study_taken = copy, finished, False
+            self._study, self._finished, self._study_taken = study, finished, False
             self._changed.notify()
 
     def close(self, timeout: float = 30.0) -> int:
@@ -228,7 +225,7 @@ class MLflowTracker:
                 self._sender.add_trial(record, seen)
             for label, path in files:
                 self._sender.add_artifact(label, path)
-            if not taken:
+            if not taken and study is not None:
                 self._sender.set_study(study, finished)
 
 
@@ -252,13 +249,11 @@ def resync(study_folder: Path, uri: str | None = None, warn: Warn | None = None,
         How many trials could not be sent.
 
     Raises:
-        InputError: there is no study in the folder, or the URI is malformed.
+        DataError: there is no readable study in the folder.
+        InputError: the URI is malformed.
     """
-    try:
-        study = json.loads((study_folder / "study.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{study_folder} holds no readable study.json: {error}") from error
-    tracker = open_tracker(uri, study_folder, study["name"], warn)
+    study = Manifest.load(study_folder)
+    tracker = open_tracker(uri, study_folder, study.name, warn)
     tracker.finish_study(study)
     if (study_folder / "report").is_dir():
         tracker.artifacts(None, [study_folder / "report"])

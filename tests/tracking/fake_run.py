@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ARCHS, SLOTS
+from harness.core.manifest import Images, Manifest, Space, Standing, Start, UsedTeacher
 from harness.core.protocol import StudyConfig
-from harness.core.record import TrialRecord, write_json
+from harness.core.provenance import Provenance
+from harness.core.record import TrialRecord
 from harness.tracking import MLflowTracker, Tracker, default_uri
 from harness.tracking.store import _client
+from tests.fake_landmarks import landmark_error
 
 PATIENCE = 120.0
 """Seconds that a test waits for something that takes two on an idle machine."""
@@ -22,29 +26,34 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def make_study(name: str, wanted: int = 3) -> dict[str, Any]:
+def make_study(name: str, wanted: int = 3) -> Manifest:
     config = StudyConfig(name, "Students under the budget.", "v2_light", trials=wanted)
-    return {
-        "name": name,
-        "config": config.to_dict(),
-        "space": {"name": "v2_light", "axes": [{"name": "neck.channels", "values": [24, 32]}]},
-        "space_digest": "5bace0000000",
-        "space_size": 124_416,
-        "space_feasible": 21_345,
-        "data": {"train_digest": "7ra1n00000000000", "val_digest": "da7a000000000000", "source": "synthetic"},
-        "protocol": {"digest": "9ro70c010000"},
-        "teacher": {"label": "v1", "digest": "7eac4e000000"},
-        "commit": "c56af46",
-        "command": "python -m harness.study --space v2_light",
-        "timing": {"total": 500.0, "overhead_share": 0.031},
-        "trials": {"complete": 0, "pruned": 0, "failed": 0, "running": 0, "wanted": wanted},
-        "best": None,
-    }
+    space = {"name": "v2_light", "axes": [{"name": "neck.channels", "values": [24, 32]}]}
+    return Manifest(
+        config=config,
+        space=Space(space, "5bace0000000", 124_416, 30_000, 21_345),
+        data={split: Images(f"{split}a7a00000000", 24, 100) for split in ("train", "search", "val")},
+        search_protocol={"digest": "9ro70c020000"},
+        protocol={"digest": "9ro70c010000"},
+        start=Start("teacher", "7eac4e000000"),
+        teacher=UsedTeacher("v1", "7eac4e000000", 487_103, ARCHS["v1"].to_dict()),
+        identity={},
+        workers=2,
+        threads=1,
+        command="python -m harness.study --space v2_light",
+        provenance=Provenance("c56af46", {"torch": "2.13.0"}, {"cpu": "a processor", "device": "cpu"}),
+        started="2026-01-01T00:00:00+00:00",
+        standing=Standing(
+            trials={"complete": 0, "pruned": 0, "failed": 0, "running": 0, "wanted": wanted},
+            timing={"total": 500.0, "overhead_share": 0.031},
+        ),
+    )
 
 
-def finish(study: dict[str, Any], best: str = "0000") -> dict[str, Any]:
-    wanted = study["trials"]["wanted"]
-    return {**study, "best": best, "trials": {**study["trials"], "complete": wanted}}
+def finish(study: Manifest, best: str = "0000") -> Manifest:
+    standing = study.standing
+    trials = standing.trials | {"complete": standing.trials["wanted"]}
+    return replace(study, standing=replace(standing, best=best, trials=trials))
 
 
 def make_record(label: str, epochs: int = 4, state: str = "running") -> TrialRecord:
@@ -75,7 +84,7 @@ def make_record(label: str, epochs: int = 4, state: str = "running") -> TrialRec
         if label != "0001":  # Not the best, so the report does not grade it.
             record.ap = {"easy": 0.912_345, "medium": 0.8, "hard": 0.7, "mean": 0.804_115}
         record.curves = {"easy": {"precision": [1.0], "recall": [0.0]}}
-        record.landmark = {"nme": 0.05, "failure_rate": 0.1}
+        record.landmark = landmark_error(0.05)
         record.speed = {
             "fps": 28.1,
             "latency_ms": 35.6,
@@ -110,7 +119,7 @@ class Folder:
         self.study = make_study(name)
         self.warnings: list[str] = []
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "study.json", self.study)
+        self.study.save(self.path)
 
     def tracker(self, uri: str | None = None) -> MLflowTracker:
         return MLflowTracker(uri or default_uri(self.path.parent), self.path, self.name, self.warnings.append)

@@ -23,6 +23,7 @@ def test_content_of_a_trial_names_every_axis_and_value() -> None:
     assert content.metrics["params"] == 256_148 == sum(content.metrics[f"params_{slot}"] for slot in SLOTS)
     assert content.metrics["macs"] == 410_568_000
     assert {"fps", "latency_ms", "ratio_to_v1", "size_mb", "landmark_nme"} <= set(content.metrics)
+    assert (content.metrics["landmark_matched"], content.metrics["landmark_faces"]) == (812, 1_024)
     assert {"space_digest", "data_digest", "arch_digest", "role", "state"} <= set(content.tags)
     assert content.tags["search_protocol_digest"] != content.tags["protocol_digest"]
     epoch, seconds, metrics = content.curves[1]

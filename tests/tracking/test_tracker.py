@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.core.record import write_json
 from harness.errors import InputError
 from harness.tracking import NullTracker, default_uri, open_tracker, resync
 from harness.tracking.content import Content, trial_content
@@ -83,7 +83,7 @@ def test_resume_neither_duplicates_nor_loses(folder: Folder) -> None:
     # Trained while nothing was tracked: only the records know.
     make_record("0001", 4, "complete").save(folder.path / "trials" / "0001")
     second = folder.tracker()
-    longer = {**folder.study, "config": {**folder.study["config"], "trials": 5}}
+    longer = replace(folder.study, config=replace(folder.study.config, trials=5))
     second.start_study(longer)
     folder.run(second, ("v1", "v2", "0000"))
     second.finish_study(finish(longer))
@@ -114,7 +114,7 @@ os._exit(9)
 """
     killed = subprocess.run([sys.executable, "-c", script], check=False, timeout=PATIENCE, cwd=ROOT)
     assert killed.returncode == 9
-    write_json(folder.path / "study.json", finish(folder.study))
+    finish(folder.study).save(folder.path)
     assert resync(folder.path, warn=folder.warnings.append, timeout=PATIENCE) == 0
     assert resync(folder.path, warn=folder.warnings.append, timeout=PATIENCE) == 0
     assert folder.warnings == []
@@ -132,7 +132,7 @@ def test_a_deleted_run_is_created_again_by_the_next_run(folder: Folder) -> None:
     assert tracker.close(PATIENCE) == 0
     first = folder.runs()
     _client(default_uri(folder.path.parent)).delete_run(first["0001"].info.run_id)
-    write_json(folder.path / "study.json", finish(folder.study))
+    finish(folder.study).save(folder.path)
     assert resync(folder.path, timeout=PATIENCE) == 0
     second = folder.runs()
     assert second["0000"].info.run_id == first["0000"].info.run_id
@@ -249,5 +249,5 @@ def test_null_tracker_and_the_choice(tmp_path: Path) -> None:
 
 
 def test_resync_of_no_study(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no readable study\.json"):
+    with pytest.raises(InputError, match=r"holds no study: there is no study\.json in it"):
         resync(tmp_path)
