@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from harness.errors import DataError, InputError
 from tests.data.tiny_widerface import NO_POINTS
 
 
-def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict]]:
+def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
     code = main([*map(str, ("check", *arguments)), "--json"])
     return code, json.loads(capsys.readouterr().out)
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from harness.training.loop import Job, evaluate
 from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL
 
 
-def config(root: Path, **changes: int) -> DataConfig:
+def config(root: Path, **changes: Any) -> DataConfig:
     return replace(DataConfig(source=str(root), size=32, train_images=0, val_images=0), **changes)
 
 
@@ -187,9 +188,12 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
     retinaface: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
-    monkeypatch.setattr(
-        "harness.training.loop.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
-    )
+
+    def landmark_error(_: object, faces: FaceSet) -> dict[str, float]:
+        measured.append(faces.name)
+        return {}
+
+    monkeypatch.setattr("harness.training.loop.landmark_error", landmark_error)
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)
         job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")
@@ -198,18 +202,10 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
     assert measured[-1] == "widerface landmarks"
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = os.environ.get("WIDERFACE_ROOT", "")
-    if not root:
-        pytest.skip("WIDERFACE_ROOT names no WIDER FACE copy")
-    return Path(root), tmp_path_factory.mktemp("cache")
-
-
-def test_the_real_images_count_as_documented(real: tuple[Path, Path]) -> None:
+def test_the_real_images_count_as_documented(widerface_root: Path, tmp_path: Path) -> None:
     from harness.data.widerface import find_layout, read_annotations
 
-    root, cache = real
+    root, cache = widerface_root, tmp_path
     annotations = read_annotations(find_layout(root, "train"), "train")
     annotations.require_sound()
     assert len(annotations.entries) == 2_472

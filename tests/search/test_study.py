@@ -152,8 +152,8 @@ def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(finished: dict[st
     until(lambda: under_way(folder, "complete", 2) and under_way(folder, "running", 1), process)
     os.killpg(process.pid, signal.SIGKILL)
     end(process)
-    done = {r.label: (folder / "trials" / r.label / "weights.safetensors") for r in load_records(folder)}
-    done = {label: path.stat().st_mtime_ns for label, path in done.items() if path.exists()}
+    weights = {r.label: (folder / "trials" / r.label / "weights.safetensors") for r in load_records(folder)}
+    done = {label: path.stat().st_mtime_ns for label, path in weights.items() if path.exists()}
 
     code, _, errors = end(start(tmp_path / "runs", *ONE))
     assert code == 0, errors
@@ -161,7 +161,7 @@ def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(finished: dict[st
     complete = [r.label for r in load_records(folder) if r.role == "candidate" and r.label in done]
     assert complete
     for label in complete:
-        assert (folder / "trials" / label / "weights.safetensors").stat().st_mtime_ns == done[label]
+        assert weights[label].stat().st_mtime_ns == done[label]
 
 
 def test_a_killed_worker_costs_its_trial_only(finished: dict[str, Any]) -> None:

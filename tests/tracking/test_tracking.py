@@ -128,6 +128,7 @@ class Folder:
         """Return run name → run, as MLflow's own client reads it; a name that stands twice fails."""
         client = _client(uri or default_uri(self.path.parent))
         experiment = client.get_experiment_by_name(self.name)
+        assert experiment is not None
         found = client.search_runs([experiment.experiment_id], max_results=1000)
         names = [run.info.run_name for run in found]
         assert len(names) == len(set(names)), f"runs stand twice: {sorted(names)}"

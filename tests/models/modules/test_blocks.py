@@ -1,6 +1,7 @@
 """Layers whose details decide what a published network answers."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_the_last_fusion_normalises_by_three_weights_and_uses_two() -> None:
     maps = (torch.randn(1, 8, 8, 8), torch.randn(1, 8, 4, 4), torch.randn(1, 8, 2, 2))
     p3, p4, p5 = neck(maps)
     with torch.no_grad():
-        neck.cells[0].fusion.p5_out[2] = 50.0
+        neck.get_submodule("cells.0").get_parameter("fusion.p5_out")[2] = 50.0
     heavier = neck(maps)
     assert torch.equal(p3, heavier[0])
     assert torch.equal(p4, heavier[1])
@@ -70,7 +71,7 @@ def test_the_neck_follows_its_written_order() -> None:
     torch.manual_seed(0)
     neck = BiFPN((4, 6, 8), channels=4, repeats=1).eval()
     c3, c4, c5 = torch.randn(1, 4, 13, 9), torch.randn(1, 6, 7, 5), torch.randn(1, 8, 4, 3)
-    cell = neck.cells[0]
+    cell: Any = neck.cells[0]
 
     def fuse(weights: Tensor, *maps: Tensor) -> Tensor:
         shares = torch.relu(weights) / (torch.relu(weights).sum() + 1e-4)
@@ -97,7 +98,7 @@ def test_cbam_follows_the_paper_and_ends_in_a_residual() -> None:
     torch.manual_seed(0)
     attention = CBAM((8, 8, 8), reduction=4).eval()
     image = torch.randn(2, 8, 5, 6)
-    level = attention.p3
+    level: Any = attention.p3
     assert isinstance(level.spatial, SpatialGate)
     with torch.no_grad():
 
@@ -139,7 +140,7 @@ def test_shuffles_reorder_as_documented() -> None:
     image = torch.arange(8.0).view(1, 8, 1, 1)
     shuffle = Shuffle((8, 8, 8), groups=2)((image, image, image))[0]
     assert shuffle.flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
-    interleave = ShuffleConv((8, 8, 8), groups=2).p3.shuffle
+    interleave = ShuffleConv((8, 8, 8), groups=2).get_submodule("p3.shuffle")
     assert interleave(image).flatten().tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
 
 

@@ -133,7 +133,7 @@ def test_forward_is_finite_and_every_parameter_learns(slot: str, chosen: Part) -
         outputs = (output.boxes, output.classes, output.landmarks)
         assert all(bool(tensor.isfinite().all()) for tensor in outputs)
         # A random projection: a plain sum cannot be moved by what precedes a BatchNorm.
-        sum((tensor * torch.randn_like(tensor)).sum() for tensor in outputs).backward()
+        torch.autograd.backward([(tensor * torch.randn_like(tensor)).sum() for tensor in outputs])
         still = set()
         for name, parameter in detector.named_parameters():
             assert parameter.grad is not None, name
@@ -150,7 +150,7 @@ def test_biases_before_a_norm_are_the_only_ones_that_do_nothing() -> None:
     torch.manual_seed(0)
     detector = build(ARCHS["v1"]).double()
     output = detector.raw(torch.randn(2, 3, 96, 96, dtype=torch.float64))
-    (output.boxes * torch.randn_like(output.boxes)).sum().backward()
+    torch.autograd.backward((output.boxes * torch.randn_like(output.boxes)).sum())
     biases = {
         name: float(parameter.grad.abs().max())
         for name, parameter in detector.named_parameters()
