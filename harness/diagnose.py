@@ -16,7 +16,7 @@ from harness.errors import DataError, InputError, unknown_name
 
 if TYPE_CHECKING:
     from harness.reporting.study.data import StudyData
-    from harness.training.loop import Job
+    from harness.training.job import Job
 
 BATCHES = 32
 NO_START = "`{}`, start: not measured, because the backbone that it began with was not found: give --init-backbone."
@@ -155,7 +155,7 @@ def make_job(
     record: TrialRecord, data: "StudyData", source: str | None, teacher: TrialRecord, weights: Path, start: Path | None
 ) -> "Job":
     """Return what trained the record's network; where that had no teacher, T and the threshold are the study's."""
-    from harness.training.loop import Job
+    from harness.training.job import Job
 
     config = data.study["config"]
     images = DataConfig(**config["data"])

@@ -209,7 +209,7 @@ def _run_network(given: argparse.Namespace) -> Subject:
     from harness.evaluation.inference import ap_protocol, landmark_error, predict
     from harness.models.builder import build
     from harness.models.weights import load_weights, state_digest
-    from harness.training.loop import resolve_device
+    from harness.models.device import resolve_device
 
     sides, evaluation, runs = (
         parse_sides("0" if given.side is None else given.side),

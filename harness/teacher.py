@@ -1,12 +1,12 @@
 """``python -m harness.teacher``: train V1 for a study's data and protocol, once, and draw how it learned."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.machine import available_cores
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
@@ -52,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs that bring no better AP")
     parser.add_argument("--seed", type=int, help="seed of the training")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: %(default)s)"
-    )
+    parser.add_argument("--threads", type=int, default=available_cores(), help="threads (default: %(default)s)")
     parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of runs (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
     arguments = parser.parse_args(argv)
@@ -106,7 +104,7 @@ def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
         from harness.reporting.study.learning import training
         from harness.reporting.study.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
 
-        training(record, study.data.epoch_images).savefig(path, dpi=DPI, metadata={"Software": None})
+        training(record, study.data.search_images).savefig(path, dpi=DPI, metadata={"Software": None})
     return path
 
 

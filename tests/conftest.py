@@ -11,7 +11,7 @@ os.environ["OMP_NUM_THREADS"] = str(THREADS)  # Read when PyTorch loads, here an
 
 import torch  # noqa: E402
 
-from harness.search.workers import available_cores  # noqa: E402
+from harness.core.machine import available_cores  # noqa: E402
 
 torch.set_num_threads(THREADS)
 

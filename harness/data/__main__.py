@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import cli
-from harness.data import SPLITS
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
-from harness.data.widerface import AbsentSplitError, find_layout
+from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
 from harness.errors import DataError, InputError
 
 EXAMPLES = """examples:
@@ -88,7 +87,7 @@ def check(argv: Sequence[str]) -> int:
     """Check a data folder and print what was found, or one JSON object with ``--json``."""
     parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=SPLITS, help="look at this one only (default: those that are there)")
+    parser.add_argument("--split", choices=ON_DISK, help="look at this one only (default: those that are there)")
     parser.add_argument(
         "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
     )
@@ -104,7 +103,7 @@ def check(argv: Sequence[str]) -> int:
     found: dict[str, SplitReport] = {}
     absent: dict[str, str] = {}
     broken: dict[str, str] = {}
-    for split in [given.split] if given.split else SPLITS:
+    for split in [given.split] if given.split else ON_DISK:
         started = time.perf_counter()
         try:
             with cli.progress() as progress:

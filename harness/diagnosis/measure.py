@@ -21,7 +21,8 @@ from harness.models.detector import Detector
 from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
-from harness.training.loop import CHECKPOINT, WEIGHTS, Job
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.job import WEIGHTS, Job
 
 SEED, EPOCH = 0, 0
 """Of the batches. Training has no epoch 0: these crops are new to every student and to its teacher."""

@@ -25,7 +25,7 @@ from harness.training import loop as engine
 from harness.training.distill import Distiller
 from harness.training.loop import CHECKPOINT, WEIGHTS, Job
 
-DATA = DataConfig(size=64, train_images=8, val_images=4)
+DATA = DataConfig(size=64, train_images=8, search_images=4, val_images=4)
 ONE_STEP = TrainConfig(epochs=1, batch=8, clip=1e9)
 ALONE = DistillConfig(alpha=0.0)
 TAUGHT = DistillConfig(alpha=0.7, feature_weight=0.5)
