@@ -45,6 +45,7 @@ class Answer(BaseHTTPRequestHandler):
     """As the hub: ``resolve`` leads to another host, which has the bytes."""
 
     hub: Hub
+    server: ThreadingHTTPServer
 
     def do_HEAD(self) -> None:
         self.answer()

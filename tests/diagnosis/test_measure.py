@@ -76,7 +76,9 @@ def test_the_terms_add_up_to_the_gradient_that_the_engine_steps_by(
     steps = [torch.zeros_like(p) if p.grad is None else p.grad for p in run.student.parameters()]
     wanted = torch.cat([gradient.flatten() for gradient in steps]).double()
 
-    student, teacher, distiller = (module.double() for module in begin(job))
+    student, teacher, distiller = begin(job)
+    for module in (student, teacher, distiller):
+        module.double()
     with torch.no_grad():
         taught = teacher.raw(batch.images)
     terms = term_gradients(student.train(), taught, batch, PRIORS, job.train, distiller)
@@ -132,7 +134,9 @@ def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
     boxes[image, prior] = encode(targets.boxes[image, matched[image, prior]], PRIORS[prior])
     points = encode_landmarks(targets.landmarks[image, matched[image, prior]], PRIORS[prior])
     landmarks[image, prior] = points.nan_to_num()
-    return RawOutput(boxes, torch.stack((torch.zeros_like(face_logits), face_logits), -1), landmarks, ())
+    return RawOutput(
+        boxes, torch.stack((torch.zeros_like(face_logits), face_logits), -1), landmarks, (torch.empty(0),) * 3
+    )
 
 
 def test_a_teacher_that_sees_background_everywhere_raises_no_false_alarm() -> None:

@@ -290,7 +290,7 @@ def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> No
         average.update_parameters(module)
         decay = min(0.6, (1 + step) / (10 + step))
         wanted = value if step == 0 else decay * wanted + (1 - decay) * value
-        assert average.module.weight.item() == pytest.approx(wanted, rel=1e-6)
+        assert average.module.get_parameter("weight").item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_what_is_kept_is_the_average_with_the_statistics_of_the_network(job: Job, tmp_path: Path) -> None:
