@@ -17,8 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.core.machine import available_cores
 from harness.core.protocol import DataConfig
-from harness.data import synthetic
+from harness.data.synthetic import generate as synthetic
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=400)
     given = parser.parse_args()
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    cores, load = available_cores(), os.getloadavg()[0]
     config = DataConfig(val_images=given.scenes, seed=1)
     with tempfile.TemporaryDirectory() as folder:
         wall, processor = time.perf_counter(), time.process_time()

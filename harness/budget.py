@@ -22,10 +22,11 @@ BINS, PICTURED = 24, 72
 NARROWEST = 100
 """Columns of the table of parts, at least."""
 
-EXAMPLES = """Prints the exact number of configurations of a space, those within the budget and a histogram of their parameters; or
-an architecture's parts with parameters, MACs and output shapes. Every nn.Parameter counts, frozen or not. Beside it
-stand parameters with BatchNorm's buffers; parameters once deployed (BatchNorms folded into the convolutions straight
-before them); and the bytes of all tensors of a weights file. MACs are those of convolutions and linears for one image.
+EXAMPLES = """
+Prints how many configurations a space has, how many fit the budget, and a histogram of their parameters; or the parts
+of an architecture with parameters, MACs and output shapes. Every nn.Parameter counts, frozen or not. Also printed:
+parameters with BatchNorm's buffers, parameters once deployed (BatchNorms folded into the convolutions straight before
+them), and the bytes of all tensors of a weights file. MACs are those of convolutions and linears for one image.
 
 examples:
   python -m harness.budget --space v2_light --plot counts.png
@@ -43,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.against and given.space:
         parser.error("--against needs --arch or --trial")
     budget = Budget(
-        **cli.chosen(given, "max_with_buffers", "max_deployed", "max_macs", max_params="budget", macs_size="size"),
-        max_bytes=cli.megabytes(given.max_megabytes),
+        **cli.chosen(given, "max_with_buffers", "max_deployed", "max_macs", "max_bytes"),
+        **cli.chosen(given, max_params="budget", macs_size="size"),
     )
     if given.space:
         answer = summarise_space(load_space(given.space), budget, BINS)

@@ -32,8 +32,15 @@ RUNS = Path("runs")
 
 PICTURES = (".png", ".svg", ".pdf")
 
-EXIT_CODES = """exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed on the way (disk full, network down,
-interrupted)"""
+EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed (disk, network) or Ctrl-C"
+
+
+def _bytes(megabytes: str) -> int:
+    number = float(megabytes)
+    if not math.isfinite(number):
+        raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {megabytes}")
+    return round(number * 1e6)
+
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--json": {"action": "store_true", "help": "print one JSON object on stdout and nothing else there"},
@@ -52,7 +59,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--val-images": {"type": int, "metavar": "N", "help": "validation images; 0 for all of a folder"},
     "--seed": {"type": int, "metavar": "N", "help": "seed of everything random"},
     "--epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
-    "--threads": {"type": int, "metavar": "N", "help": "threads of one training (default: the cores that are free)"},
+    "--threads": {"type": int, "metavar": "N", "help": "threads of each training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
         "metavar": "[ARCH:]PATH",
@@ -62,7 +69,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
     "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
     "--max-megabytes": {
-        "type": float,
+        "type": _bytes,
+        "dest": "max_bytes",
         "metavar": "X",
         "help": "10^6 bytes allowed for all tensors of the weights file (default: any number)",
     },
@@ -105,19 +113,6 @@ def chosen(given: argparse.Namespace, *names: str, **renamed: str) -> dict[str, 
     names_of = {name: name for name in names} | renamed
     values = {key: getattr(given, name) for key, name in names_of.items()}
     return {key: value for key, value in values.items() if value is not None}
-
-
-def megabytes(given: float | None) -> int | None:
-    """Return ``--max-megabytes`` in whole bytes.
-
-    Raises:
-        InputError: it is no finite number.
-    """
-    if given is None:
-        return None
-    if not math.isfinite(given):
-        raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {given}")
-    return round(given * 1e6)
 
 
 def device(name: str) -> str:

@@ -8,7 +8,6 @@ each image is seen at every one of them, and one suppression of all candidates t
 import argparse
 import hashlib
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 
     from harness.data.faces import FaceSet
 
-EXAMPLES = """examples:
+EXAMPLES = """Prints AP on the easy, medium and hard lists, with the protocol that it was measured by.
+
+examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
@@ -44,7 +45,6 @@ Prediction files: event/name.txt an image, holding the image's name, the number 
 in pixels of the untouched image. A network's interrupted run goes on when the same command runs again.
 """
 
-PICTURES = (".png", ".svg", ".pdf")
 TITLE_LETTERS = 60
 SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
 
@@ -76,7 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     network.add_argument("--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, as in default/7")
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
-    network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
     network.add_argument(
         "--side",
         metavar="N[,N…]",
@@ -84,12 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "merged by one suppression",
     )
     network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
-    network.add_argument("--device", help="cpu, cuda or cuda:N (cpu)")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
-    network.add_argument("--runs", type=Path, metavar="DIR", help="for decoded images and unfinished runs (runs)")
+    cli.add(network, "--data", "--device", "--runs", default=None)  # None shows that an option was not given.
     parser.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw precision against recall to a png, svg or pdf")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    cli.add(parser, "--plot", "--json")
     given = parser.parse_args(argv)
     _check(given)
     _check_outputs(given)
@@ -100,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.write:
         write_predictions(given.write, subject.truth.ids, subject.detections)
     if given.plot:
-        draw(result, subject.name).savefig(given.plot, dpi=150)
+        cli.write_picture(draw(result, subject.name), given.plot)
     if given.json:
         size = {"images": result.images, "faces": result.faces, "listed": result.listed}
         cli.emit({**result.to_dict(), **size, "seconds": seconds, "protocol": subject.protocol, **subject.more})
@@ -135,25 +132,15 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError(f"--limit must be at least 1 image, got {given.limit}")
     if given.limit is not None and given.images is not None:
         raise InputError("--limit and --images both choose images: give one of the two")
-    if given.plot and given.plot.suffix not in PICTURES:
-        raise InputError(f"--plot writes {', '.join(PICTURES)}, not '{given.plot.name}'")
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
     """Refuse places that cannot be written now, and not after hours of prediction."""
-    folders = {"--write": given.write, "--plot": given.plot.parent if given.plot else None}
+    cli.require_picture(given.plot)
+    if given.write is not None:
+        cli.require_writable("--write", given.write)
     if given.data:
-        folders["--runs"] = given.runs or cli.RUNS
-    for option, folder in folders.items():
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                raise InputError(f"{option}: {folder} is no folder that can be written ({error.strerror})") from error
-    if given.plot and given.plot.is_dir():
-        raise InputError(f"--plot {given.plot} is a folder: name a file")
+        cli.require_writable("--runs", given.runs or cli.RUNS)
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
@@ -208,23 +195,23 @@ def _run_network(given: argparse.Namespace) -> Subject:
     from harness.data import load_split
     from harness.evaluation.inference import ap_protocol, landmark_error, predict
     from harness.models.builder import build
+    from harness.models.device import resolve_device
     from harness.models.weights import load_weights, state_digest
-    from harness.training.loop import resolve_device
 
     sides, evaluation, runs = (
         parse_sides("0" if given.side is None else given.side),
         EvalConfig(),
         given.runs or cli.RUNS,
     )
-    device = resolve_device(given.device or "cpu")
+    device = resolve_device(cli.device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
     name, arch, weights = _network(given, runs)
     detector = build(arch)
     load_weights(detector, weights)
     detector.to(device)
-    with cli.progress() as report:
-        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
+    with cli.Progress() as progress:
+        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", progress.stage)
         indices = np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images)
         protocol = ap_protocol(faces, evaluation, sides, indices)
         settings = {"arch": arch.to_dict(), "weights": state_digest(detector), "device": str(device)}
@@ -237,7 +224,7 @@ def _run_network(given: argparse.Namespace) -> Subject:
             sides,
             indices,
             device=str(device),
-            progress=lambda done, total: report("detect", done, total),
+            progress=lambda done, total: progress.stage("detect", done, total),
             kept=kept,
         )
         seconds = time.perf_counter() - started

@@ -24,7 +24,7 @@ STUDY = StudyConfig(
     name="tiny",
     description="a handful of scenes",
     space="none",
-    data=DataConfig(size=64, train_images=16, val_images=8),
+    data=DataConfig(size=64, train_images=16, search_images=8, val_images=8),
     teacher=TrainConfig(epochs=2, batch=8, lr=2e-3),
     evaluation=EvalConfig(max_detections=50),
 )

@@ -28,9 +28,7 @@ def space_text(answer: Answer) -> Iterator[str | Text]:
     most = max(counts, default=1) or 1
     for edge, number in zip(edges, counts, strict=True):
         bar = "█" * round(BAR * number / most) or ("▏" if number else "")
-        yield Text.assemble(
-            f"{edge:>18,}   ", (bar, "green" if edge <= answer["budget"] else "red"), f" {number:,}"
-        )
+        yield Text.assemble(f"{edge:>18,}   ", (bar, "green" if edge <= answer["budget"] else "red"), f" {number:,}")
         if edge == answer["budget"]:
             yield Text(f"{'budget':>18} ─┤", "bold")
     yield f"\nthe {LISTED} largest within the budget"

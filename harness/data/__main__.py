@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import cli
-from harness.data import SPLITS
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
-from harness.data.widerface import AbsentSplitError, find_layout
-from harness.errors import DataError, InputError
+from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
+from harness.errors import DataError
 
 EXAMPLES = """examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
@@ -26,7 +25,8 @@ CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-exit code: 0 where every split that is there can be used (faults that are skipped are listed), 2 where one is refused
+Prints images, faces, landmarks, face heights and every fault, and writes a contact sheet of each split. Ends with exit
+code 2 if a split is refused; faults that are skipped are only listed.
 """
 
 DOWNLOAD = f"""examples:
@@ -36,8 +36,6 @@ DOWNLOAD = f"""examples:
 Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
 twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
 and leaves alone what is there. WIDER FACE may be used for research only.
-
-exit code: 0 done, 2 DIR cannot be used, 1 no network, not enough disk or not the official archives
 """
 
 BOXES = "boxes by the easiest list a face is on: easy green, medium yellow, hard orange, none grey"
@@ -61,10 +59,10 @@ def download(argv: Sequence[str]) -> int:
     parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
     parser.add_argument("dataset", choices=["widerface"], help="which one")
     parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    with cli.progress(in_bytes=True) as progress:
-        fetched = fetch_widerface(given.path, progress)
+    with cli.Progress(in_bytes=True) as progress:
+        fetched = fetch_widerface(given.path, progress.stage)
     lacks = ""
     try:
         find_layout(given.path, "val")
@@ -88,27 +86,22 @@ def check(argv: Sequence[str]) -> int:
     """Check a data folder and print what was found, or one JSON object with ``--json``."""
     parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=SPLITS, help="look at this one only (default: those that are there)")
+    parser.add_argument("--split", choices=ON_DISK, help="look at this one only (default: those that are there)")
     parser.add_argument(
         "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    try:
-        given.sheets.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--sheets {given.sheets} cannot be made ({error.strerror}); choose a writable folder"
-        ) from error
+    cli.require_writable("--sheets", given.sheets)
 
     found: dict[str, SplitReport] = {}
     absent: dict[str, str] = {}
     broken: dict[str, str] = {}
-    for split in [given.split] if given.split else SPLITS:
+    for split in [given.split] if given.split else ON_DISK:
         started = time.perf_counter()
         try:
-            with cli.progress() as progress:
-                found[split] = inspect(given.path, split, progress)
+            with cli.Progress() as progress:
+                found[split] = inspect(given.path, split, progress.stage)
         except AbsentSplitError as error:
             absent[split] = str(error)
             continue

@@ -4,7 +4,6 @@ WIDER FACE (Yang, Luo, Loy, Tang: "WIDER FACE: A Face Detection Benchmark", CVPR
 research only: its authors' hub page states CC BY-NC-ND 4.0. Nothing of it is part of this project.
 """
 
-import fcntl
 import hashlib
 import io
 import os
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from harness.data.decode import Progress
 from harness.data.unpack import unpack
@@ -97,11 +98,11 @@ def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, i
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HarnessError(f"another download into {folder.parent} is under way: wait for it to end") from error
+    try:
+        held = FileLock(folder / "lock").acquire(blocking=False)
+    except Timeout as error:
+        raise HarnessError(f"another download into {folder.parent} is under way: wait for it to end") from error
+    with held:
         yield
 
 

@@ -24,6 +24,9 @@ MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "v
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 HOME = "http://shuoyang1213.me/WIDERFACE/"
 
+ON_DISK = ("train", "val")
+"""The splits that a copy has label files for."""
+
 Line = tuple[int, str]
 """A line of a label file, after its number."""
 

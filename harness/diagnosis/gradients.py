@@ -88,9 +88,9 @@ class GradientMeter:
         """Return one row per term, and one for each of the sums ``truth``, ``teacher`` (if it has terms) and ``total``.
 
         A row has the mean ``norm``; ``parts``: part → mean norm in it; ``share``: norm over the sum of all terms'
-        norms (for a sum, the shares of its terms added up), None where all are zero; ``cosine`` and ``cosine_std``: mean
-        and standard deviation over the batches of the cosine to the truth's gradient on the same batch, None where
-        either gradient is zero in every batch.
+        norms (for a sum, the shares of its terms added up), None where all are zero; ``cosine`` and ``cosine_std``:
+        mean and standard deviation over the batches of the cosine to the truth's gradient on the same batch, None
+        where either gradient is zero in every batch.
         """
         norms = {name: np.mean(rows, axis=0).tolist() for name, rows in self._norms.items()}
         terms = [name for name in norms if name not in ("truth", "teacher", "total")]

@@ -18,10 +18,13 @@ from harness.diagnosis.prior_errors import PriorErrors
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.detector import Detector
+from harness.models.device import place, resolve_device
 from harness.models.fold import freeze
-from harness.models.weights import init_backbone, load_weights
+from harness.models.weights import load_weights
+from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
-from harness.training.loop import CHECKPOINT, WEIGHTS, Job, resolve_device
+from harness.training.job import WEIGHTS, Job
+from harness.training.setup import networks
 
 SEED, EPOCH = 0, 0
 """Of the batches. Training counts epochs from 1, so neither teacher nor student was trained on these crops."""
@@ -32,20 +35,21 @@ NO_ADAPTERS = "`{}`, end: without the feature term, because the adapters of the 
 def begin(job: Job) -> tuple[Detector, Detector, Distiller]:
     """Return student, frozen teacher and adapters on the CPU, as training has them before the first step of ``job``.
 
+    A student that is trained without a teacher gets one to be compared with.
+
     Raises:
         InputError: the job has no teacher, or weights do not fit.
         DataError: a weights file is missing or unreadable.
     """
     if job.teacher is None or job.teacher_arch is None or job.distill is None:
         raise InputError(f"{job.label}: a diagnosis needs a teacher's weights and architecture")
-    torch.manual_seed(job.seed)
-    student = build(job.arch)
-    if job.init_backbone is not None:
-        init_backbone(student, job.init_backbone)
-    teacher = build(job.teacher_arch)
-    load_weights(teacher, job.teacher)
-    freeze(teacher)
-    return student, teacher, Distiller(teacher, student, job.distill)
+    student, teacher, distiller = networks(job)
+    if teacher is None or distiller is None:
+        teacher = build(job.teacher_arch)
+        load_weights(teacher, job.teacher)
+        freeze(teacher)
+        distiller = Distiller(teacher, student, job.distill)
+    return student, teacher, distiller
 
 
 def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int], None]) -> dict[str, Any]:
@@ -74,10 +78,12 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
     trained = build(job.arch)
     load_weights(trained, job.folder / WEIGHTS)
     last = _last(job, teacher, trained, config)
-    networks = ({"start": (fresh, distiller)} if start else {}) | {"end": (trained, last)}
-    for module in (teacher, *(module for pair in networks.values() for module in pair)):
-        module.to(device)
-    meters = {name: GradientMeter(network) for name, (network, _) in networks.items()}
+    moments = ({"start": (fresh, distiller)} if start else {}) | {"end": (trained, last)}
+    place(teacher, device)
+    for network, terms in moments.values():
+        place(network, device)
+        terms.to(device)
+    meters = {name: GradientMeter(network) for name, (network, _) in moments.items()}
     errors = {"teacher": PriorErrors(config), "student": PriorErrors(config)}
     for module in trained.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -95,7 +101,7 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
             confident = outputs["teacher"].classes.softmax(-1)[..., 1] > config.score_threshold
             for name, output in outputs.items():
                 errors[name].add(output, batch.targets, priors, (truth.mined | confident) & ~truth.positive)
-        for name, (network, terms) in networks.items():
+        for name, (network, terms) in moments.items():
             gradients = term_gradients(network.train(), outputs["teacher"], batch, priors, job.train, terms)
             meters[name].add(gradients)
         images += len(batch.images)

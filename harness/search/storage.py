@@ -1,12 +1,12 @@
 """The study's database: one writer, each trial created whole, so that a kill leaves a study that resumes."""
 
-import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -29,14 +29,17 @@ def single_writer(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process runs this study.
     """
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
-            ) from error
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def check_url(url: str) -> None:

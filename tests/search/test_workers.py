@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.errors import DataError, HarnessError, NonFiniteLossError
-from harness.search.workers import Event, Pool, available_cores
+from harness.search.workers import Event, Pool
 
 
 def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
@@ -115,7 +115,3 @@ def test_a_worker_that_never_starts_is_said() -> None:
     with pytest.raises(HarnessError, match="a worker did not start: its process was killed by SIGKILL"):
         pool.ready()
     pool.close()
-
-
-def test_cores_are_counted() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)

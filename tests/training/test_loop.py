@@ -33,7 +33,7 @@ from harness.training.loop import (
     train,
 )
 
-DATA = DataConfig(size=64, train_images=16, val_images=8)
+DATA = DataConfig(size=64, train_images=16, search_images=8, val_images=8)
 TRAIN = TrainConfig(epochs=3, batch=8, lr=2e-3)
 DISTILL = DistillConfig(alpha=0.7, feature_weight=0.5)
 
@@ -166,8 +166,8 @@ def test_a_pruned_training_stops_and_says_so(job: Job) -> None:
     assert not (job.folder / WEIGHTS).exists()
 
 
-def test_an_ap_of_a_few_images_after_each_epoch_and_of_all_at_the_end(job: Job) -> None:
-    few = replace(job, data=replace(DATA, epoch_images=3), train=replace(TRAIN, epochs=2))
+def test_an_ap_of_the_search_images_after_each_epoch_and_of_the_validation_images_at_the_end(job: Job) -> None:
+    few = replace(job, data=replace(DATA, search_images=3), train=replace(TRAIN, epochs=2))
     result = train(few, go_on)
     with np.load(job.folder / PREDICTIONS, allow_pickle=False) as stored:
         assert len(stored["ids"]) == DATA.val_images
@@ -182,7 +182,7 @@ def test_training_without_a_teacher_needs_none(job: Job) -> None:
 
 def test_the_loss_falls(job: Job) -> None:
     schedule = TrainConfig(epochs=6, batch=4, lr=4e-3)
-    alone = replace(job, distill=None, train=schedule, data=replace(DATA, epoch_images=1))
+    alone = replace(job, distill=None, train=schedule, data=replace(DATA, search_images=1))
     losses = [info["losses"]["total"] for info in train(alone, go_on).epochs]
     assert sum(losses[3:]) < sum(losses[:3])
 

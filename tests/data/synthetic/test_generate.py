@@ -6,8 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.core.protocol import DataConfig
-from harness.data import load_split, synthetic
+from harness.data import load_split
 from harness.data.contact import COLOURS, contact_sheet
+from harness.data.synthetic import generate as synthetic
 from harness.data.synthetic.anatomy import AXIS, SKIN, head_solids, places, surface_points
 from harness.data.synthetic.generate import LISTS, SIDE, Scene, keep_lists, render_scene
 from harness.data.synthetic.head import Pose, render_head
