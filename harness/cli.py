@@ -207,7 +207,6 @@ class Progress:
         from rich.live import Live
 
         self._console = console or Console(stderr=True)
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._amount: Callable[[int], str] = filesize.decimal if in_bytes else "{:,}".format
         self._clock = clock
         self._printed = clock()
@@ -217,6 +216,7 @@ class Progress:
         self._bars: list[tuple[str, int, int, str]] = []
         self._summary = ""
         self._made = 0
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

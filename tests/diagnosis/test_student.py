@@ -79,7 +79,9 @@ def test_the_terms_add_up_to_the_gradient_that_training_steps_by(
     steps = [torch.zeros_like(p) if p.grad is None else p.grad for p in setup.student.parameters()]
     wanted = torch.cat([gradient.flatten() for gradient in steps]).double()
 
-    student, teacher, distiller = (module.double() for module in begin(job))
+    student, teacher, distiller = begin(job)
+    for module in (student, teacher, distiller):
+        module.double()
     with torch.no_grad():
         taught = teacher.raw(batch.images)
     terms = term_gradients(student.train(), taught, batch, PRIORS, job.train, distiller)
@@ -119,6 +121,15 @@ def test_norms_shares_and_cosines_of_known_gradients() -> None:
     assert rows["total"]["norm"] == 10.0
 
 
+def test_gradients_that_are_all_zero_have_no_share() -> None:
+    student = torch.nn.Module()
+    student.add_module("only", torch.nn.Linear(1, 1))
+    meter = GradientMeter(student)
+    meter.add({name: torch.zeros(2).double() for name in TRUTH})
+    rows = meter.result()
+    assert {(row["norm"], row["share"], row["cosine"]) for row in rows.values()} == {(0.0, None, None)}
+
+
 def scene() -> Targets:
     """Two images; the second face has no landmarks."""
     boxes = torch.tensor([[[8.0, 8, 40, 40], [0, 0, 0, 0]], [[20.0, 16, 52, 48], [2, 2, 18, 18]]])
@@ -135,7 +146,9 @@ def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
     boxes[image, prior] = encode(targets.boxes[image, matched[image, prior]], PRIORS[prior])
     points = encode_landmarks(targets.landmarks[image, matched[image, prior]], PRIORS[prior])
     landmarks[image, prior] = points.nan_to_num()
-    return RawOutput(boxes, torch.stack((torch.zeros_like(face_logits), face_logits), -1), landmarks, ())
+    unused = torch.zeros(0)
+    classes = torch.stack((torch.zeros_like(face_logits), face_logits), -1)
+    return RawOutput(boxes, classes, landmarks, (unused, unused, unused))
 
 
 def test_a_teacher_that_sees_background_everywhere_has_no_share_of_false_alarms() -> None:
