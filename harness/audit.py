@@ -1,4 +1,4 @@
-"""``python -m harness.audit``: what the documents state beside what is true of it."""
+"""``python -m harness.audit``: every documented number beside the one that is counted here."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol.
 
 A network's detections are kept under ``RUNS/predictions/`` while they are made, a chunk of images at a time, so that
-the same command goes on where it was stopped; they are removed when the AP has been printed. With several ``--side``
-each image is seen at every one of them, and one suppression of all candidates together follows.
+the same command resumes an interrupted run; they are removed when the AP has been printed. With several ``--side``
+the candidates of all sizes go through one suppression together.
 """
 
 import argparse
@@ -41,8 +41,8 @@ examples:
   python -m harness.evaluate --trial default/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
-Prediction files: event/name.txt an image, holding the image's name, the number of boxes, then 'x y w h score' a line,
-in pixels of the untouched image. A network's interrupted run goes on when the same command runs again.
+Prediction files: one event/name.txt per image, with the image's name, the number of boxes, then one 'x y w h score' per
+line, in pixels of the original image. The same command again resumes a network's interrupted run.
 """
 
 TITLE_LETTERS = 60
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
     cli.add(network, "--data", "--device", "--runs", default=None)  # None shows that an option was not given.
-    parser.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
+    parser.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg per line")
     cli.add(parser, "--plot", "--json")
     given = parser.parse_args(argv)
     _check(given)
@@ -147,7 +147,7 @@ def parse_sides(text: str) -> tuple[int, ...]:
     """Return the sides of ``--side``, pixels.
 
     Raises:
-        InputError: one is no whole number, is out of range, or stands twice.
+        InputError: one is no whole number, is out of range, or is given twice.
     """
     accepted = f"0 for the original size, or {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels; several as 640,1024"
     try:

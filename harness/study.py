@@ -14,9 +14,9 @@ from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.errors import InputError
 
 EXAMPLES = """
-Trains V1 as the teacher (once), the references and the candidates, measures their speed, and writes the report to
-runs/NAME/report/, where everything else of the study lies too. Students start from the teacher's backbone unless
---init-backbone or --from-scratch says otherwise. The same command again resumes an interrupted study.
+Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. All of
+it is kept in runs/NAME/, with the report in runs/NAME/report/. Students start from the teacher's backbone without
+--init-backbone and --from-scratch. The same command again resumes an interrupted study.
 
 examples:
   python -m harness.study                                  the embedded data, minutes on two CPU cores

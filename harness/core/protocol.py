@@ -47,15 +47,15 @@ class Measure:
     Attributes:
         name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (these and BatchNorm's buffers), ``deployed``
             (BatchNorms folded into the convolutions straight before them), ``bytes`` (all tensors of the weights file,
-            without its header) or ``macs`` (multiply-adds of convolutions and linears).
-        size: side of the square image that multiply-adds are counted on, pixels; 0 for the others.
+            without its header) or ``macs`` (of convolutions and linears).
+        size: side of the square image that MACs are counted on, pixels; 0 for the others.
     """
 
     name: str
     size: int = 0
 
     def __str__(self) -> str:
-        return _UNITS.get(self.name, f"multiply-adds at {self.size}×{self.size}")
+        return _UNITS.get(self.name, f"MACs at {self.size}×{self.size}")
 
 
 PARAMS = Measure("params")
@@ -69,7 +69,7 @@ class Budget:
         max_params: parameters: every ``nn.Parameter`` counts, frozen or not.
         max_with_buffers: parameters and buffers, element by element.
         max_deployed: parameters after folding every BatchNorm into the convolution straight before it.
-        max_macs: multiply-adds of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
+        max_macs: MACs of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
         macs_size: the image's side, read where ``max_macs`` is given.
         max_bytes: bytes of all tensors of the float32 weights file, buffers included; its header, a few names a
             tensor, is left out.

@@ -22,8 +22,8 @@ class Comparison:
     Attributes:
         closed_form, numel, fvcore, thop: parameters.
         skipped: name → size of each parameter that thop leaves out; with them, thop's count is ``numel``.
-        size: height and width of the image that multiply-adds are counted on.
-        macs_closed_form: multiply-adds of convolutions and linears.
+        size: height and width of the image that MACs are counted on.
+        macs_closed_form: MACs of convolutions and linears.
         macs_fvcore: the same operators by fvcore.
         fvcore_extra: what fvcore counts besides them, by operator.
         fvcore_missing: operators that fvcore does not count → how often they run.
@@ -111,6 +111,6 @@ def _require_explained(answer: Comparison) -> None:
         )
     if answer.macs_closed_form != answer.macs_fvcore:
         raise HarnessError(
-            f"multiply-adds at {answer.size} differ: closed form {answer.macs_closed_form:,}, "
+            f"MACs at {answer.size} differ: closed form {answer.macs_closed_form:,}, "
             f"fvcore's convolutions and linears {answer.macs_fvcore:,}"
         )

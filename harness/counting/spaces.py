@@ -91,7 +91,7 @@ class SpaceCounts:
         self.buildable = self.architectures * len(self._distill)
 
     def _chains(self, size: int) -> list[Link]:
-        """Return a chain for every combination of backbone widths and neck width, multiply-adds at ``size`` pixels."""
+        """Return a chain for every combination of backbone widths and neck width, MACs at ``size`` pixels."""
         if size not in self._by_size:
             self._by_size[size] = list(self._make_chains(size))
         return self._by_size[size]
@@ -202,7 +202,7 @@ class SpaceCounts:
         raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
 
     def cost(self, configuration: Mapping[str, OptionValue], size: int = 0) -> Cost | None:
-        """Return what a configuration of the space costs, multiply-adds at ``size``; None where it cannot be built."""
+        """Return what a configuration of the space costs, MACs at ``size``; None where it cannot be built."""
         arch = self.space.arch(configuration)
         inputs, width = backbone_widths(arch.backbone), neck_widths(arch.neck)
         whole = Cost()

@@ -1,4 +1,4 @@
-"""One architecture down to its modules: parameters, multiply-adds and the shapes that really come out."""
+"""One architecture down to its modules: parameters, MACs and the shapes that really come out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Node:
         path: its name in the detector, such as ``neck.cells.0.p4_up``; empty for the detector itself.
         kind: its class.
         params: every ``nn.Parameter`` in it, its children's included.
-        macs: multiply-adds of the convolutions and linears in it, over all its calls for one image.
+        macs: MACs of the convolutions and linears in it, over all its calls for one image.
         shapes: what its calls returned, without the batch: (C, h, w) for a map.
         children: the modules in it.
     """

@@ -1,4 +1,4 @@
-"""``python -m harness.data``: fetch WIDER FACE, and see what a copy holds and everything that is wrong with it."""
+"""``python -m harness.data``: fetch WIDER FACE, and check a copy: its content and all its faults."""
 
 import argparse
 import shlex
@@ -109,7 +109,7 @@ def check(argv: Sequence[str]) -> int:
             broken[split] = str(error)
             continue
         seconds = time.perf_counter() - started
-        print(f"{split}: {found[split].annotated / seconds:,.0f} images a second", file=sys.stderr)
+        print(f"{split}: {found[split].annotated / seconds:,.0f} images per second", file=sys.stderr)
     if not found:
         raise DataError(next(iter([*broken.values(), *absent.values()])))
     sheets = {}
