@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from harness import cli
 from harness.core.machine import available_cores
@@ -11,98 +10,66 @@ from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.errors import InputError
-from harness.search.progress import make_progress
-from harness.training.teacher import ensure_teacher
 
-EXAMPLES = """examples:
-  python -m harness.teacher                                   V1 on the synthetic scenes, as `make study` trains it
+EXAMPLES = """
+Prints the folder of the teacher. It holds the weights (their moving average with --ema, those of the best epoch with
+--patience), record.json and learning_curve.png. The same command again resumes an interrupted training.
+
+A study finds the teacher there if its data, seed, device, threads and teacher's schedule are the same. One of another
+schedule is given to it as --teacher PATH.
+
+examples:
+  python -m harness.teacher                                   V1 on the embedded data, for `make study`
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --init-backbone BACKBONE.safetensors
-  python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors
-
-The same command resumes a training that was killed. At the end it prints the path of the weights: with --ema they are
-the moving average, with --patience those of the best epoch. record.json and learning_curve.png are beside them.
-
-`python -m harness.study` with the same --study, --runs, --init-backbone, data options and --seed finds a teacher that
-was trained with the study's own schedule. A teacher of another schedule (--epochs, --batch, --lr, --ema, --patience) is
-given to it with `--teacher PATH`, where PATH is the printed path; the study then evaluates it and trains none."""
+  python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors"""
 
 CURVE = "learning_curve.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train a study's teacher, or find the trained one, and print its APs and the path of its weights."""
+    """Train or find the teacher of a study, and print what it is."""
+    given = _parser().parse_args(argv)
+    if given.threads is not None and given.threads < 1:
+        raise InputError(f"--threads must be at least 1, got {given.threads}")
+    study = load_study(given.study)
+    study = replace(
+        study,
+        data=replace(study.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
+        teacher=replace(study.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
+        **cli.chosen(given, "seed"),
+    )
+    cli.require_writable("--runs", given.runs)
+
+    from harness.training.teacher import ensure_teacher  # Loads PyTorch, which takes seconds.
+
+    device = cli.device(given.device)
+    threads = given.threads or (1 if device == "cpu" else available_cores())
+    with cli.Progress() as progress:
+        teacher = ensure_teacher(study, given.runs, given.teacher, given.init_backbone, device, threads, progress.stage)
+    record = teacher.record
+    curve = draw(record, teacher.path.parent, study) if record.epochs else None
+    if given.json:
+        cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
+        return 0
+    scores = "  ".join(f"{name} {'–' if ap is None else f'{100 * ap:.2f}'}" for name, ap in record.ap.items())
+    cli.show(f"{record.label}: {record.params:,} parameters, AP {scores}", str(teacher.path))
+    if curve is not None:
+        cli.show(str(curve))
+    return 0
+
+
+def _parser() -> cli.Parser:
     parser = cli.Parser(
         "harness.teacher", "Train a study's V1 teacher once; show it if it was trained before.", EXAMPLES
     )
-    parser.add_argument(
-        "--study", default="default", metavar="NAME", help="study that it teaches (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--teacher",
-        default="auto",
-        metavar="[ARCH:]PATH",
-        help="weights to evaluate: V1's, or a named arch's (featherface:PATH); 'auto' trains V1 (default)",
-    )
-    parser.add_argument("--init-backbone", type=Path, metavar="PATH", help="weights that the backbone starts from")
-    parser.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
-    parser.add_argument("--size", type=int, help="side of the square training crop, in pixels")
-    parser.add_argument("--train-images", type=int, help="training images; 0 for all of a folder")
-    parser.add_argument("--val-images", type=int, help="validation images; 0 for all of a folder")
-    parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--batch", type=int, help="images per step")
-    parser.add_argument("--lr", type=float, help="peak learning rate")
-    parser.add_argument(
-        "--ema", type=float, metavar="DECAY", help="evaluate and save the moving average of the weights"
-    )
+    parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
+    cli.add(parser, "--data", "--size", "--train-images", "--val-images", "--epochs")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step")
+    parser.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
+    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep a moving average of the weights")
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
-    parser.add_argument("--seed", type=int, help="seed of the training")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=available_cores(), help="threads (default: %(default)s)")
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of runs (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
-    arguments = parser.parse_args(argv)
-    if arguments.threads < 1:
-        raise InputError(f"threads must be at least 1, got {arguments.threads}")
-    study = load_study(arguments.study)
-    data = {"source": arguments.data} | {
-        name: getattr(arguments, name) for name in ("size", "train_images", "val_images")
-    }
-    schedule = {name: getattr(arguments, name) for name in ("epochs", "batch", "lr", "ema", "patience")}
-    own = study.teacher
-    study = replace(
-        study,
-        data=replace(study.data, **_given({"source": arguments.data, **data})),
-        teacher=replace(study.teacher, **_given(schedule)),
-        **_given({"seed": arguments.seed}),
-    )
-    try:
-        arguments.runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--runs {arguments.runs} cannot be made ({error.strerror}); choose a writable folder"
-        ) from error
-    with make_progress() as progress:
-        teacher = ensure_teacher(
-            study,
-            arguments.runs,
-            arguments.teacher,
-            arguments.init_backbone,
-            arguments.device,
-            arguments.threads,
-            progress.stage,
-        )
-    record = teacher.record
-    curve = draw(record, teacher.path.parent, study) if record.epochs else None
-    if arguments.json:
-        cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
-    else:
-        scores = "  ".join(f"{name} {'–' if ap is None else f'{100 * ap:.2f}'}" for name, ap in record.ap.items())
-        print(f"{record.label}: {record.params:,} parameters, AP {scores}\n{teacher.path}")
-        if curve is not None:
-            print(curve)
-        if arguments.teacher == "auto" and study.teacher != own:
-            print(f"trained with another schedule than study '{study.name}': give the study --teacher {teacher.path}")
-    return 0
+    cli.add(parser, "--seed", "--teacher", "--init-backbone", "--threads", "--device", "--runs", "--json")
+    return parser
 
 
 def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
@@ -114,10 +81,6 @@ def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
 
         training(record, study.data.search_images).savefig(path, dpi=DPI, metadata={"Software": None})
     return path
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,12 @@ It prints the address of every study's page and serves until Ctrl-C."""
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 120
+
+EXAMPLES = """Serves MLflow on 127.0.0.1 and prints one address per study, until Ctrl-C.
+
+examples:
+  python -m harness.ui
+  python -m harness.ui --port 5001 --tracking-uri sqlite:///elsewhere.db"""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Jobs serve LLM evaluation, and start several processes for it.
@@ -38,16 +44,16 @@ _ENVIRONMENT = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the pages until interrupted."""
-    parser = cli.Parser("harness.ui", "Open the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of the studies (default: runs)")
-    parser.add_argument("--tracking-uri", help="database that the studies were tracked to (default: RUNS/mlflow.db)")
-    parser.add_argument("--port", type=int, help=f"port (default: {DEFAULT_PORT}, or a free port if that is taken)")
-    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON object")
+    """Serve until interrupted."""
+    parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
+    parser.add_argument("--tracking-uri", metavar="URL", help="database that was tracked to (default: RUNS/mlflow.db)")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
+    )
+    cli.add(parser, "--runs", "--json")
     options = parser.parse_args(argv)
     store = _store(options.runs, options.tracking_uri)
     port = _port(options.port)
-    signal.signal(signal.SIGTERM, _interrupt)
     with _server(store, port) as (process, log):
         try:
             _show(_wait_for(process, log, port, store), port, options.json)
@@ -55,10 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return 0
     raise HarnessError(f"the MLflow server ended by itself ({_last_line(log, store)})")
-
-
-def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
 
 
 def _store(runs: Path, uri: str | None) -> str:

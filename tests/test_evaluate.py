@@ -219,7 +219,7 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
         ([*NETWORK, "--images", "none.txt"], r"image list none\.txt cannot be read"),
         (["--arch", "v9", *NETWORK[2:]], "unknown arch 'v9'"),
         (["--arch", "v2", "--weights", "no.pth", "--data", "synthetic"], r"no\.pth"),
-        ([*FILES, "--plot", "z.txt"], r"--plot writes \.png"),
+        ([*FILES, "--plot", "z.txt"], r"--plot must end in \.png"),
         (FILES, r"y/wider_face_val\.mat is missing"),
     ],
 )

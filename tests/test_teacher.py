@@ -202,7 +202,7 @@ def test_the_study_finds_a_teacher_of_its_own_schedule(
 def test_the_command_refuses_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="threads must be at least 1"):
         main(["--runs", str(tmp_path), "--threads", "0"])
-    with pytest.raises(InputError, match="--runs /proc/nowhere cannot be made"):
+    with pytest.raises(InputError, match="--runs: /proc/nowhere is not a writable folder"):
         main(["--runs", "/proc/nowhere", "--study", "quick"])
     with pytest.raises(InputError, match="unknown study 'nowhere'"):
         main(["--study", "nowhere", "--runs", str(tmp_path)])

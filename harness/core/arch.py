@@ -1,7 +1,7 @@
-"""``ArchConfig``: which interchangeable part stands in each slot of a detector, and with which options.
+"""``ArchConfig``: the part in each slot of a detector, and its options.
 
-It is plain frozen data: it compares, hashes, sorts into JSON and needs no tensor library. Whether the names and
-options exist is the registries' business (``harness.models.builder``); here only the shape of the data is checked.
+It is plain frozen data: it can be compared, hashed and written as JSON, and needs no tensor library. Only the shape of
+the data is checked here; ``harness.models.builder`` checks names and options against the registries.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from harness.errors import InputError
 OptionValue = bool | int | float | str
 
 SLOTS = ("backbone", "attention", "neck", "neck_attention", "context", "shuffle", "head")
-"""The parts in the order in which an image passes through them."""
+"""The slots in the order of the forward pass."""
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """One slot's choice: a registered ``name`` and its ``options``, sorted by key."""
+    """What fills a slot: a registered ``name``, and its ``options`` sorted by key."""
 
     name: str
     options: tuple[tuple[str, OptionValue], ...] = ()
@@ -49,7 +49,7 @@ class Part:
 
 
 def part(name: str, **options: OptionValue) -> Part:
-    """Write a ``Part`` as one writes a call: ``part("bifpn", channels=74, repeats=2)``."""
+    """Return a ``Part``, with its options as keyword arguments: ``part("bifpn", channels=74, repeats=2)``."""
     return Part(name, tuple(options.items()))
 
 
@@ -57,8 +57,8 @@ def part(name: str, **options: OptionValue) -> Part:
 class ArchConfig:
     """A detector as data: one ``Part`` for each of ``SLOTS``.
 
-    ``attention`` stands after the backbone and ``neck_attention`` after the neck; both draw from the attention
-    registry. The neck's ``channels`` option sets the width of everything after it.
+    ``attention`` follows the backbone and ``neck_attention`` the neck; both take parts of the attention registry. The
+    neck's ``channels`` option sets the width of all slots after it.
     """
 
     backbone: Part
@@ -75,7 +75,7 @@ class ArchConfig:
                 raise InputError(f"arch slot '{field.name}' must be a Part, got {getattr(self, field.name)!r}")
 
     def parts(self) -> dict[str, Part]:
-        """Return slot → part, in forward order."""
+        """Return slot → part, in the order of the forward pass."""
         return {slot: getattr(self, slot) for slot in SLOTS}
 
     def to_dict(self) -> dict[str, dict[str, OptionValue]]:
@@ -101,7 +101,7 @@ class ArchConfig:
         return cls(**parts)
 
     def digest(self) -> str:
-        """Return 12 hex digits that identify this arch."""
+        """Return 12 hex digits that identify this architecture."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     def __str__(self) -> str:

@@ -271,8 +271,17 @@ class SpeedConfig:
 ALONE = "-alone"
 """Behind a reference's arch: trained without a teacher."""
 
-SAMPLERS = ("tpe", "random", "nsga2", "gp")
-PRUNERS = ("median", "halving", "none")
+SAMPLERS = {
+    "tpe": "tree-structured Parzen estimator (Optuna's default)",
+    "random": "uniform over everything that fits the budget",
+    "nsga2": "genetic algorithm NSGA-II",
+    "gp": "Gaussian process",
+}
+PRUNERS = {
+    "median": "stops a trial below the median of earlier ones at its epoch",
+    "halving": "keeps the better half at epochs 1, 2, 4, …",
+    "none": "trains every trial to its end",
+}
 OBJECTIVES = ("ap", "params", "latency")
 
 

@@ -1,7 +1,7 @@
-"""``TrialRecord``: all that is known of one trained network, as one JSON file that survives everything else.
+"""``TrialRecord``: everything known about one trained network, in one JSON file.
 
-Reports and tables read these files and nothing else, so that they need neither the study's database nor a tracking
-server. A record is written before training starts, after every epoch, and at the end, each time atomically.
+Reports read these files, and need neither the study's database nor a tracking server. A record is written before
+training starts, after every epoch, and at the end, each time atomically.
 """
 
 import json
@@ -19,7 +19,7 @@ STATES = ("running", "complete", "pruned", "failed")
 
 @dataclass
 class TrialRecord:
-    """One network's way through training and measurement.
+    """A network that is trained, and what was measured of it.
 
     Attributes:
         label: folder name below ``trials/`` and row label: ``v1``, ``v2``, the trial's number in four digits, or one of
@@ -31,7 +31,7 @@ class TrialRecord:
         arch: ``ArchConfig.to_dict()``.
         distill: ``DistillConfig`` as a dict; empty where no teacher was used.
         teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
-        params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
+        params: parameters in total; ``parts``: slot → parameters; ``macs``: MACs at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
         epochs: one dict per epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search split, ``lr``,
             ``seconds``.

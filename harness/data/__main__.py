@@ -1,4 +1,4 @@
-"""``python -m harness.data``: download WIDER FACE, and check a copy: count its images and faces, list its faults."""
+"""``python -m harness.data``: fetch WIDER FACE, and check a copy: its content and all its faults."""
 
 import argparse
 import shlex
@@ -11,7 +11,7 @@ from harness import cli
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
 from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
-from harness.errors import DataError, InputError
+from harness.errors import DataError
 
 EXAMPLES = """examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
@@ -25,18 +25,17 @@ CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-exit code: 0 if every split in the folder can be used (skipped faults are listed), 2 if one is refused
+Prints images, faces, landmarks, face heights and every fault, and writes a contact sheet of each split. Ends with exit
+code 2 if a split is refused; faults that are skipped are only listed.
 """
 
 DOWNLOAD = f"""examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
   HF_ENDPOINT=https://a.mirror python -m harness.data download widerface PATH/TO/WIDERFACE
 
-Downloads {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
-twice that must be free), verifies their sha256 and unpacks them. The same command resumes an interrupted download and
-leaves existing folders unchanged. WIDER FACE may be used for research only.
-
-exit code: 0 done, 2 DIR cannot be used, 1 no network, too little disk space or not the official archives
+Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
+twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
+and leaves alone what is there. WIDER FACE may be used for research only.
 """
 
 BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
@@ -56,14 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def download(argv: Sequence[str]) -> int:
-    """Download a data set and print the next command, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data download", "Download an official data set from the Hugging Face hub.", DOWNLOAD)
-    parser.add_argument("dataset", choices=["widerface"], help="name of the data set")
-    parser.add_argument("path", type=Path, metavar="DIR", help="folder for the data set; created if it does not exist")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    """Fetch a data set, and say what comes next, or one JSON object with ``--json``."""
+    parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
+    parser.add_argument("dataset", choices=["widerface"], help="which one")
+    parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    with cli.progress(in_bytes=True) as progress:
-        fetched = fetch_widerface(given.path, progress)
+    with cli.Progress(in_bytes=True) as progress:
+        fetched = fetch_widerface(given.path, progress.stage)
     lacks = ""
     try:
         find_layout(given.path, "val")
@@ -97,14 +96,9 @@ def check(argv: Sequence[str]) -> int:
         default=cli.RUNS / "sheets",
         help="folder for contact sheets (%(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    try:
-        given.sheets.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--sheets {given.sheets} cannot be made ({error.strerror}); choose a writable folder"
-        ) from error
+    cli.require_writable("--sheets", given.sheets)
 
     found: dict[str, SplitReport] = {}
     absent: dict[str, str] = {}
@@ -112,8 +106,8 @@ def check(argv: Sequence[str]) -> int:
     for split in [given.split] if given.split else ON_DISK:
         started = time.perf_counter()
         try:
-            with cli.progress() as progress:
-                found[split] = inspect(given.path, split, progress)
+            with cli.Progress() as progress:
+                found[split] = inspect(given.path, split, progress.stage)
         except AbsentSplitError as error:
             absent[split] = str(error)
             continue
@@ -121,7 +115,7 @@ def check(argv: Sequence[str]) -> int:
             broken[split] = str(error)
             continue
         seconds = time.perf_counter() - started
-        print(f"{split}: {found[split].annotated / seconds:,.0f} images a second", file=sys.stderr)
+        print(f"{split}: {found[split].annotated / seconds:,.0f} images per second", file=sys.stderr)
     if not found:
         raise DataError(next(iter([*broken.values(), *absent.values()])))
     sheets = {}

@@ -105,5 +105,5 @@ def test_heights_are_counted_by_range() -> None:
 
 def test_sheets_that_cannot_be_written_are_refused_first(retinaface: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"--sheets .* cannot be made"):
+    with pytest.raises(InputError, match=r"--sheets: .* is not a writable folder"):
         main(["check", str(retinaface), "--sheets", str(tmp_path / "file" / "sheets")])
