@@ -19,7 +19,8 @@ from harness.models.weights import load_weights, save_weights
 from harness.search.run import Resources
 from harness.study import main as study
 from harness.teacher import main
-from harness.training.loop import CHECKPOINT, PREDICTIONS
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.job import PREDICTIONS
 from harness.training.teacher import Teacher, ensure_teacher, find_teacher
 
 STUDY = StudyConfig(

@@ -13,7 +13,7 @@ from harness.errors import DataError, InputError
 from tests.data.tiny_widerface import NO_POINTS
 
 
-def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
     code = main([*map(str, ("check", *arguments)), "--json"])
     return code, json.loads(capsys.readouterr().out)
 

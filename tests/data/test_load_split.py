@@ -16,7 +16,7 @@ from harness.data.faces import FaceSet, choose
 from harness.data.lists import lists_by_height
 from harness.errors import DataError, InputError
 from harness.models.builder import build
-from harness.training.loop import Job, evaluate
+from harness.training.job import Job
 from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, write_images
 
 HELD = "0--Parade/b"
@@ -317,31 +317,23 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
 ) -> None:
     measured: list[str] = []
 
-    def error(_: object, faces: FaceSet) -> dict[str, float]:
+    def landmark_error(_: object, faces: FaceSet) -> dict[str, float]:
         measured.append(faces.name)
-        return {"faces": 1.0}
+        return {}
 
-    monkeypatch.setattr("harness.training.loop.landmark_error", error)
+    monkeypatch.setattr("harness.training.grade.landmark_error", landmark_error)
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)
         job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")
-        evaluate(job, build(ARCHS["v2"]))
+        grade(job, build(ARCHS["v2"]))
     assert measured[0] == "widerface val"
     assert measured[-1] == "widerface landmarks"
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = os.environ.get("WIDERFACE_ROOT", "")
-    if not root:
-        pytest.skip("WIDERFACE_ROOT names no WIDER FACE copy")
-    return Path(root), tmp_path_factory.mktemp("cache")
-
-
-def test_the_real_images_count_as_documented(real: tuple[Path, Path]) -> None:
+def test_the_real_images_count_as_documented(widerface_root: Path, tmp_path: Path) -> None:
     from harness.data.widerface import find_layout, read_annotations
 
-    root, cache = real
+    root, cache = widerface_root, tmp_path
     annotations = read_annotations(find_layout(root, "train"), "train")
     annotations.require_sound()
     assert len(annotations.entries) == 2_472

@@ -2,16 +2,17 @@
 
 import shlex
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 
+from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import StudyConfig
 from harness.core.record import load_records
 from harness.errors import InputError
 from harness.reporting import build_report
-from harness.search import manifest
 from harness.search.progress import Progress
 from harness.search.run import Resources
 from harness.search.storage import open_storage
@@ -24,14 +25,14 @@ from tests.tracking.fake_run import PATIENCE, Folder, stored_runs
 def keep_books(config: StudyConfig, resources: Resources, progress: Progress) -> Path:
     """Write, send and report what ``run_study`` does, of a study that was made up instead of trained."""
     folder = write_study(resources.runs, config.name)
-    study = {**(manifest.read(folder) or {}), "command": resources.command}
-    manifest.write(folder, study)
+    study = replace(Manifest.load(folder), command=resources.command)
+    study.save(folder)
     report = build_report(folder)
     tracker = open_tracker(resources.tracking_uri, folder, config.name, progress.line)
     tracker.start_study(study)
     for record in load_records(folder):
         tracker.trial(record)
-    tracker.artifacts(None, [report.parent, folder / manifest.NAME])
+    tracker.artifacts(None, [report.parent, folder / FILE])
     tracker.finish_study(study)
     tracker.close(PATIENCE)
     progress.line(f"trials side by side: {tracker.url()}")
@@ -59,8 +60,8 @@ def test_a_study_keeps_no_secret_of_its_command(
     monkeypatch.setattr("harness.search.run.run_study", keep_books)
     assert main(["--study", "quick", "--name", "mine", "--runs", str(runs), "--device", "cpu", *given]) == 0
 
-    study = manifest.read(runs / "mine") or {}
-    assert shlex.split(study["command"])[-len(recorded) :] == recorded, "the command is recorded, and masked"
+    study = Manifest.load(runs / "mine")
+    assert shlex.split(study.command)[-len(recorded) :] == recorded, "the command is recorded, and masked"
     files = [path for path in runs.rglob("*") if path.is_file()]
     assert {"study.json", "report.md", "tracking.json", "mlflow.db"} <= {path.name for path in files}
     assert [path for path in files if b"hunter2" in path.read_bytes()] == []
@@ -69,7 +70,7 @@ def test_a_study_keeps_no_secret_of_its_command(
     assert "hunter2" not in printed
     if "--tracking-uri" not in given:
         tags = stored_runs(default_uri(runs), "mine")["mine"].data.tags
-        assert tags["command"] == study["command"]
+        assert tags["command"] == study.command
         assert len([path for path in files if path.name == "study.json"]) == 2, "it is also an artifact"
 
 

@@ -240,7 +240,7 @@ def test_null_tracker_and_the_choice(tmp_path: Path) -> None:
     tracker.start_study(make_study("study"))
     tracker.trial(make_record("0000"))
     tracker.artifacts(None, [tmp_path])
-    tracker.finish_study({})
+    tracker.finish_study(finish(make_study("study")))
     assert (tracker.close(), tracker.url()) == (0, "")
     assert list(tmp_path.iterdir()) == []
     local = open_tracker(None, tmp_path / "runs" / "study", "study")
