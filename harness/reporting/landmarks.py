@@ -10,7 +10,7 @@ NOTHING = "–"
 
 CAPTION = (
     "Landmark NME: mean distance of the five points from the annotated ones, in % of the face's size √(w·h), over the "
-    "matched faces: those with a detection of IoU 0.5 or more. The count is of all faces with annotated landmarks."
+    "faces matched by a detection (IoU 0.5 or more); they are counted among all faces with annotated landmarks."
 )
 
 Error = Mapping[str, Any]

@@ -135,7 +135,6 @@ def _documented(arch: str) -> dict[str, str]:
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
         "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
         "landmark NME, %": NOTHING,
-        "· faces matched": NOTHING,
     }
 
 
@@ -154,7 +153,6 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
         "landmark NME, %": landmarks.nme([record.landmark]),
-        "· faces matched": landmarks.matched([record.landmark]),
     }
 
 
@@ -171,8 +169,10 @@ def notes(data: StudyData) -> list[str]:
     speeds = [record.speed for record in data.shown().values() if record.speed]
     if speeds:
         said.append(speed_caption(speeds[0]))
-    if any(record.landmark for record in data.shown().values()):
-        said.append(landmarks.CAPTION)
+    marked = {heading: record.landmark for heading, record in data.shown().items() if record.landmark}
+    if marked:
+        counts = ", ".join(f"{heading} {landmarks.matched([error])}" for heading, error in marked.items())
+        said.append(f"{landmarks.CAPTION} Matched: {counts}.")
     if data.best is not None and data.best.landmark:
         error = data.best.landmark
         said.append(
