@@ -16,6 +16,7 @@ from harness.data.faces import FaceSet, choose
 from harness.data.lists import lists_by_height
 from harness.errors import DataError, InputError
 from harness.models.builder import build
+from harness.training.grade import grade
 from harness.training.job import Job
 from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, write_images
 
