@@ -9,11 +9,11 @@ pairs are
 
 - V2 against V1, and V2 against V2 from another seed, trained from one backbone without a teacher by the schedule of the
   ``default`` study and compared on search scenes;
-- the same by the schedule of ``widerface_mini`` on fewer training images, compared on search images of a WIDER FACE
-  copy;
+- the same by the schedule of ``widerface_mini`` on some of its training images, compared on search images of a WIDER
+  FACE copy;
 - with ``--published``, those detections against the network in ``--weights``, on the copy's validation images.
 
-Minutes on one core. Decoded images and trained networks are kept under ``--runs``.
+Half an hour on one core. Decoded images and trained networks are kept under ``--runs``.
 """
 
 import argparse
@@ -46,7 +46,7 @@ POOL = 600
 SIZES = (50, 100, 150, 200, 300, 400, 500)
 SUBSETS = 10
 RESAMPLES = 500
-TRAIN_IMAGES = 600
+TRAIN_IMAGES = 1_700
 """WIDER FACE images that the short trainings see."""
 
 NETWORKS = {"v1": ("v1", 0), "v2": ("v2", 0), "v2 of another seed": ("v2", 1)}

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
-from harness.data import SPLITS, load_held_out, load_split
-from harness.data.faces import FaceSet, choose
+from harness.data import SPLITS, cached, load_held_out, load_split
+from harness.data.faces import FaceSet, FaceSetWriter, choose
 from harness.data.lists import lists_by_height
 from harness.errors import DataError, InputError
 from harness.models.builder import build
@@ -173,6 +174,18 @@ def test_of_several_processes_one_builds(retinaface: Path, tmp_path: Path) -> No
     assert sorted(out.count("made") for out, _ in said) == [0, 0, 3]
     assert len({out.split()[-1] for out, _ in said}) == 1
     assert len(kept(tmp_path / "cache")) == 1
+
+
+def test_the_lock_is_held_while_a_copy_is_made(tmp_path: Path) -> None:
+    def build(folder: Path) -> FaceSet:
+        with pytest.raises(Timeout):
+            FileLock(folder.with_name(f"{folder.name}.lock")).acquire(blocking=False)
+        with FaceSetWriter(folder, "x") as writer:
+            writer.add("a", np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((0, 4)), np.zeros((0, 10)))
+            return writer.finish()
+
+    assert len(cached(tmp_path / "set", build)) == 1
+    FileLock(tmp_path / "set.lock").acquire(blocking=False).lock.release()
 
 
 def test_images_with_landmarks_are_held_out_of_training(retinaface: Path, tmp_path: Path) -> None:
