@@ -109,8 +109,8 @@ class SSHGrouped(PerLevel):
     The stem's grouped convolution then ends in its BatchNorm, without a ReLU. That is how the implementation behind the
     documents counted V2, and ``v2`` is to compute exactly what that network computes.
 
-    ``reduction`` 0: no 1×1, and a ReLU after the stem. That is the documents' snippet, which writes the stem with
-    ``grouped_conv_bn``, and with ``grouped_conv_bn_no_relu`` where there is no ReLU.
+    ``reduction`` 0: no 1×1, and a ReLU after the stem. That is the documents' snippet: its stem is a
+    ``grouped_conv_bn``, while convolutions without a ReLU are called ``grouped_conv_bn_no_relu``.
     """
 
     def __init__(self, inputs: Levels, *, groups: int, reduction: int) -> None:

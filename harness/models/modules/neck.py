@@ -6,7 +6,7 @@ computes, with f a fast normalised fusion and each node a swish followed by its 
     p4_up  = node(f(p4, up(p5)))                 p3_out = node(f(p3, up(p4_up)))
     p4_out = node(f(p4', p4_up, down(p3_out)))   p5_out = node(f(p5', down(p4_out), down(p4_up)))
 
-The two differ in three places:
+Besides their convolutions the two differ in three places:
 
 - ``bifpn`` (V1, the released FeatherFace) leaves down(p4_up) out of p5_out, but normalises by its weight all the same;
   ``bifpn_light`` (V2) fuses all three maps.
