@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from harness.core.protocol import Budget
+from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
+        print(f"{self.prog}: {mask_text(message)} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
 

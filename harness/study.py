@@ -1,7 +1,6 @@
 """``python -m harness.study``: search students under a budget, distilled from V1, and compare them with V1 and V2."""
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
+from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 EXAMPLES = """
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         init_backbone=given.init_backbone,
         storage=given.storage,
         tracking_uri=given.tracking_uri,
-        command=shlex.join(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
+        command=mask_command(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
     )
     with cli.Progress() as progress:
         report = run_study(config, resources, progress)

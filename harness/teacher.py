@@ -1,4 +1,4 @@
-"""``python -m harness.teacher``: train V1 for a study's data and protocol, once, and draw how it learned."""
+"""``python -m harness.teacher``: train V1 once for a study's data and protocol, and plot its learning curve."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> cli.Parser:
     parser = cli.Parser(
-        "harness.teacher", "Train the V1 teacher of a study once, or show the one that is there.", EXAMPLES
+        "harness.teacher", "Train a study's V1 teacher once; show it if it was trained before.", EXAMPLES
     )
     parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
     cli.add(parser, "--data", "--size", "--train-images", "--val-images", "--epochs")
@@ -73,7 +73,7 @@ def _parser() -> cli.Parser:
 
 
 def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
-    """Draw a teacher's losses and APs by epoch into ``folder``, unless that was done, and return the picture's path."""
+    """Plot a teacher's losses and APs by epoch to a file in ``folder``, if it is missing, and return its path."""
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training

@@ -1,4 +1,4 @@
-"""``python -m harness.ui``: the MLflow pages of all studies, on this machine only."""
+"""``python -m harness.ui``: serve the MLflow pages of all studies, on this machine only."""
 
 import json
 import os
@@ -16,9 +16,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness import cli
+from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
-from harness.tracking.address import check_uri, default_uri, is_server
+from harness.tracking.address import check_uri, default_uri, is_server, page_root
 from harness.tracking.view import view_route
+
+EXAMPLES = """examples:
+  python -m harness.ui                                  the studies in runs/
+  python -m harness.ui --tracking-uri postgresql://USER:PASSWORD@HOST/DATABASE --port 8080
+
+It prints the address of every study's page and serves until Ctrl-C."""
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -49,24 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     port = _port(options.port)
     with _server(store, port) as (process, log):
         try:
-            _show(_wait_for(process, log, port), port, options.json)
+            _show(_wait_for(process, log, port, store), port, options.json)
             process.wait()
         except KeyboardInterrupt:
             return 0
-    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log)})")
+    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log, store)})")
 
 
 def _store(runs: Path, uri: str | None) -> str:
     if uri is None and not (runs / "mlflow.db").is_file():
-        raise InputError(f"{runs / 'mlflow.db'} does not exist: nothing was tracked there yet; run make study first")
+        raise InputError(f"{runs / 'mlflow.db'} does not exist: no study was tracked there yet; run `make study` first")
     store = check_uri(uri or default_uri(runs))
     if is_server(store):
-        raise InputError(f"{store} is an MLflow server already: open that address in a browser")
+        raise InputError(f"{page_root(store)} is an MLflow server already: open that address in a browser")
     return store
 
 
 def _port(wanted: int | None) -> int:
-    """Return the port to serve on: the wanted one, else MLflow's own default, else any free one."""
+    """Return the port to serve on: the given one, else MLflow's default, else any free one."""
     if wanted is not None and not 0 < wanted < 65536:
         raise InputError(f"--port must lie between 1 and 65535, got {wanted}")
     for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
@@ -86,7 +93,7 @@ def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
-            # In the environment, since a database's password in the arguments could be read by every user.
+            # In the environment: every user can read a process's arguments, and the address may hold a password.
             env={**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store},
             stdout=log,
             stderr=log,
@@ -99,7 +106,7 @@ def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server with all processes that it started."""
+    """End the server and all processes that it started."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signal_number)
@@ -110,7 +117,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> list[dict[str, Any]]:
+def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int, store: str) -> list[dict[str, Any]]:
     """Return the experiments, newest first, as soon as the server answers."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -118,7 +125,7 @@ def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> li
             return _experiments(port)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)
-    raise HarnessError(f"the MLflow server did not start ({_last_line(log)})")
+    raise HarnessError(f"the MLflow server did not start ({_last_line(log, store)})")
 
 
 def _experiments(port: int) -> list[dict[str, Any]]:
@@ -127,7 +134,7 @@ def _experiments(port: int) -> list[dict[str, Any]]:
         data=json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    # Never through a proxy: the address is this machine's.
+    # Without a proxy: the address is this machine's own.
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
         found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
     return [experiment for experiment in found if experiment["name"] != "Default"]
@@ -139,16 +146,16 @@ def _show(experiments: list[dict[str, Any]], port: int, as_json: bool) -> None:
     if as_json:
         cli.emit({"url": base, "experiments": pages})
     else:
-        print(f"MLflow runs at {base} (Ctrl-C ends it). The trials of a study side by side:")
+        print(f"MLflow serves at {base} (Ctrl-C ends it). Pages that compare a study's trials:")
         for name, page in pages.items():
             print(f"  {name}: {page}")
     sys.stdout.flush()
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _last_line(log: IO[bytes], store: str) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
+    return mask_text(lines[-1], store) if lines else "it printed nothing"
 
 
 if __name__ == "__main__":

@@ -152,5 +152,17 @@ ARCHS: dict[str, ArchConfig] = {
         head=part("separate"),
     ),
 }
-"""The named architectures: those that the documents describe, and the FeatherFace that trained weights were released
-for. ``reduction=0`` in ``ssh_grouped`` is the snippets' direct grouped convolutions without 1×1 reductions."""
+"""The named architectures: those of the documents, and FeatherFace as its authors released it.
+
+Given the same weights, each computes what its reference computes (``tests/models/test_reference.py``; for
+``featherface``, the AP of the released weights in ``tests/models/test_released.py``):
+
+- ``v1``: the implementation behind the documents, without exception.
+- ``v2``: the implementation behind the documents. Its spatial gates take the mean before the maximum, here the maximum
+  comes first: the two input channels of their 7×7 convolutions are numbered the other way round.
+- ``v2_as_written``: the documents' snippets. Nothing runs them, so what they leave open is as in ``v2``.
+- ``featherface``: the released code. Its deformable convolution is written in plain PyTorch operators.
+
+All of them start training differently from their references in one respect: class biases start at a face probability
+of 1 / 8 instead of at random.
+"""

@@ -110,9 +110,9 @@ class DataConfig:
     Attributes:
         source: ``synthetic``, or the folder of a WIDER FACE copy.
         size: side of the square training crop, pixels.
-        train_images: how many training images to use; 0 uses all (synthetic: must be positive).
-        search_images: how many images form the search split, which every choice reads (objective, pruning, best
-            epoch, early stopping): scenes of its own, or training images of a folder, which are then not trained on.
+        train_images: how many training images to use; 0 uses all that are not held out (synthetic: must be positive).
+        search_images: size of the search split, which every choice reads (objective, pruning, best epoch, early
+            stopping): scenes generated for it, or images held out of a folder's training images. Must be positive.
         val_images: how many validation images to use; 0 uses all (synthetic: must be positive). They only grade.
         eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
         landmark_images: how many training images with landmarks of a folder are held out of training, to measure the

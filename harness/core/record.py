@@ -5,11 +5,11 @@ training starts, after every epoch, and at the end, each time atomically.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from harness.core.files import write_atomically
 from harness.core.provenance import Provenance
 from harness.errors import DataError, InputError, unknown_name
 
@@ -40,7 +40,8 @@ class TrialRecord:
         ap: AP on the validation images, which choose nothing (None where a list holds no face); empty for networks
             that the report does not grade.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
-        landmark: ``{"nme": …, "failure_rate": …}``, or empty.
+        landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
+            ``evaluation.landmarks`` defines them; empty where no face has landmarks.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: what ``search_ap`` and ``ap`` were measured by.
@@ -67,7 +68,7 @@ class TrialRecord:
     search_ap: dict[str, float | None] = field(default_factory=dict)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    landmark: dict[str, float] = field(default_factory=dict)
+    landmark: dict[str, Any] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     search_protocol: dict[str, Any] = field(default_factory=dict)
@@ -126,14 +127,5 @@ def find_trial(name: str, runs: Path) -> Path:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path`` atomically: through a temporary file, so that no reader sees half of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write ``data`` to ``path`` atomically."""
+    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode())

@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-`python -m harness.data ACTION --help` tells more of either.
+`python -m harness.data ACTION --help` shows the options of an action.
 """
 
 CHECK = """examples:
@@ -38,18 +38,18 @@ twice that must be free), verifies their sha256 and unpacks them. The same comma
 and leaves alone what is there. WIDER FACE may be used for research only.
 """
 
-BOXES = "boxes by the easiest list a face is on: easy green, medium yellow, hard orange, none grey"
+BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two actions; each has a parser, and so a ``--help``, of its own."""
+    """Run one of the two actions. Each has its own parser and ``--help``."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
     parser.add_argument(
         "action",
         choices=list(ACTIONS),
-        help="download: fetch an official data set; check: read all labels, decode all images, list every fault",
+        help="download: download an official data set; check: read all labels, decode all images, list every fault",
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the action is given")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the action")
     given = parser.parse_args(argv)
     return ACTIONS[given.action](given.arguments)
 
@@ -75,20 +75,26 @@ def download(argv: Sequence[str]) -> int:
     for folder, files in fetched.items():
         print(f"{given.path / folder}: {files:,} files")
     if not fetched:
-        print(f"{given.path} has it all already, nothing to do")
+        print(f"{given.path} is complete: nothing to download")
     if lacks:
-        print(f"still lacking: {lacks}")
+        print(f"still missing: {lacks}")
     print(f"next: {following}")
     return 0
 
 
 def check(argv: Sequence[str]) -> int:
     """Check a data folder and print what was found, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
+    parser = cli.Parser(
+        "harness.data check", "Count the images and faces of a WIDER FACE copy, and list every fault.", CHECK
+    )
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=ON_DISK, help="look at this one only (default: those that are there)")
+    parser.add_argument("--split", choices=ON_DISK, help="check this split only (default: all in the folder)")
     parser.add_argument(
-        "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
+        "--sheets",
+        type=Path,
+        metavar="DIR",
+        default=cli.RUNS / "sheets",
+        help="folder for contact sheets (%(default)s)",
     )
     cli.add(parser, "--json")
     given = parser.parse_args(argv)
@@ -142,9 +148,9 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
     _say(f"\n{split} ({report.layout} layout)")
     _say(f"  images     {report.images:,} of {report.annotated:,} annotated")
     _say(f"  faces      {report.faces:,}")
-    _say(f"  landmarks  {report.landmarks:,} faces have them")
+    _say(f"  landmarks  {report.landmarks:,} faces")
     for name, count in report.listed.items():
-        _say(f"  {name:<9}  {count:,} faces listed")
+        _say(f"  {name:<9}  {count:,} faces")
     _say("  face heights in pixels")
     most = max(1, *report.heights.values())
     for name, count in report.heights.items():
@@ -158,7 +164,7 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    """Print a line; file names that are no valid UTF-8 are shown escaped."""
+    """Print a line. Invalid UTF-8 in file names is escaped."""
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

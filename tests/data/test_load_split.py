@@ -4,18 +4,21 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
-from harness.data import SPLITS, load_held_out, load_split
-from harness.data.faces import FaceSet, choose
+from harness.data import SPLITS, cached, load_held_out, load_split
+from harness.data.faces import FaceSet, FaceSetWriter, choose
 from harness.data.lists import lists_by_height
 from harness.errors import DataError, InputError
 from harness.models.builder import build
-from harness.training.loop import Job, evaluate
+from harness.training.grade import grade
+from harness.training.job import Job
 from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, write_images
 
 HELD = "0--Parade/b"
@@ -25,7 +28,7 @@ SEED = next(seed for seed in range(100) if choose(len(TRAIN), 1, seed).tolist() 
 TRAINED = [name for name in TRAIN if name != HELD]
 
 
-def config(root: Path, **changes: int) -> DataConfig:
+def config(root: Path, **changes: Any) -> DataConfig:
     base = DataConfig(source=str(root), size=32, train_images=0, search_images=1, val_images=0, seed=SEED)
     return replace(base, **changes)
 
@@ -173,6 +176,18 @@ def test_of_several_processes_one_builds(retinaface: Path, tmp_path: Path) -> No
     assert len(kept(tmp_path / "cache")) == 1
 
 
+def test_the_lock_is_held_while_a_copy_is_made(tmp_path: Path) -> None:
+    def build(folder: Path) -> FaceSet:
+        with pytest.raises(Timeout):
+            FileLock(folder.with_name(f"{folder.name}.lock")).acquire(blocking=False)
+        with FaceSetWriter(folder, "x") as writer:
+            writer.add("a", np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((0, 4)), np.zeros((0, 10)))
+            return writer.finish()
+
+    assert len(cached(tmp_path / "set", build)) == 1
+    FileLock(tmp_path / "set.lock").acquire(blocking=False).lock.release()
+
+
 def test_images_with_landmarks_are_held_out_of_training(retinaface: Path, tmp_path: Path) -> None:
     held = replace(config(retinaface), landmark_images=2)
     apart = load_split(held, "landmarks", tmp_path / "cache")
@@ -315,29 +330,24 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
     retinaface: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
-    monkeypatch.setattr(
-        "harness.training.loop.landmark_error", lambda _, faces: {"faces": float(measured.append(faces.name) or 1)}
-    )
+
+    def landmark_error(_: object, faces: FaceSet) -> dict[str, float]:
+        measured.append(faces.name)
+        return {}
+
+    monkeypatch.setattr("harness.training.grade.landmark_error", landmark_error)
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)
         job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")
-        evaluate(job, build(ARCHS["v2"]))
+        grade(job, build(ARCHS["v2"]))
     assert measured[0] == "widerface val"
     assert measured[-1] == "widerface landmarks"
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = os.environ.get("WIDERFACE_ROOT", "")
-    if not root:
-        pytest.skip("WIDERFACE_ROOT names no WIDER FACE copy")
-    return Path(root), tmp_path_factory.mktemp("cache")
-
-
-def test_the_real_images_count_as_documented(real: tuple[Path, Path]) -> None:
+def test_the_real_images_count_as_documented(widerface_root: Path, tmp_path: Path) -> None:
     from harness.data.widerface import find_layout, read_annotations
 
-    root, cache = real
+    root, cache = widerface_root, tmp_path
     annotations = read_annotations(find_layout(root, "train"), "train")
     annotations.require_sound()
     assert len(annotations.entries) == 2_472

@@ -18,7 +18,7 @@ def test_counts_of_the_named_architectures() -> None:
     assert count_parts(ARCHS["v2"])["neck"] == 26_068
 
 
-def test_multiply_adds_at_640() -> None:
+def test_macs_at_640() -> None:
     assert sum(macs(ARCHS["v1"], 640, 640).values()) == 966_997_688
     assert sum(macs(ARCHS["v2"], 640, 640).values()) == 410_568_000
 

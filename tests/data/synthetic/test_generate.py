@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,14 @@ def scenes() -> list[Scene]:
 
 
 def person(seed: int, **changes: object) -> Person:
-    plain = {"wear": "none", "hat": "none", "style": "short", "beard": "none", "gaze": (0.0, 0.0), "lids": 1.0}
+    plain: dict[str, Any] = {
+        "wear": "none",
+        "hat": "none",
+        "style": "short",
+        "beard": "none",
+        "gaze": (0.0, 0.0),
+        "lids": 1.0,
+    }
     return replace(sample_person(np.random.default_rng(seed)), **(plain | changes))
 
 
