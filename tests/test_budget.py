@@ -213,3 +213,5 @@ def test_a_study_takes_the_same_bounds() -> None:
     given = study._parser().parse_args(["--max-macs", "400000000", "--max-megabytes", "1.06", "--trials", "3"])
     assert study.configure(given).budget == Budget(max_macs=400_000_000, macs_size=640, max_bytes=1_060_000)
     assert study.configure(study._parser().parse_args(["--budget", "240000"])).budget == Budget(240_000)
+    quick = study._parser().parse_args(["--study", "quick", "--max-macs", "9000000"])
+    assert study.configure(quick).budget == Budget(max_macs=9_000_000, macs_size=64)

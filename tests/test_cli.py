@@ -82,7 +82,7 @@ def test_a_defect_keeps_its_traceback() -> None:
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def main(_: Sequence[str] | None) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -93,7 +93,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str
         cli.run(main)
     assert ended.value.code == 1
     assert capsys.readouterr().err == "interrupted; the same command resumes\n"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_reader_that_goes_away_ends_the_command_without_a_traceback() -> None:
