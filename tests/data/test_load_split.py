@@ -366,8 +366,8 @@ def test_the_real_images_count_as_documented(widerface_root: Path, tmp_path: Pat
     assert lists.keep["hard"].sum() >= lists.keep["medium"].sum() >= lists.keep["easy"].sum() > 0
 
 
-def test_the_real_splits_are_disjoint_and_the_search_split_has_lists(real: tuple[Path, Path]) -> None:
-    root, cache = real
+def test_the_real_splits_are_disjoint_and_the_search_split_has_lists(widerface_root: Path, cache: Path) -> None:
+    root = widerface_root
     data = config(root, train_images=60, search_images=50, landmark_images=20)
     found = {split: load_split(data, split, cache) for split in ("train", "search", "landmarks")}
     assert {split: len(faces) for split, faces in found.items()} == {"train": 60, "search": 50, "landmarks": 20}
@@ -377,8 +377,8 @@ def test_the_real_splits_are_disjoint_and_the_search_split_has_lists(real: tuple
     assert search.keep["hard"].sum() > search.keep["medium"].sum() > search.keep["easy"].sum() > 0
 
 
-def test_heights_reproduce_the_official_lists_of_the_real_images(real: tuple[Path, Path]) -> None:
-    root, cache = real
+def test_heights_reproduce_the_official_lists_of_the_real_images(widerface_root: Path, cache: Path) -> None:
+    root = widerface_root
     faces = load_split(config(root, val_images=100), "val", cache)
     found = [lists_by_height(faces.faces(i)[0].astype(np.float64), int(faces.shapes[i, 1])) for i in range(100)]
     for name, official in faces.keep.items():

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from harness import ui
-from harness.core.record import write_json
 from harness.errors import HarnessError, InputError
 from harness.tracking import resync, tracker
 from harness.tracking.store import _client
@@ -177,7 +176,7 @@ def test_a_server_that_comes_up_gets_everything(tmp_path: Path, server: Server) 
     second.start_study(folder.study)
     folder.run(second, ("0000",))
     assert second.close() == 1
-    write_json(folder.path / "study.json", finish(folder.study))
+    finish(folder.study).save(folder.path)
     with gate(port, server.port):
         assert resync(folder.path, uri, timeout=PATIENCE) == 0
         runs = folder.runs(uri)
