@@ -104,7 +104,10 @@ REFUSED = {
     "unknown sampler": (["--sampler", "cmaes"], "unknown sampler 'cmaes' (known: tpe, random, nsga2, gp)"),
     "unknown pruner": (["--pruner", "wilcoxon"], "unknown pruner 'wilcoxon'"),
     "unknown objective": (["--objectives", "ap,size", "--pruner", "none"], "objectives start with 'ap'"),
-    "pruning several objectives": (["--objectives", "ap,params", "--pruner", "median"], "cannot prune: use --pruner none"),
+    "pruning several objectives": (
+        ["--objectives", "ap,params", "--pruner", "median"],
+        "cannot prune: use --pruner none",
+    ),
     "budget 0": (["--budget", "0"], "budget must be a positive number of parameters, got 0"),
     "negative budget": (["--budget", "-5"], "budget must be a positive number of parameters, got -5"),
     "budget below the backbone": (["--budget", "200000"], "nothing fits the budget of 200,000 parameters"),
