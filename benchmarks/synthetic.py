@@ -1,4 +1,4 @@
-"""Synthetic scenes a second: one process, and as many as there are cores.
+"""Synthetic scenes per second: one process, and as many as there are cores.
 
     python benchmarks/synthetic.py
 
@@ -19,17 +19,10 @@ import numpy as np
 
 from harness.core.machine import available_cores
 from harness.core.protocol import DataConfig
+from harness.core.provenance import provenance
 from harness.data.synthetic import generate as synthetic
 
 ROOT = Path(__file__).parent.parent
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:
@@ -59,7 +52,7 @@ def main() -> None:
         },
         "several_processes": {"processes": cores, "scenes_per_second": round(len(faces) / together, 1)},
         "same_result": faces.digest == several.digest,
-        "machine": {"cpu": cpu(), "python": platform.python_version(), "opencv": cv2.__version__},
+        "machine": {"cpu": provenance().machine["cpu"], "python": platform.python_version(), "opencv": cv2.__version__},
         "load_before": round(load, 2),
         "command": "python benchmarks/synthetic.py",
     }

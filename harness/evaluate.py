@@ -1,71 +1,69 @@
 """``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol.
 
-A network's detections are kept under ``RUNS/predictions/`` while they are made, a chunk of images at a time, so that
-the same command goes on where it was stopped; they are removed when the AP has been printed. With several ``--side``
-each image is seen at every one of them, and one suppression of all candidates together follows.
+A network's detections are saved in chunks of images under ``RUNS/predictions/`` until the AP has been printed, so that
+the same command resumes an interrupted evaluation. With several ``--side`` the network sees each image at every side,
+and one non-maximum suppression of all candidates follows.
 """
 
 import argparse
-import hashlib
 import shutil
-import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-import harness
 from harness import cli
 from harness.core.arch import ArchConfig
-from harness.core.protocol import DataConfig, EvalConfig, digest
+from harness.core.protocol import DataConfig
 from harness.core.record import TrialRecord, find_trial
-from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
+from harness.data.truth import load_ids
 from harness.errors import InputError
-from harness.evaluation.ap import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS, APResult, evaluate_ap
-from harness.evaluation.predictions import load_predictions, write_predictions
+from harness.evaluation.predictions import write_predictions
+from harness.evaluation.run import Evaluation, evaluate_files, evaluate_network
+from harness.reporting.evaluation import draw, text_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from harness.data.faces import FaceSet
 
-EXAMPLES = """examples:
+EXAMPLES = """Prints AP on the easy, medium and hard lists, with the protocol that it was measured by.
+
+examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
   python -m harness.evaluate --trial default/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
-Prediction files: event/name.txt an image, holding the image's name, the number of boxes, then 'x y w h score' a line,
-in pixels of the untouched image. A network's interrupted run goes on when the same command runs again.
+Prediction files: one event/name.txt per image, with the image's name, the number of boxes, then one line
+'x y w h score' per box, in pixels of the original image. The same command resumes a network's interrupted evaluation.
 """
 
-PICTURES = (".png", ".svg", ".pdf")
-TITLE_LETTERS = 60
 SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated: a name, its detections, the truth, what it was measured by, and what else is known of it.
-
-    ``kept`` is where the detections lie until they have been scored.
-    """
-
-    name: str
-    detections: Sequence[NDArray[Any]]
-    truth: GroundTruth
-    protocol: dict[str, Any]
-    more: dict[str, Any]
-    kept: Path | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate and print a table, or one JSON object with ``--json``."""
+    given = _parser().parse_args(argv)
+    _check(given)
+    _check_outputs(given)
+    found = _files(given) if given.predictions else _network(given)
+    if given.write:
+        write_predictions(given.write, found.ids, found.detections)
+    if given.plot:
+        cli.write_picture(draw(found), given.plot)
+    if given.json:
+        cli.emit(found.to_dict())
+    else:
+        print(text_of(found))
+    if found.chunks:
+        shutil.rmtree(found.chunks, ignore_errors=True)
+    return 0
+
+
+def _parser() -> cli.Parser:
     parser = cli.Parser("harness.evaluate", "AP on easy, medium and hard by WIDER FACE's protocol.", EXAMPLES)
     files = parser.add_argument_group("prediction files")
     files.add_argument("--predictions", type=Path, metavar="PATH", help="folder or tar archive of event/name.txt files")
@@ -76,7 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     network.add_argument("--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, as in default/7")
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
-    network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
     network.add_argument(
         "--side",
         metavar="N[,N…]",
@@ -84,35 +81,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "merged by one suppression",
     )
     network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
-    network.add_argument("--device", help="cpu, cuda or cuda:N (cpu)")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
-    network.add_argument("--runs", type=Path, metavar="DIR", help="for decoded images and unfinished runs (runs)")
-    parser.add_argument("--images", type=Path, metavar="LIST", help="evaluate these only, one event/name.jpg a line")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw precision against recall to a png, svg or pdf")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
-    given = parser.parse_args(argv)
-    _check(given)
-    _check_outputs(given)
-    subject = _score_files(given) if given.predictions else _run_network(given)
-    started = time.perf_counter()
-    result = evaluate_ap(subject.detections, subject.truth)
-    seconds = time.perf_counter() - started
-    if given.write:
-        write_predictions(given.write, subject.truth.ids, subject.detections)
-    if given.plot:
-        draw(result, subject.name).savefig(given.plot, dpi=150)
-    if given.json:
-        size = {"images": result.images, "faces": result.faces, "listed": result.listed}
-        cli.emit({**result.to_dict(), **size, "seconds": seconds, "protocol": subject.protocol, **subject.more})
-    else:
-        _print(result, subject, seconds)
-    if subject.kept:
-        shutil.rmtree(subject.kept, ignore_errors=True)
-    return 0
+    cli.add(network, "--data", "--device", "--runs", default=None)  # None shows that an option was not given.
+    parser.add_argument(
+        "--images", type=Path, metavar="LIST", help="evaluate only these images: one line event/name.jpg per image"
+    )
+    cli.add(parser, "--plot", "--json")
+    return parser
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse options that are missing or do not go together, before anything is read."""
+    """Refuse missing options and options that exclude each other, before anything is read."""
     files = {"--predictions": given.predictions, "--ground-truth": given.ground_truth}
     names = ("trial", "arch", "weights", "data", "side", "limit", "device")
     network = {f"--{name}": getattr(given, name) for name in names}
@@ -135,123 +114,73 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError(f"--limit must be at least 1 image, got {given.limit}")
     if given.limit is not None and given.images is not None:
         raise InputError("--limit and --images both choose images: give one of the two")
-    if given.plot and given.plot.suffix not in PICTURES:
-        raise InputError(f"--plot writes {', '.join(PICTURES)}, not '{given.plot.name}'")
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
     """Refuse places that cannot be written now, and not after hours of prediction."""
-    folders = {"--write": given.write, "--plot": given.plot.parent if given.plot else None}
+    cli.require_picture(given.plot)
+    if given.write is not None:
+        cli.require_writable("--write", given.write)
     if given.data:
-        folders["--runs"] = given.runs or cli.RUNS
-    for option, folder in folders.items():
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                raise InputError(f"{option}: {folder} is no folder that can be written ({error.strerror})") from error
-    if given.plot and given.plot.is_dir():
-        raise InputError(f"--plot {given.plot} is a folder: name a file")
+        cli.require_writable("--runs", given.runs or cli.RUNS)
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
     """Return the sides of ``--side``, pixels.
 
     Raises:
-        InputError: one is no whole number, is out of range, or stands twice.
+        InputError: one is not a whole number, is out of range, or is given twice.
     """
     accepted = f"0 for the original size, or {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels; several as 640,1024"
     try:
         sides = tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError(f"--side '{text}' is no number of pixels: give {accepted}") from error
+        raise InputError(f"--side '{text}' is not a number of pixels: give {accepted}") from error
     for side in sides:
         if side != 0 and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
             raise InputError(f"--side {side} is out of range: give {accepted}")
     if len(set(sides)) < len(sides):
-        raise InputError(f"--side {text} names a size twice")
+        raise InputError(f"--side {text} gives a side twice")
     return sides
 
 
-def _score_files(given: argparse.Namespace) -> Subject:
-    started = time.perf_counter()
-    ids = load_ids(given.images) if given.images else None
-    truth = load_ground_truth(given.ground_truth, ids)
-    detections = load_predictions(given.predictions, truth.ids)
-    protocol = {
-        "images": len(truth.ids),
-        "faces": truth.faces,
-        "val_digest": truth_digest(truth),
-        "detections": "as given",
-        "iou": IOU_THRESHOLD,
-        "thresholds": THRESHOLDS,
-        "evaluator": EVALUATOR_VERSION,
-    }
-    more = {"predictions": str(given.predictions), "read_seconds": time.perf_counter() - started}
-    return Subject(given.predictions.name, detections, truth, {**protocol, "digest": digest(protocol)}, more)
+def _files(given: argparse.Namespace) -> Evaluation:
+    return evaluate_files(given.predictions, given.ground_truth, load_ids(given.images) if given.images else None)
 
 
-def truth_digest(truth: GroundTruth) -> str:
-    """Return 16 hex digits of a ground truth: names, boxes and lists, in order."""
-    found = hashlib.sha256("\n".join(truth.ids).encode())
-    for boxes in truth.boxes:
-        found.update(np.ascontiguousarray(boxes, dtype=np.float64).tobytes())
-    for name in LISTS:
-        found.update(np.concatenate([np.zeros(0, dtype=np.bool_), *truth.keep[name]]).tobytes())
-    return found.hexdigest()[:16]
-
-
-def _run_network(given: argparse.Namespace) -> Subject:
-    # Scoring files needs none of these, and importing PyTorch takes longer than it.
+def _network(given: argparse.Namespace) -> Evaluation:
+    # Prediction files need none of these, and importing PyTorch takes longer than evaluating them.
     from harness.data import load_split
-    from harness.evaluation.inference import ap_protocol, landmark_error, predict
     from harness.models.builder import build
-    from harness.models.weights import load_weights, state_digest
     from harness.models.device import resolve_device
+    from harness.models.weights import load_weights
 
-    sides, evaluation, runs = (
-        parse_sides("0" if given.side is None else given.side),
-        EvalConfig(),
-        given.runs or cli.RUNS,
-    )
-    device = resolve_device(given.device or "cpu")
+    sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or cli.RUNS
+    device = resolve_device(cli.device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
-    name, arch, weights = _network(given, runs)
+    name, arch, weights = _subject(given, runs)
     detector = build(arch)
     load_weights(detector, weights)
     detector.to(device)
-    with cli.progress() as report:
-        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
-        indices = np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images)
-        protocol = ap_protocol(faces, evaluation, sides, indices)
-        settings = {"arch": arch.to_dict(), "weights": state_digest(detector), "device": str(device)}
-        kept = runs / "predictions" / digest({**settings, "protocol": protocol, "harness": harness.__version__})
-        started = time.perf_counter()
-        detections = predict(
+    with cli.Progress() as progress:
+        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", progress.stage)
+        found = evaluate_network(
+            name,
             detector,
+            arch,
             faces,
-            evaluation,
             sides,
-            indices,
-            device=str(device),
-            progress=lambda done, total: report("detect", done, total),
-            kept=kept,
+            np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images),
+            str(device),
+            runs / "predictions",
+            lambda done, total: progress.stage("detect", done, total),
         )
-        seconds = time.perf_counter() - started
-    more = {
-        "arch": name,
-        "weights": str(weights),
-        "predict_seconds": seconds,
-        "landmark": landmark_error(detections, faces, indices),
-    }
-    return Subject(name, detections, faces.truth().pick(indices.tolist()), protocol, more, kept)
+    return replace(found, details={"arch": name, "weights": str(weights), **found.details})
 
 
-def _network(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
-    """Return name, architecture and weights of what is to be run."""
+def _subject(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
+    """Return name, architecture and weights of the network to evaluate."""
     from harness.models.builder import resolve_arch
 
     if given.trial is None:
@@ -268,55 +197,6 @@ def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int
             f"--images {path} names {len(unknown):,} images that {faces.name} does not hold, the first is {unknown[0]}"
         )
     return np.array(sorted(row[name] for name in ids), dtype=np.int64)
-
-
-def draw(result: APResult, title: str) -> "Figure":
-    """Return a picture of precision against recall: one curve a list, its AP and its number of faces in the legend."""
-    from matplotlib.figure import Figure
-
-    from harness.reporting.study.plots import BLUE, GREEN, VERMILLION
-
-    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
-    axes = figure.subplots()
-    for name, colour in zip(LISTS, (BLUE, GREEN, VERMILLION), strict=True):
-        value = getattr(result, name)
-        if value is None:
-            axes.plot([], [], color=colour, label=f"{name}\nno face listed")
-        else:
-            precision, recall = result.curves[name]
-            label = f"{name}\nAP {100 * value:.2f} %\n{result.listed[name]:,} faces"
-            # The area counts from recall 0, at the precision of the highest threshold.
-            axes.plot([0.0, *recall], [precision[0], *precision], color=colour, linewidth=1.8, label=label)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    shown = title if len(title) <= TITLE_LETTERS else f"…{title[1 - TITLE_LETTERS :]}"
-    axes.set_title(f"{shown}\n{result.images:,} images, {result.faces:,} faces", loc="left", fontsize=10)
-    figure.legend(loc="outside lower center", ncols=len(LISTS), frameon=False, handlelength=1.4)
-    return figure
-
-
-def _print(result: APResult, subject: Subject, seconds: float) -> None:
-    cells = {name: "–" if value is None else f"{100 * value:.2f}" for name, value in result.to_dict().items()}
-    print(subject.name)
-    print(f"{'':8}" + "".join(f"{name:>9}" for name in cells))
-    print(f"{'AP, %':8}" + "".join(f"{text:>9}" for text in cells.values()))
-    print(f"{'faces':8}" + "".join(f"{count:>9,}" for count in result.listed.values()))
-    if subject.more.get("landmark"):
-        error = subject.more["landmark"]
-        print(
-            f"landmarks: mean error {100 * error['nme']:.2f} % of the distance between the eyes, "
-            f"{100 * error['failure_rate']:.2f} % above 10 %, on {error['matched']:,.0f} matched faces"
-        )
-    print("protocol: " + ", ".join(f"{key} {_plain(value)}" for key, value in subject.protocol.items()))
-    print(f"evaluated in {seconds:.2f} s")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return " + ".join(map(_plain, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 if __name__ == "__main__":

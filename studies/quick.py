@@ -1,4 +1,4 @@
-"""A study that ends within a minute and finds nothing: to see every part run."""
+"""A study of toy size that runs every step within a minute; its numbers mean nothing."""
 
 from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
 

@@ -1,4 +1,4 @@
-"""Photographs: the folder of a WIDER FACE copy, given with ``--data``, at 320 pixels."""
+"""WIDER FACE at 320 pixels, for a GPU. The folder of a copy is given with ``--data``."""
 
 from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 

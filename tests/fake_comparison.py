@@ -16,7 +16,10 @@ from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainC
 from harness.core.record import TrialRecord, write_json
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.truth import GroundTruth
-from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
+from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.predictions import save_detections
+from harness.evaluation.protocol import ap_protocol
+from tests.fake_landmarks import landmark_error
 
 PARAMS = {"v1": 487_103, "featherface": 592_371, "v2": 256_156}
 HEIGHTS = (6, 10, 14, 24, 40, 90, 150)
@@ -74,9 +77,7 @@ def write_study(
         references=("v2", "v2-alone"),
         seeds=seeds,
     )
-    evaluation = {"images": len(faces), "faces": len(faces.boxes), "val_digest": faces.digest, "eval_side": 0}
-    evaluation |= {**asdict(config.evaluation), "evaluator": EVALUATOR_VERSION}
-    protocol = {**evaluation, "digest": digest(evaluation)}
+    protocol = ap_protocol(faces, config.evaluation, 0)
     weights = digest({"teacher": teacher})
     taught = {"label": teacher, "digest": weights, "params": PARAMS[teacher]}
     folder, truth = runs / name, faces.truth()
@@ -85,15 +86,9 @@ def write_study(
         detections = detect(truth, skill, seed)
         ap = evaluate_ap(detections, truth).to_dict()
         record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, ap=ap, protocol=protocol, **values)
-        record.landmark = {"nme": 0.1 - 0.05 * skill, "failure_rate": 0.1}
+        record.landmark = landmark_error(0.1 - 0.05 * skill, round(900 * skill))
         record.save(folder / "trials" / label)
-        offsets = np.cumsum([0, *map(len, detections)])
-        np.savez(
-            folder / "trials" / label / "predictions.npz",
-            detections=np.concatenate(detections),
-            offsets=offsets,
-            ids=np.array(faces.ids),
-        )
+        save_detections(folder / "trials" / label / "predictions.npz", faces.ids, detections)
         return record
 
     lift = 0.04 if teacher == "v1" else 0.08

@@ -141,18 +141,18 @@ def test_an_image_list_narrows_a_network_too(copy: Path, tmp_path: Path, capsys:
 DIE = """
 import os, signal, sys
 from harness import evaluate
-from harness.evaluation import inference as predict
+from harness.evaluation import inference
 
-save, saved = predict.save_chunk, []
+save, saved = inference.save_detections, []
 
-def save_and_die(path, rows):
-    save(path, rows)
+def save_and_die(path, ids, detections):
+    save(path, ids, detections)
     saved.append(path)
     if len(saved) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-predict.CHUNK_IMAGES = 2
-predict.save_chunk = save_and_die
+inference.CHUNK_IMAGES = 2
+inference.save_detections = save_and_die
 evaluate.main(sys.argv[1:])
 """
 
@@ -209,15 +209,15 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
         ([*NETWORK, "--side", "-3"], "--side -3 is out of range: give 0 for the original size, or 32 to"),
         ([*NETWORK, "--side", "10"], "--side 10 is out of range"),
         ([*NETWORK, "--side", "640,99999"], "--side 99999 is out of range"),
-        ([*NETWORK, "--side", "640,640"], "--side 640,640 names a size twice"),
-        ([*NETWORK, "--side", "abc"], "--side 'abc' is no number of pixels"),
-        ([*NETWORK, "--side", ""], "--side '' is no number of pixels"),
-        ([*NETWORK, "--side", "640,"], "--side '640,' is no number of pixels"),
+        ([*NETWORK, "--side", "640,640"], "--side 640,640 gives a side twice"),
+        ([*NETWORK, "--side", "abc"], "--side 'abc' is not a number of pixels"),
+        ([*NETWORK, "--side", ""], "--side '' is not a number of pixels"),
+        ([*NETWORK, "--side", "640,"], "--side '640,' is not a number of pixels"),
         ([*NETWORK, "--device", "tpu"], "device 'tpu'"),
         ([*NETWORK, "--images", "none.txt"], r"image list none\.txt cannot be read"),
         (["--arch", "v9", *NETWORK[2:]], "unknown arch 'v9'"),
         (["--arch", "v2", "--weights", "no.pth", "--data", "synthetic"], r"no\.pth"),
-        ([*FILES, "--plot", "z.txt"], r"--plot writes \.png"),
+        ([*FILES, "--plot", "z.txt"], r"--plot must end in \.png"),
         (FILES, r"y/wider_face_val\.mat is missing"),
     ],
 )
@@ -244,7 +244,7 @@ def test_files_that_do_not_fit_are_refused(copy: Path, wider: Path) -> None:
         ),
         "no PyTorch file of plain tensors": network(copy, wider, weights=str(broken)),
         "does not fit this architecture": ["--arch", "v1", *network(copy, wider)[2:]],
-        "holds no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
+        "has no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
         "torn.tar": ["--predictions", str(torn), *truth],
         "no ground truth for 1 images, the first is 9--Nowhere/x": [
             *("--predictions", str(wider / "found"), "--images", str(images)),
@@ -261,7 +261,7 @@ def test_places_that_cannot_be_written_are_refused_first(copy: Path, tmp_path: P
     (tmp_path / "file").write_text("")
     for option, path in (("--write", "file"), ("--write", "file/new"), ("--plot", "file/pr.png")):
         arguments = [*network(copy, tmp_path / "runs", weights="none.safetensors"), option, str(tmp_path / path)]
-        with pytest.raises(InputError, match=rf"^{option}: .*/file.* is no folder that can be written"):
+        with pytest.raises(InputError, match=rf"^{option}: .*/file.* is not a writable folder"):
             evaluate.main(arguments)
     (tmp_path / "pr.png").mkdir()
     with pytest.raises(InputError, match=r"pr\.png is a folder: name a file"):

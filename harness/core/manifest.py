@@ -154,6 +154,8 @@ class Manifest:
             DataError: the file is missing, broken, or of another version of the harness.
         """
         path = folder / FILE
+        if not path.exists():
+            raise DataError(f"{folder} holds no study: there is no {FILE} in it")
         try:
             return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:

@@ -47,15 +47,15 @@ class Measure:
     Attributes:
         name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (these and BatchNorm's buffers), ``deployed``
             (BatchNorms folded into the convolutions straight before them), ``bytes`` (all tensors of the weights file,
-            without its header) or ``macs`` (multiply-adds of convolutions and linears).
-        size: side of the square image that multiply-adds are counted on, pixels; 0 for the others.
+            without its header) or ``macs`` (of convolutions and linears).
+        size: side of the square image that MACs are counted on, pixels; 0 for the others.
     """
 
     name: str
     size: int = 0
 
     def __str__(self) -> str:
-        return _UNITS.get(self.name, f"multiply-adds at {self.size}×{self.size}")
+        return _UNITS.get(self.name, f"MACs at {self.size}×{self.size}")
 
 
 PARAMS = Measure("params")
@@ -69,7 +69,7 @@ class Budget:
         max_params: parameters: every ``nn.Parameter`` counts, frozen or not.
         max_with_buffers: parameters and buffers, element by element.
         max_deployed: parameters after folding every BatchNorm into the convolution straight before it.
-        max_macs: multiply-adds of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
+        max_macs: MACs of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
         macs_size: the image's side, read where ``max_macs`` is given.
         max_bytes: bytes of all tensors of the float32 weights file, buffers included; its header, a few names a
             tensor, is left out.
@@ -110,9 +110,9 @@ class DataConfig:
     Attributes:
         source: ``synthetic``, or the folder of a WIDER FACE copy.
         size: side of the square training crop, pixels.
-        train_images: how many training images to use; 0 uses all (synthetic: must be positive).
-        search_images: how many images form the search split, which every choice reads (objective, pruning, best
-            epoch, early stopping): scenes of its own, or training images of a folder, which are then not trained on.
+        train_images: how many training images to use; 0 uses all that are not held out (synthetic: must be positive).
+        search_images: size of the search split, which every choice reads (objective, pruning, best epoch, early
+            stopping): scenes generated for it, or images held out of a folder's training images. Must be positive.
         val_images: how many validation images to use; 0 uses all (synthetic: must be positive). They only grade.
         eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
         landmark_images: how many training images with landmarks of a folder are held out of training, to measure the
@@ -271,8 +271,17 @@ class SpeedConfig:
 ALONE = "-alone"
 """Behind a reference's arch: trained without a teacher."""
 
-SAMPLERS = ("tpe", "random", "nsga2", "gp")
-PRUNERS = ("median", "halving", "none")
+SAMPLERS = {
+    "tpe": "tree-structured Parzen estimator (Optuna's default)",
+    "random": "uniform over everything that fits the budget",
+    "nsga2": "genetic algorithm NSGA-II",
+    "gp": "Gaussian process",
+}
+PRUNERS = {
+    "median": "stops a trial below the median of earlier ones at its epoch",
+    "halving": "keeps the better half at epochs 1, 2, 4, …",
+    "none": "trains every trial to its end",
+}
 OBJECTIVES = ("ap", "params", "latency")
 
 

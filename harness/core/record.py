@@ -1,15 +1,15 @@
-"""``TrialRecord``: all that is known of one trained network, as one JSON file that survives everything else.
+"""``TrialRecord``: everything known about one trained network, in one JSON file.
 
-Reports and tables read these files and nothing else, so that they need neither the study's database nor a tracking
-server. A record is written before training starts, after every epoch, and at the end, each time atomically.
+Reports read these files, and need neither the study's database nor a tracking server. A record is written before
+training starts, after every epoch, and at the end, each time atomically.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from harness.core.files import write_atomically
 from harness.core.provenance import Provenance
 from harness.errors import DataError, InputError, unknown_name
 
@@ -19,7 +19,7 @@ STATES = ("running", "complete", "pruned", "failed")
 
 @dataclass
 class TrialRecord:
-    """One network's way through training and measurement.
+    """A network that is trained, and what was measured of it.
 
     Attributes:
         label: folder name below ``trials/`` and row label: ``v1``, ``v2``, the trial's number in four digits, or one of
@@ -31,7 +31,7 @@ class TrialRecord:
         arch: ``ArchConfig.to_dict()``.
         distill: ``DistillConfig`` as a dict; empty where no teacher was used.
         teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
-        params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
+        params: parameters in total; ``parts``: slot → parameters; ``macs``: MACs at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
         epochs: one dict per epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search split, ``lr``,
             ``seconds``.
@@ -40,7 +40,8 @@ class TrialRecord:
         ap: AP on the validation images, which choose nothing (None where a list holds no face); empty for networks
             that the report does not grade.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
-        landmark: ``{"nme": …, "failure_rate": …}``, or empty.
+        landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
+            ``evaluation.landmarks`` defines them; empty where no face has landmarks.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: what ``search_ap`` and ``ap`` were measured by.
@@ -67,7 +68,7 @@ class TrialRecord:
     search_ap: dict[str, float | None] = field(default_factory=dict)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    landmark: dict[str, float] = field(default_factory=dict)
+    landmark: dict[str, Any] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     search_protocol: dict[str, Any] = field(default_factory=dict)
@@ -126,14 +127,5 @@ def find_trial(name: str, runs: Path) -> Path:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path`` through a temporary file, so that no reader ever sees half of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write ``data`` to ``path`` atomically."""
+    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode())

@@ -21,19 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.truth import LISTS, Array, GroundTruth, Mask, load_ground_truth
+from harness.data.truth import LISTS, Array, GroundTruth, Mask
 from harness.errors import DataError
-from harness.evaluation.predictions import load_predictions
-
-__all__ = [
-    "EVALUATOR_VERSION",
-    "LISTS",
-    "APResult",
-    "GroundTruth",
-    "evaluate_ap",
-    "load_ground_truth",
-    "load_predictions",
-]
 
 EVALUATOR_VERSION = "widerface-1"
 """Rises whenever the same detections could get another AP; part of every AP's protocol."""

@@ -1,10 +1,10 @@
-"""Which faces a network finds: recall by the faces' size, and by the attributes that WIDER FACE annotates.
+"""Recall by the faces' size, and by the attributes that WIDER FACE annotates.
 
-Counted are the faces of the hard list, those that AP counts (it holds the other two lists). A network is looked at
-where it raises one false alarm an image on average: at the lowest of the evaluator's 1,000 score thresholds at which
-its detections on no annotated face, or on one that it has found already, are no more than the images. That point
-exists for weak and strong networks alike, costs the user the same for each, and depends on no list. A face is found if
-a detection at or above that threshold takes it by the evaluator's rule (IoU ≥ 0.5).
+Only faces of the hard list count, which contains the other two lists. Recall is measured at one false positive per
+image: at the lowest of the evaluator's 1,000 score thresholds at which there are no more false positives than images.
+A false positive is a detection on no annotated face, or on a face that is already found. That operating point exists
+for weak and strong networks, costs the user the same for each, and depends on no list. A face is found if a detection
+at or above that threshold is matched to it by the evaluator's rule (IoU ≥ 0.5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from harness.errors import DataError
 from harness.evaluation.ap import THRESHOLDS, match
 
 FALSE_ALARMS = 1.0
-"""False alarms an image at which networks are looked at."""
+"""False positives per image at which recall is measured."""
 
 SIZES = (0, 8, 16, 32, 64, 128)
-"""Face heights in pixels of the original image at which one size ends and the next begins."""
+"""Lower bounds of the groups of face heights, in pixels of the original image."""
 
 ATTRIBUTES = {
     "blur": ("clear", "normal", "heavy"),
@@ -35,23 +35,26 @@ ATTRIBUTES = {
 """Attribute → its values 0, 1, …, as the readme of ``wider_face_split.zip`` names them."""
 
 Groups = dict[str, dict[str, Mask]]
-"""Attribute → value → (F,) bool: which of all faces, counted through the set, are on the hard list and have it."""
+"""Attribute → value → (F,) bool: the faces of the whole set that are on the hard list and have this value."""
 
 
-def size_groups(truth: GroundTruth) -> Groups:
-    """Return the faces of the hard list by height; sizes without a face are left out."""
-    boxes = np.concatenate([np.zeros((0, 4)), *truth.boxes])
-    heights = boxes[:, 3] - boxes[:, 1]
+def by_height(heights: NDArray[np.floating]) -> dict[str, Mask]:
+    """Return size → (F,) bool: the faces whose height (F,), in pixels, is in that group of ``SIZES``."""
     groups = {
         f"{low}–{high} px" if low else f"below {high} px": (heights >= low) & (heights < high)
         for low, high in pairwise(SIZES)
     }
-    groups[f"{SIZES[-1]} px and more"] = heights >= SIZES[-1]
-    return {"size": _listed(groups, truth)}
+    return {**groups, f"{SIZES[-1]} px and more": heights >= SIZES[-1]}
+
+
+def size_groups(truth: GroundTruth) -> Groups:
+    """Return the faces of the hard list by height; sizes without a face are omitted."""
+    boxes = np.concatenate([np.zeros((0, 4)), *truth.boxes])
+    return {"size": _listed(by_height(boxes[:, 3] - boxes[:, 1]), truth)}
 
 
 def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
-    """Return the faces of the hard list by each annotated attribute; values without a face are left out.
+    """Return the faces of the hard list by each annotated attribute; values without a face are omitted.
 
     Args:
         folder: where the official ``wider_{face,easy,medium,hard}_val.mat`` are.
@@ -70,7 +73,9 @@ def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
     chosen = [row[name] for name in truth.ids]
     for name, boxes, index in zip(truth.ids, truth.boxes, chosen, strict=True):
         if not np.array_equal(boxes, official.boxes[index]):
-            raise DataError(f"{folder} has other faces for {name} than the validation images: is it another version?")
+            raise DataError(
+                f"{folder} has other faces for {name} than the validation images: give the ground truth of that copy"
+            )
     content = loadmat(folder / "wider_face_val.mat")
     groups: Groups = {}
     for attribute, values in ATTRIBUTES.items():
@@ -81,7 +86,9 @@ def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
         images = [np.asarray(cell[0] if cell.dtype == object else cell, dtype=np.int64).ravel() for cell in cells]
         labels = np.concatenate([np.zeros(0, dtype=np.int64), *(images[index] for index in chosen)])
         if len(labels) != truth.faces:
-            raise DataError(f"{folder / 'wider_face_val.mat'} has {len(labels):,} {attribute} labels, not one a face")
+            raise DataError(
+                f"{folder / 'wider_face_val.mat'} has {len(labels):,} {attribute} labels for {truth.faces:,} faces"
+            )
         groups[attribute] = _listed({value: labels == code for code, value in enumerate(values)}, truth)
     return groups
 
@@ -93,9 +100,9 @@ def _listed(groups: Mapping[str, Mask], truth: GroundTruth) -> dict[str, Mask]:
 
 
 def found_faces(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Mask:
-    """Return which of all faces (F,) are found at ``FALSE_ALARMS`` false alarms an image.
+    """Return which of all faces (F,) are found at ``FALSE_ALARMS`` false positives per image.
 
-    Images without any annotated face are left out, as the evaluator does.
+    As in the evaluator, images without any annotated face do not count.
 
     Args:
         detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
@@ -114,5 +121,5 @@ def found_faces(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Mask:
 
 
 def recall(found: Mask, faces: Mask) -> float:
-    """Return the share of ``faces`` (F,), of which there is one, that are ``found``."""
+    """Return the share of ``faces`` (F,) that are ``found``; ``faces`` holds at least one."""
     return float(found[faces].mean())

@@ -1,17 +1,16 @@
-"""From images to detections in the images' own pixels, and the landmark error of such detections.
+"""From images to detections, in pixels of the original images.
 
-A network may see every image at several sizes, as RetinaFace's multi-scale test does (Deng et al., arXiv 1905.00641,
-section 4.2; here without flips): the candidates of all sizes are put together in the image's own pixels, and one
-suppression at the end chooses among them.
+A network may see every image at several sizes, as in RetinaFace's multi-scale test (Deng et al., arXiv 1905.00641,
+section 4.2; here without flips): the candidates of all sizes are scaled to the original image and concatenated, and one
+non-maximum suppression follows.
 """
 
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,34 +18,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.core.protocol import EvalConfig, digest
+from harness.core.protocol import EvalConfig
 from harness.data.augment import MEAN
 from harness.data.faces import FaceSet
-from harness.detection.boxes import decode, decode_landmarks, iou, make_priors, nms
+from harness.detection.boxes import decode, decode_landmarks, make_priors, nms
 from harness.errors import DataError, NonFiniteLossError
-from harness.evaluation.ap import EVALUATOR_VERSION
-from harness.evaluation.chunks import load_chunk, save_chunk
+from harness.evaluation.predictions import COLUMNS, Detections, load_detections, save_detections
+from harness.evaluation.protocol import Sides, as_sides
 from harness.models.detector import Detector
 from harness.models.fold import freeze
 
 Image = NDArray[np.uint8]
-Detections = NDArray[np.float32]
-"""(k, 15): x1, y1, x2, y2, score, then five landmarks x, y; pixels of the original image, by descending score."""
-
 BATCH_PIXELS = 1_600_000
-"""Pixels of a batch: enough to fill the processor, little enough that two workers fit into 4 GiB."""
+"""Pixels per batch: enough to keep the processor busy, few enough for two workers in 4 GiB."""
 
 BATCH_IMAGES = 64
 
 CHUNK_IMAGES = 64
-"""Images whose candidates are held at once, and that an interruption can cost: under a minute on one core."""
-
-Sides = int | Sequence[int]
-"""The longest side, or several, that images are resized to, in pixels; 0 keeps their size."""
+"""Images whose candidates are in memory at once, and that an interrupted prediction loses at most."""
 
 
 class Shape(NamedTuple):
-    """The sizes of an image on its way through the network, in pixels."""
+    """The sizes of one image in pixels: as it is, resized, and padded to the network's input."""
 
     height: int
     width: int
@@ -57,7 +50,7 @@ class Shape(NamedTuple):
 
 
 def plan(height: int, width: int, side: int, multiple: int) -> Shape:
-    """Return the sizes that an image of ``height`` × ``width`` is resized and then padded to.
+    """Return the sizes that an image of ``height`` × ``width`` pixels is resized and then padded to.
 
     Args:
         side: the longest side after resizing, up or down; 0 keeps the size.
@@ -70,9 +63,9 @@ def plan(height: int, width: int, side: int, multiple: int) -> Shape:
 
 
 def prepare(images: Sequence[Image], shapes: Sequence[Shape], device: str = "cpu") -> Tensor:
-    """Return the network's input: float32 (B, 3, H, W), BGR minus the mean, padded at the bottom and right with it.
+    """Return the network's input: float32 (B, 3, H, W), BGR minus the mean, zero-padded at the bottom and right.
 
-    Shrinking averages over areas, enlarging is bilinear.
+    Images are shrunk by averaging over areas and enlarged bilinearly.
     """
     height, width = shapes[0].input_height, shapes[0].input_width
     batch = np.empty((len(images), height, width, 3), dtype=np.uint8)
@@ -84,10 +77,10 @@ def prepare(images: Sequence[Image], shapes: Sequence[Shape], device: str = "cpu
         if size != (width, height):
             batch[row] = MEAN
         batch[row, : size[1], : size[0]] = image
-    # Bytes travel to the device; rows of all channels side by side are subtracted several times faster than pixels.
+    # Bytes are sent to the device. Subtracting whole rows of interleaved channels is several times faster than pixels.
     pixels = torch.from_numpy(batch).to(device).flatten(2).float()
     pixels -= torch.tensor(MEAN, dtype=pixels.dtype, device=pixels.device).repeat(width)
-    # A permuted view of these already is channels_last.
+    # The permuted view is channels_last without a copy.
     return pixels.view(-1, height, width, 3).permute(0, 3, 1, 2)
 
 
@@ -104,10 +97,11 @@ def candidates(
         evaluation: threshold and limit.
 
     Returns:
-        for each image (k, 15), in pixels of the network's input; equal scores keep the priors' order.
+        for each image (k, 15), in pixels of the network's input, by descending score; equal scores keep the priors'
+        order.
 
     Raises:
-        NonFiniteLossError: a score or a candidate is not finite: the network has diverged.
+        NonFiniteLossError: a score or a candidate is not finite, because the network has diverged.
     """
     found = []
     for offsets, score, points in zip(boxes, scores, landmarks, strict=True):
@@ -117,16 +111,16 @@ def candidates(
             (decode(offsets[best], chosen), score[best, None], decode_landmarks(points[best], chosen)), dim=1
         )
         if not (bool(score.isfinite().all()) and bool(rows.isfinite().all())):
-            raise NonFiniteLossError("the detector answers scores or boxes that are not finite: it has diverged")
+            raise NonFiniteLossError("the detector's scores or boxes are not finite: its training has diverged")
         found.append(rows.cpu().numpy())
     return found
 
 
 def _best(scores: Tensor, evaluation: EvalConfig) -> Tensor:
-    """Return which of ``scores`` (A,) enter the suppression, best first; equal ones keep their order."""
+    """Return the indices of ``scores`` (A,) that enter the suppression, best first; equal scores keep their order."""
     above = (scores > evaluation.score_threshold).nonzero().squeeze(1)
     if len(above) > evaluation.max_candidates:
-        # Sorting tens of thousands of priors takes longer than finding the lowest score that is wanted.
+        # Finding the lowest score that enters is faster than sorting tens of thousands of priors.
         least = scores[above].topk(evaluation.max_candidates).values[-1]
         above = above[scores[above] >= least]
     order = scores[above].argsort(descending=True, stable=True)
@@ -134,15 +128,15 @@ def _best(scores: Tensor, evaluation: EvalConfig) -> Tensor:
 
 
 def suppress(rows: Detections, evaluation: EvalConfig) -> Detections:
-    """Return what greedy non-maximum suppression keeps of an image's candidates (k, 15), best first."""
+    """Return the candidates (k, 15) of one image that greedy non-maximum suppression keeps, best first."""
     rows = rows[np.argsort(-rows[:, 4], kind="stable")[: evaluation.max_candidates]]
     return rows[nms(rows[:, :4], rows[:, 4], evaluation.nms_iou, evaluation.max_detections)]
 
 
-def _see(
+def _forward(
     network: Detector, images: Sequence[Image], shapes: Sequence[Shape], evaluation: EvalConfig, device: str
 ) -> list[Detections]:
-    """Return each image's candidates (k, 15) in its own pixels; all have the same input size."""
+    """Return the candidates (k, 15) of images of one input size, in pixels of the original images."""
     pixels = prepare(images, shapes, device)
     boxes, classes, landmarks = network(pixels)
     priors = make_priors(shapes[0].input_height, shapes[0].input_width).to(pixels.device)
@@ -154,7 +148,7 @@ def _see(
 
 
 def _batches(shapes: Sequence[Shape]) -> Iterator[list[int]]:
-    """Yield the positions of images that go through the network together: they have the same input size."""
+    """Yield the positions of the images of each batch: all have the same input size."""
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for position, shape in enumerate(shapes):
         groups[shape.input_height, shape.input_width].append(position)
@@ -170,22 +164,18 @@ def _detect(
     sides: Sequence[int],
     evaluation: EvalConfig,
     device: str,
-    seen: Callable[[int], None],
+    on_batch: Callable[[int], None],
 ) -> list[Detections]:
-    """Return the detections of a few images; ``seen`` is told how many images went through the network."""
+    """Return the detections of a few images; ``on_batch`` is called after every batch with its number of images."""
     parts: list[list[Detections]] = [[] for _ in images]
     for side in sides:
         shapes = [plan(image.shape[0], image.shape[1], side, evaluation.pad_multiple) for image in images]
         for batch in _batches(shapes):
-            found = _see(network, [images[i] for i in batch], [shapes[i] for i in batch], evaluation, device)
+            found = _forward(network, [images[i] for i in batch], [shapes[i] for i in batch], evaluation, device)
             for position, rows in zip(batch, found, strict=True):
                 parts[position].append(rows)
-            seen(len(batch))
+            on_batch(len(batch))
     return [suppress(np.concatenate(rows), evaluation) for rows in parts]
-
-
-def _all(side: Sides) -> tuple[int, ...]:
-    return (side,) if isinstance(side, int) else tuple(side)
 
 
 @contextmanager
@@ -200,10 +190,10 @@ def _evaluating(detector: Detector) -> Iterator[None]:
 
 
 def detect(detector: Detector, image: Image, evaluation: EvalConfig, side: Sides = 0) -> Detections:
-    """Return the faces of one image, (k, 15) by descending score, in the image's own pixels.
+    """Return the faces of one image, (k, 15) by descending score, in pixels of the image.
 
     Args:
-        detector: on any device, in either mode.
+        detector: on any device, in training or evaluation mode; the mode is kept.
         image: (H, W, 3) uint8, BGR, of any size.
         evaluation: threshold, NMS, limits and padding.
         side: longest side, or several, that the image is resized to first; 0 keeps its size.
@@ -216,7 +206,7 @@ def detect(detector: Detector, image: Image, evaluation: EvalConfig, side: Sides
         raise DataError(f"an image is (H, W, 3) uint8 in BGR order, got {image.shape} {image.dtype}")
     device = str(next(detector.parameters()).device)
     with _evaluating(detector):
-        return _detect(detector, [image], _all(side), evaluation, device, lambda _: None)[0]
+        return _detect(detector, [image], as_sides(side), evaluation, device, lambda _: None)[0]
 
 
 def predict(
@@ -227,40 +217,40 @@ def predict(
     indices: NDArray[np.int64] | None = None,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-    kept: Path | None = None,
+    chunks: Path | None = None,
 ) -> list[Detections]:
-    """Return the detections of a face set, images of the same input size in batches.
+    """Return the detections of a face set; images of the same input size go through the network in batches.
 
-    A copy of the network does the work, with BatchNorms folded into convolutions: the same answers up to rounding.
+    A copy of the network is used, with BatchNorms folded into the convolutions: the same outputs up to rounding.
 
     Args:
-        detector: on ``device``, in either mode.
+        detector: on ``device``, in training or evaluation mode; it is not changed.
         faces: the images.
         evaluation: threshold, NMS, limits and padding.
         side: longest side, or several, that images are resized to; 0 keeps their size.
-        indices: which images, in the order of the answer; all by default.
+        indices: which images, in the order of the result; all by default.
         device: where the images are sent.
-        progress: called after each batch with the images that went through the network, and how many will in all:
-            each as often as there are sides.
-        kept: a folder of finished chunks, written as they are done. Chunks that are there are not made again, so it
-            must be of this very network, these images and these settings.
+        progress: called after each batch with the images done and the images in all; an image counts once per side.
+        chunks: a folder where the detections of every ``CHUNK_IMAGES`` images are saved as soon as they are there, so
+            that an interrupted call resumes. Chunks found there are used: the folder must belong to this network,
+            these images and these settings.
 
     Returns:
-        for each image (k, 15), in the image's own pixels.
+        for each image (k, 15), in pixels of the original image.
 
     Raises:
         NonFiniteLossError: the network has diverged.
-        OSError: ``kept`` cannot be written.
+        OSError: ``chunks`` cannot be written.
     """
     wanted = np.arange(len(faces)) if indices is None else np.asarray(indices)
-    sides = _all(side)
+    sides = as_sides(side)
     sizes = [plan(height, width, sides[0], evaluation.pad_multiple) for height, width in faces.shapes[wanted].tolist()]
     # Images of one input size stand together, so that a chunk has few and large batches.
     order = sorted(range(len(wanted)), key=lambda position: sizes[position][-2:])
-    found: list[Detections] = [np.zeros((0, 15), dtype=np.float32)] * len(wanted)
+    found: list[Detections] = [np.zeros((0, COLUMNS), dtype=np.float32)] * len(wanted)
     done, total = 0, len(wanted) * len(sides)
 
-    def seen(count: int) -> None:
+    def on_batch(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
@@ -272,81 +262,24 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(order), CHUNK_IMAGES):
             chunk = order[start : start + CHUNK_IMAGES]
-            path = None if kept is None else kept / f"{start:06d}.npz"
-            rows = None if path is None else load_chunk(path, len(chunk))
+            names = [faces.ids[wanted[position]] for position in chunk]
+            path = None if chunks is None else chunks / f"{start:06d}.npz"
+            rows = None if path is None else _saved(path, names)
             if rows is None:
                 images = [faces.image(int(wanted[position])) for position in chunk]
-                rows = _detect(network, images, sides, evaluation, device, seen)
+                rows = _detect(network, images, sides, evaluation, device, on_batch)
                 if path is not None:
-                    save_chunk(path, rows)
+                    save_detections(path, names, rows)
             else:
-                seen(len(chunk) * len(sides))
+                on_batch(len(chunk) * len(sides))
             for position, detections in zip(chunk, rows, strict=True):
                 found[position] = detections
     return found
 
 
-def ap_protocol(
-    faces: FaceSet, evaluation: EvalConfig, side: Sides, indices: NDArray[np.int64] | None = None
-) -> dict[str, Any]:
-    """Return what an AP of these images and settings was measured by, with a digest of it.
-
-    Several sides stand in ``eval_side`` as a list. ``indices`` are the images that were evaluated; all by default.
-    """
-    sides = _all(side)
-    some = indices is not None and len(indices) < len(faces)
-    chosen = np.arange(len(faces)) if indices is None else np.sort(indices)
-    protocol: dict[str, Any] = {
-        "images": len(chosen),
-        "faces": int(np.diff(faces.offsets)[chosen].sum()),
-        "val_digest": digest({"of": faces.digest, "images": chosen.tolist()}) if some else faces.digest,
-        "eval_side": sides[0] if len(sides) == 1 else list(sides),
-        **asdict(evaluation),
-        "evaluator": EVALUATOR_VERSION,
-    }
-    return {**protocol, "digest": digest(protocol)}
-
-
-def landmark_error(
-    detections: Sequence[Detections], faces: FaceSet, indices: NDArray[np.int64] | None = None
-) -> dict[str, float]:
-    """Return how far detected landmarks lie from the annotated ones.
-
-    A face with landmarks is matched to the detection that overlaps it most, from IoU 0.5 on. Its error is the mean
-    distance of the five points divided by the distance between the eyes; faces whose eyes lie less than a pixel apart
-    (profiles) have no such scale and are left out.
-
-    Args:
-        detections: for each image (k, 15).
-        faces: the set that the images are from.
-        indices: which images of it; all by default.
-
-    Returns:
-        ``nme`` (mean error), ``failure_rate`` (share of errors above 0.1), ``matched`` and ``faces`` (how many faces
-        were matched, and how many there are); empty where no face was matched.
-    """
-    wanted = range(len(faces)) if indices is None else indices.tolist()
-    errors: list[NDArray[np.float64]] = []
-    total = 0
-    for found, index in zip(detections, wanted, strict=True):
-        boxes, points = faces.faces(index)
-        eyes = np.hypot(points[:, 0] - points[:, 2], points[:, 1] - points[:, 3])
-        measured = np.isfinite(points).all(axis=1) & (eyes >= 1)
-        total += int(measured.sum())
-        if not measured.any() or not len(found):
-            continue
-        overlaps = iou(torch.from_numpy(boxes[measured]), torch.from_numpy(found[:, :4])).numpy()
-        best = overlaps.argmax(axis=1)
-        matched = overlaps.max(axis=1) >= 0.5
-        difference = (found[best, 5:] - points[measured])[matched].reshape(-1, 5, 2)
-        distance = np.hypot(difference[..., 0], difference[..., 1]).mean(axis=1)
-        errors.append(distance / eyes[measured][matched])
-    error = np.concatenate([np.zeros(0), *errors])
-    if not len(error):
-        return {}
-    return {
-        "nme": float(error.mean()),
-        "failure_rate": float((error > 0.1).mean()),
-        "matched": float(len(error)),
-        "faces": float(total),
-    }
+def _saved(path: Path, names: Sequence[str]) -> list[Detections] | None:
+    """Return the detections of a saved chunk; None where there is none, or it is damaged, so that it is made again."""
+    try:
+        return load_detections(path, names)[1]
+    except DataError:
+        return None

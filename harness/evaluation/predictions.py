@@ -1,26 +1,45 @@
-"""Detections as text files in WIDER FACE's submission format: one ``event/name.txt`` an image."""
+"""Detections on disk, in two formats.
 
+- Prediction files: WIDER FACE's submission format, one text file ``event/name.txt`` per image with boxes and scores,
+  in a folder or a tar archive (``load_predictions``, ``write_predictions``).
+- A detections file: one ``.npz`` with boxes, scores and landmarks of many images and the images' names
+  (``save_detections``, ``load_detections``).
+"""
+
+import io
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import write_atomically
 from harness.data.truth import Array, image_id
 from harness.errors import DataError
 
+Detections = NDArray[np.float32]
+"""(k, 15): x1, y1, x2, y2, score, then five landmarks x, y; pixels of the original image, by descending score."""
+
+COLUMNS = 15
+
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
+"""What NumPy raises on files that are cut off, damaged or of another kind."""
+
 
 def parse_predictions(text: str, source: str) -> Array:
-    """Read one official prediction file: the image's name, the number of boxes, then ``x y w h score`` a line.
+    """Read one prediction file: the image's name, the number of boxes, then one line ``x y w h score`` per box.
 
     Returns:
         (k, 5) x1, y1, x2, y2, score.
 
     Raises:
-        DataError: it is anything else; names ``source``.
+        DataError: the text is not of this format; names ``source``.
     """
     lines = text.rstrip().split("\n", 2)
     values = lines[2].split() if len(lines) > 2 else []
@@ -31,15 +50,15 @@ def parse_predictions(text: str, source: str) -> Array:
         rows = np.array(values, dtype=np.float64).reshape(count, 5)
     except (ValueError, IndexError) as error:
         raise DataError(
-            f"{source} is not a prediction file ({error}): a line with the image's name, a line with the number of "
-            "boxes, then 'x y w h score' a line"
+            f"{source} is not a prediction file ({error}): it holds a line with the image's name, a line with the "
+            "number of boxes, then one line 'x y w h score' per box"
         ) from error
     rows[:, 2:4] += rows[:, :2]
     return rows
 
 
 def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """Return the wanted files of an archive, from memory: nothing is written, so no member's path can do harm."""
+    """Return the wanted files of an archive, read into memory: nothing is extracted, so member paths are harmless."""
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:
@@ -70,7 +89,7 @@ def _read_folder(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
 
 
 def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
-    """Read official-format predictions, ``event/name.txt`` an image, from a folder or a tar archive.
+    """Read prediction files, one ``event/name.txt`` per image, from a folder or a tar archive.
 
     Args:
         path: the folder, or a ``.tar``, ``.tar.gz``, … file.
@@ -80,8 +99,8 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
         for each image (k, 5) x1, y1, x2, y2, score.
 
     Raises:
-        DataError: there is nothing at ``path``, an image has no file, or a file is broken; names it. A missing
-            file is never read as an image without detections.
+        DataError: ``path`` does not exist, an image has no file, or a file is broken; names it. A missing file is
+            never read as an image without detections.
     """
     if not path.exists():
         raise DataError(f"predictions {path} do not exist: give a folder or a tar archive of event/name.txt files")
@@ -105,8 +124,8 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
 def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDArray[np.floating]]) -> None:
     """Write each image's detections (k, 5 or more: x1, y1, x2, y2, score) as ``folder/<id>.txt``.
 
-    Nine significant digits bring single precision back as it was, so that the files score the same AP; the whole
-    pixels that many such files hold are too coarse for small faces.
+    Nine significant digits restore single precision exactly, so that the files give the same AP. Whole pixels, which
+    many such files hold, are too coarse for small faces.
 
     Raises:
         OSError: a file cannot be written.
@@ -118,3 +137,67 @@ def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDA
         values[:, 2:4] -= values[:, :2]
         lines = [f"{x:.9g} {y:.9g} {w:.9g} {h:.9g} {score:.9g}" for x, y, w, h, score in values.tolist()]
         path.write_text("\n".join([name.split("/")[-1], str(len(lines)), *lines]) + "\n", encoding="utf-8")
+
+
+def save_detections(path: Path, ids: Sequence[str], detections: Sequence[Detections]) -> None:
+    """Write a detections file atomically; its folder is made.
+
+    Args:
+        path: the ``.npz`` file.
+        ids: the images' names.
+        detections: for each image (k, 15).
+
+    Raises:
+        ValueError: there are not as many detections as images, or their shape is another one.
+        OSError: the disk is full or not writable.
+    """
+    if len(ids) != len(detections):
+        raise ValueError(f"{len(ids):,} images and the detections of {len(detections):,}: give one array per image")
+    rows = np.concatenate([np.zeros((0, COLUMNS), dtype=np.float32), *detections]).astype(np.float32)
+    offsets = np.cumsum([0, *map(len, detections)])
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, detections=rows, offsets=offsets, ids=np.array(ids, dtype=np.str_))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def load_detections(path: Path, ids: Sequence[str] | None = None) -> tuple[list[str], list[Detections]]:
+    """Read a detections file.
+
+    Args:
+        path: the ``.npz`` file.
+        ids: the images that it must hold, in this order; any by default.
+
+    Returns:
+        the images' names, and for each image (k, 15).
+
+    Raises:
+        DataError: the file is missing or broken, or holds other images.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            rows, offsets, names = arrays["detections"], arrays["offsets"], arrays["ids"]
+        _check(rows, offsets, names)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run the training or evaluation that writes it to its end") from error
+    except _BROKEN as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} is not a readable detections file ({reason}): delete it and make it again") from error
+    found: list[str] = names.tolist()
+    if ids is not None and found != list(ids):
+        missing = sorted({*ids} - {*found})
+        unlike = f"{missing[0]} is missing" if missing else "there are more, or they are in another order"
+        raise DataError(
+            f"{path} holds detections on {len(found):,} images, not on the {len(ids):,} that are evaluated: {unlike}"
+        )
+    return found, [rows[start:end] for start, end in pairwise(offsets.tolist())]
+
+
+def _check(rows: NDArray[Any], offsets: NDArray[Any], names: NDArray[Any]) -> None:
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError("its images have no names")
+    if rows.shape != (len(rows), COLUMNS) or rows.dtype != np.float32:
+        raise ValueError(f"detections are (k, {COLUMNS}) float32, these are {rows.shape} {rows.dtype}")
+    whole = offsets.dtype.kind == "i" and offsets.shape == (len(names) + 1,)
+    if not whole or offsets[0] != 0 or offsets[-1] != len(rows) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"its offsets do not divide {len(rows):,} detections among {len(names):,} images")

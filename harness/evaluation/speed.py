@@ -1,7 +1,7 @@
-"""Latency of a detector beside a reference, measured so that the ratio holds on a noisy machine."""
+"""Latency of a detector and of a reference, measured in turns so that their ratio holds on a busy machine."""
 
 import copy
-import time
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,41 +13,43 @@ from harness.models.detector import Detector
 
 
 def _ready(detector: Detector, device: str) -> Detector:
-    """Return a copy in inference mode, so that neither mode, device nor layout of the original changes."""
+    """Return a copy in evaluation mode on ``device``, channels_last; the original keeps mode, device and layout."""
     own = copy.deepcopy(detector).eval().to(device)
     own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
     return own
 
 
 def _milliseconds(detector: Detector, image: Tensor) -> float:
+    """Return the time of one forward pass. Calls to a CUDA device return early, so its queue is emptied around it."""
     cuda = image.device.type == "cuda"
     if cuda:
         torch.cuda.synchronize(image.device)
-    started = time.perf_counter()
+    started = perf_counter()
     detector(image)
     if cuda:
         torch.cuda.synchronize(image.device)
-    return (time.perf_counter() - started) * 1_000
+    return (perf_counter() - started) * 1_000
 
 
 def measure(
     candidate: Detector, reference: Detector, config: SpeedConfig, device: str = "cpu", threads: int = 1
 ) -> dict[str, Any]:
-    """Measure one image through the network (softmax included, decoding and NMS not), batch 1, float32.
+    """Measure the forward pass of one image in float32: softmax included, decoding and NMS not.
 
-    Candidate and reference run in turns, each round in the other order, so that whatever slows the machine slows both.
+    Every round runs both detectors, and the order alternates from round to round, so that other load on the machine
+    slows both alike.
 
     Args:
-        candidate: the detector in question.
-        reference: what it is compared with (V1).
+        candidate: the detector that is measured.
+        reference: the detector that it is compared with (V1).
         config: image size, rounds and warm-up rounds.
-        device: ``cpu`` or ``cuda``.
-        threads: threads of PyTorch during the measurement.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: PyTorch's CPU threads during the measurement.
 
     Returns:
-        ``latency_ms`` (median), ``latency_iqr_ms`` (upper less lower quartile), ``fps`` (1,000 / latency),
-        ``reference_fps``, ``ratio_to_v1`` (median over the rounds of reference time / candidate time: above 1 is
-        faster), ``device``, ``threads``, ``size`` and ``runs``.
+        ``latency_ms`` (median), ``latency_iqr_ms`` (interquartile range), ``fps`` (1,000 / latency),
+        ``reference_fps``, ``ratio_to_v1`` (median over the rounds of reference time / candidate time; above 1 the
+        candidate is faster), ``device``, ``threads``, ``size`` and ``runs``.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

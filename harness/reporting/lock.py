@@ -74,6 +74,8 @@ def caption(protocol: Protocol, data_name: str) -> str:
     if "pad_multiple" in flat:
         multiple = flat.pop("pad_multiple")
         said.append(f"padded to a multiple of {multiple}" if multiple > 1 else "no padding")
+    if "version" in flat:
+        said.append(f"protocol version {flat.pop('version')}")
     said += [f"{key.replace('_', ' ')} {value}" for key, value in sorted(flat.items())]
     return ", ".join(said) + f"; protocol `{protocol_digest(protocol)}`."
 

@@ -10,9 +10,10 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+from harness.core.files import write_atomically
 from harness.core.record import write_json
 from harness.data.faces import FaceSet
-from harness.models.weights import write_atomically
+from harness.evaluation.predictions import load_detections
 
 FEWEST = 8
 """Complete trials below which an importance would be noise."""
@@ -59,12 +60,12 @@ def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> Non
         found: label → a ``predictions.npz`` over all of them.
     """
     arrays: dict[str, NDArray[np.generic]] = {}
-    predictions = {label: _predictions(path) for label, path in found.items() if path.exists()}
+    predictions = {label: load_detections(path, val.ids)[1] for label, path in found.items() if path.exists()}
     for index, image in enumerate(_chosen(val)):
         arrays[f"image_{index}"] = np.ascontiguousarray(val.image(image))
         arrays[f"truth_{index}"] = val.faces(image)[0]
         for label, boxes in predictions.items():
-            arrays[f"found_{label}_{index}"] = boxes[image]
+            arrays[f"found_{label}_{index}"] = boxes[image][boxes[image][:, 4] >= LOWEST_SCORE, :5]
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     write_atomically(folder / "examples.npz", content.getvalue())
@@ -77,10 +78,3 @@ def _chosen(val: FaceSet) -> list[int]:
     if len(pool) < EXAMPLES:
         pool = np.arange(len(val))
     return [int(i) for i in pool[np.linspace(0, len(pool) - 1, min(EXAMPLES, len(pool))).astype(int)]]
-
-
-def _predictions(path: Path) -> list[NDArray[np.float32]]:
-    with np.load(path, allow_pickle=False) as arrays:
-        rows, offsets = arrays["detections"][:, :5], arrays["offsets"]
-    parts = np.split(rows, offsets[1:-1])
-    return [part[part[:, 4] >= LOWEST_SCORE] for part in parts]

@@ -19,7 +19,7 @@ from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.errors import InputError
-from harness.evaluation.inference import ap_protocol
+from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import resolve_arch
 from harness.models.device import device_name, resolve_device
 from harness.models.weights import file_digest

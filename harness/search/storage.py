@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.core.secrets import mask_text, mask_url
 from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError
 
@@ -50,11 +51,12 @@ def check_url(url: str) -> None:
     """
     try:
         make_url(url).get_dialect().import_dbapi()
-    except (SQLAlchemyError, ValueError, TypeError) as error:
-        raise InputError(f"storage '{_shown(url)}' is not a database URL (accepted: {ACCEPTED})") from error
+    except (SQLAlchemyError, ValueError, TypeError):
+        reason = f"storage '{mask_url(url)}' is not a database URL (accepted: {ACCEPTED})"
+        raise InputError(reason) from None  # The error may quote the password.
     except ImportError as error:
         extra = "; pip install -e .[postgres] installs it" if url.startswith("postgresql") else ""
-        raise InputError(f"storage '{_shown(url)}' needs the driver '{error.name}'{extra}") from error
+        raise InputError(f"storage '{mask_url(url)}' needs the driver '{error.name}'{extra}") from error
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -68,17 +70,8 @@ def open_storage(url: str) -> BaseStorage:
     try:
         return RDBStorage(url)
     except (SQLAlchemyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"storage '{_shown(url)}' cannot be opened: {reason}") from error
-
-
-def _shown(url: str) -> str:
-    """Hide a password."""
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, _, credentials = head.partition("://")
-    return f"{scheme}://{credentials.partition(':')[0]}:***@{tail}"
+        reason = mask_text(str(error).splitlines()[0], url)
+        raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
 
 
 class Ledger:
@@ -161,7 +154,7 @@ def storage_errors(url: str) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        reason = str(cause).splitlines()[0]
+        reason = mask_text(str(cause).splitlines()[0], url)
         raise HarnessError(
-            f"storage '{_shown(url)}' failed: {reason}; once that is mended the same command resumes"
-        ) from error
+            f"storage '{mask_url(url)}' failed: {reason}; once that is mended the same command resumes"
+        ) from None

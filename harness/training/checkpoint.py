@@ -4,8 +4,8 @@ import io
 
 import torch
 
+from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
-from harness.models.weights import write_atomically
 from harness.training.setup import Setup
 
 CHECKPOINT = "last.pt"

@@ -1,9 +1,6 @@
 """How good a network is: on the search split, by which everything is chosen, and on the validation images."""
 
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +9,10 @@ from numpy.typing import NDArray
 from harness.data import load_held_out, load_split
 from harness.data.faces import FaceSet
 from harness.evaluation.ap import APResult, evaluate_ap
-from harness.evaluation.inference import Detections, landmark_error, predict
+from harness.evaluation.inference import predict
+from harness.evaluation.landmarks import landmark_error
+from harness.evaluation.predictions import Detections, save_detections
 from harness.models.detector import Detector
-from harness.models.weights import write_atomically
 from harness.training.job import PREDICTIONS, Job
 
 _CURVE_POINTS = 101
@@ -51,17 +49,8 @@ def grade(job: Job, detector: Detector) -> Grade:
     landmark = landmark_error(found, faces)
     if held_out is not None:
         landmark = landmark_error(_detect(job, detector, held_out), held_out)
-    save_predictions(job.folder / PREDICTIONS, faces.ids, found)
+    save_detections(job.folder / PREDICTIONS, faces.ids, found)
     return Grade(ap.to_dict(), _thin_curves(ap), landmark)
-
-
-def save_predictions(path: Path, ids: Sequence[str], found: Sequence[Detections]) -> None:
-    """Write detections (k, 15) of every image to one file, atomically."""
-    content = io.BytesIO()
-    rows = np.concatenate([np.zeros((0, 15), dtype=np.float32), *found]).astype(np.float32)
-    offsets = np.cumsum([0, *(len(d) for d in found)])
-    np.savez(content, allow_pickle=False, detections=rows, offsets=offsets, ids=np.array(ids))
-    write_atomically(path, content.getvalue())
 
 
 def _detect(job: Job, detector: Detector, faces: FaceSet) -> list[Detections]:

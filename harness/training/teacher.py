@@ -18,7 +18,7 @@ from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.data import load_split
 from harness.errors import DataError, InputError
-from harness.evaluation.inference import ap_protocol
+from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import build, resolve_arch
 from harness.models.costs import count_parts, macs
 from harness.models.device import device_name, place, resolve_device

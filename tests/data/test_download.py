@@ -60,7 +60,7 @@ class Answer(BaseHTTPRequestHandler):
         if content is None:
             self.reply(404, {"X-Error-Code": "EntryNotFound"})
         elif self.path == f"/datasets/CUHK-CSE/wider_face/resolve/main/data/{name}":
-            self.reply(302, {"Location": f"http://localhost:{self.server.server_port}/cdn/{name}"})
+            self.reply(302, {"Location": f"http://localhost:{self.connection.getsockname()[1]}/cdn/{name}"})
         elif self.path == f"/cdn/{name}":
             self.send_content(content)
         else:
@@ -211,7 +211,7 @@ def test_an_interrupted_download_goes_on(
     total = len(hub.files["wider_face_split.zip"])
     here = (root / ".download" / "wider_face_split.zip").stat().st_size
     assert 0 < here <= total // 2
-    assert f"{here:,} of {total:,} bytes are here and the same command resumes" in err
+    assert f"{here:,} of {total:,} bytes are downloaded; the same command resumes the download" in err
     assert sorted(path.name for path in root.iterdir()) == [".download"]
 
     hub.cut, hub.ranges = False, ranges
@@ -289,7 +289,7 @@ def malicious(kind: str) -> bytes:
         ("..\\evil.txt", "outside its own folder"),
         ("link", "is a link"),
         ("bomb", "it unpacks to 1,000,005 bytes"),
-        ("elsewhere", "holds no WIDER_train/"),
+        ("elsewhere", "has no folder WIDER_train/"),
         ("no zip", "is damaged"),
     ],
 )
@@ -324,7 +324,7 @@ def test_no_network_is_one_line(
     assert err.startswith(
         "error: http://127.0.0.1:9/datasets/CUHK-CSE/wider_face/resolve/main/data/wider_face_split.zip: "
     )
-    assert err.endswith("the same command resumes\n")
+    assert err.endswith("the same command resumes the download\n")
     assert err.count("\n") == 1
     assert listed(tmp_path / "copy") == [".download", ".download/lock"]
 
@@ -342,7 +342,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 ) -> None:
     monkeypatch.setattr("harness.data.download.ARCHIVES", ARCHIVES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**10, 9 * 10**9, 10**9))
-    with pytest.raises(HarnessError, match=r"has 1\.0 GB free and 3\.7 GB are needed") as error:
+    with pytest.raises(HarnessError, match=r"has 1\.0 GB free, but 3\.7 GB are needed") as error:
         main(["download", "widerface", str(tmp_path)])
     assert error.value.exit_code == 1
     assert hub.asked == []

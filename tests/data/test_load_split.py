@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
-from harness.data import SPLITS, load_held_out, load_split
-from harness.data.faces import FaceSet, choose
+from harness.data import SPLITS, cached, load_held_out, load_split
+from harness.data.faces import FaceSet, FaceSetWriter, choose
 from harness.data.lists import lists_by_height
 from harness.errors import DataError, InputError
 from harness.models.builder import build
-from harness.training.loop import Job, evaluate
+from harness.training.grade import grade
+from harness.training.job import Job
 from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, write_images
 
 HELD = "0--Parade/b"
@@ -174,6 +176,18 @@ def test_of_several_processes_one_builds(retinaface: Path, tmp_path: Path) -> No
     assert len(kept(tmp_path / "cache")) == 1
 
 
+def test_the_lock_is_held_while_a_copy_is_made(tmp_path: Path) -> None:
+    def build(folder: Path) -> FaceSet:
+        with pytest.raises(Timeout):
+            FileLock(folder.with_name(f"{folder.name}.lock")).acquire(blocking=False)
+        with FaceSetWriter(folder, "x") as writer:
+            writer.add("a", np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((0, 4)), np.zeros((0, 10)))
+            return writer.finish()
+
+    assert len(cached(tmp_path / "set", build)) == 1
+    FileLock(tmp_path / "set.lock").acquire(blocking=False).lock.release()
+
+
 def test_images_with_landmarks_are_held_out_of_training(retinaface: Path, tmp_path: Path) -> None:
     held = replace(config(retinaface), landmark_images=2)
     apart = load_split(held, "landmarks", tmp_path / "cache")
@@ -321,11 +335,11 @@ def test_the_landmark_error_is_that_of_the_held_out_images(
         measured.append(faces.name)
         return {}
 
-    monkeypatch.setattr("harness.training.loop.landmark_error", landmark_error)
+    monkeypatch.setattr("harness.training.grade.landmark_error", landmark_error)
     for count in (0, 1):
         data = replace(config(retinaface), landmark_images=count)
         job = Job("v2", ARCHS["v2"], 0, TrainConfig(), data, EvalConfig(), tmp_path / "v2", tmp_path / "cache")
-        evaluate(job, build(ARCHS["v2"]))
+        grade(job, build(ARCHS["v2"]))
     assert measured[0] == "widerface val"
     assert measured[-1] == "widerface landmarks"
 

@@ -1,15 +1,15 @@
 """The vectorised evaluator against a plain one, on random sets, on the odd cases, and on published detections."""
 
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.data.truth import load_ids
+from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import DataError
 from harness.evaluation import ap as widerface
-from harness.evaluation.ap import LISTS, GroundTruth, evaluate_ap, load_ground_truth, load_predictions
+from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.predictions import load_predictions
 from tests.evaluation import ap_oracle as oracle
 
 
@@ -183,7 +183,7 @@ def test_wrong_shapes_are_refused() -> None:
     detections[3] = detections[3][:, :4]
     with pytest.raises(DataError, match="event/3: detections are"):
         evaluate_ap(detections, truth)
-    with pytest.raises(DataError, match="one entry an image"):
+    with pytest.raises(DataError, match="one entry per image"):
         GroundTruth(truth.boxes[1:], truth.keep, truth.ids)
     with pytest.raises(DataError, match="has the lists easy, medium, hard"):
         GroundTruth([], {}, [])
@@ -209,12 +209,9 @@ def test_equals_the_reference_on_published_detections(which: str, images: int, w
     ids = None if which == "all" else load_ids(widerface_root / "val" / "wider_val.txt")
     truth = load_ground_truth(widerface_root / "ground_truth", ids)
     detections = load_predictions(widerface_root / "published_predictions" / "retinaface_mnet025.tar.gz", truth.ids)
-    started = time.process_time()
     result = evaluate_ap(detections, truth)
-    seconds = time.process_time() - started
     assert result.images == images
     assert (result.easy, result.medium, result.hard) == pytest.approx(REFERENCE[which], abs=1e-6)
-    assert seconds < 1.5
 
 
 def test_equals_the_oracle_on_real_images(widerface_root: Path) -> None:

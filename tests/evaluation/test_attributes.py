@@ -6,8 +6,8 @@ from scipy.io import savemat
 
 from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import DataError
-from harness.evaluation.ap import load_predictions
 from harness.evaluation.attributes import ATTRIBUTES, attribute_groups, found_faces, recall, size_groups
+from harness.evaluation.predictions import load_predictions
 from tests.mat import column
 
 FACES = [[[0, 0, 7, 7], [20, 0, 8, 8], [50, 0, 15, 16]], [[0, 0, 100, 130]], [[5, 5, 40, 40]]]

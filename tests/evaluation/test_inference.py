@@ -12,21 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.core.protocol import EvalConfig, digest
+from harness.core.protocol import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.detection.boxes import corners, encode, encode_landmarks, make_priors
 from harness.errors import DataError, NonFiniteLossError
 from harness.evaluation import inference as prediction
-from harness.evaluation.inference import (
-    ap_protocol,
-    candidates,
-    detect,
-    landmark_error,
-    plan,
-    predict,
-    prepare,
-    suppress,
-)
+from harness.evaluation.inference import candidates, detect, plan, predict, prepare, suppress
 from harness.models.builder import build, resolve_arch
 from harness.models.detector import Detector
 from harness.models.fold import freeze
@@ -153,9 +144,10 @@ def test_finished_chunks_are_used_again(
     detector: Detector, faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "CHUNK_IMAGES", 2)
-    every = predict(detector, faces, EvalConfig(), 0, kept=tmp_path / "kept")
+    every = predict(detector, faces, EvalConfig(), 0, chunks=tmp_path / "kept")
     files = sorted((tmp_path / "kept").iterdir())
     assert len(files) == 3
+    # One is missing and one is damaged: both are made again.
     files[1].unlink()
     files[2].write_bytes(files[2].read_bytes()[:-40])
     seen: list[int] = []
@@ -165,7 +157,7 @@ def test_finished_chunks_are_used_again(
         return prepare(images, *rest)
 
     monkeypatch.setattr(prediction, "prepare", counted)
-    again = predict(detector, faces, EvalConfig(), 0, kept=tmp_path / "kept")
+    again = predict(detector, faces, EvalConfig(), 0, chunks=tmp_path / "kept")
     assert sum(seen) == 4
     for rows, expected in zip(again, every, strict=True):
         np.testing.assert_array_equal(rows, expected)
@@ -292,58 +284,8 @@ def test_what_is_no_image_is_refused(detector: Detector, image: np.ndarray) -> N
         detect(detector, image, EvalConfig())
 
 
-def test_protocol_names_everything_and_has_a_digest(faces: FaceSet) -> None:
-    protocol = ap_protocol(faces, EvalConfig(), 0)
-    named = {
-        "images": len(SIZES),
-        "faces": len(faces.boxes),
-        "val_digest": faces.digest,
-        "eval_side": 0,
-        "score_threshold": 0.02,
-        "nms_iou": 0.4,
-        "max_candidates": 5_000,
-        "max_detections": 750,
-        "pad_multiple": 1,
-        "evaluator": "widerface-1",
-    }
-    assert protocol == {**named, "digest": digest(named)}
-    assert protocol == ap_protocol(faces, EvalConfig(), (0,), np.arange(len(faces))[::-1])
-    others = [ap_protocol(faces, EvalConfig(), side) for side in (64, (0, 64), (0, 64, 96))]
-    others += [ap_protocol(faces, EvalConfig(nms_iou=0.3), 0)]
-    others += [ap_protocol(faces, EvalConfig(), 0, np.array(chosen)) for chosen in ([2, 1], [1, 4])]
-    assert len({other["digest"] for other in [protocol, *others]}) == 7
-    assert others[1]["eval_side"] == [0, 64]
-    assert (others[-2]["images"], others[-2]["faces"]) == (2, 3)
-
-
-POINTS = np.array([20, 20, 30, 20, 25, 25, 21, 30, 29, 30], dtype=np.float32)
-
-
-def landmark_set(folder: Path) -> FaceSet:
-    with FaceSetWriter(folder / "marked", "marked") as writer:
-        boxes = np.array([[15, 10, 35, 35], [60, 60, 80, 85], [40, 40, 50, 50]], dtype=np.float32)
-        profile = POINTS.copy()
-        profile[2:4] = profile[:2]
-        points = np.stack((POINTS, np.full(10, np.nan, dtype=np.float32), profile))
-        writer.add("event/0", np.zeros((100, 100, 3), np.uint8), boxes, points)
-        writer.add("event/1", np.zeros((100, 100, 3), np.uint8), boxes[:1], points[:1])
-        return writer.finish()
-
-
-def test_landmark_error(tmp_path: Path) -> None:
-    faces = landmark_set(tmp_path)
-    near = np.concatenate(([15, 10, 35, 36, 0.6], POINTS + 0.3)).astype(np.float32)
-    worse = np.concatenate(([16, 14, 35, 35, 0.9], POINTS + 9)).astype(np.float32)
-    off = np.concatenate(([15, 10, 35, 35, 0.7], POINTS + np.array([0, 2] * 5))).astype(np.float32)
-    result = landmark_error([np.stack((worse, near)), off[None]], faces)
-    assert result["nme"] == pytest.approx((0.3 * math.sqrt(2) / 10 + 0.2) / 2, rel=1e-5)
-    assert result["failure_rate"] == 0.5
-    assert result["matched"] == result["faces"] == 2
-    assert landmark_error([off[None]], faces, np.array([1]))["nme"] == pytest.approx(0.2)
-
-
-def test_landmark_error_without_a_match_is_empty(tmp_path: Path) -> None:
-    faces = landmark_set(tmp_path)
-    assert landmark_error([np.zeros((0, 15), np.float32)] * 2, faces) == {}
-    stray = np.concatenate(([0, 0, 5, 5, 0.9], POINTS)).astype(np.float32)[None]
-    assert landmark_error([stray, stray], faces) == {}
+def test_chunks_of_other_images_are_not_used(detector: Detector, faces: FaceSet, tmp_path: Path) -> None:
+    predict(detector, faces, EvalConfig(), 0, np.array([0, 1]), chunks=tmp_path)
+    found = predict(detector, faces, EvalConfig(), 0, np.array([4, 2]), chunks=tmp_path)
+    for rows, expected in zip(found, predict(detector, faces, EvalConfig(), 0, np.array([4, 2])), strict=True):
+        np.testing.assert_array_equal(rows, expected)

@@ -1,12 +1,24 @@
+"""Prediction files and detections files: what is written comes back, and anything else is refused by name."""
+
 import io
+import os
 import tarfile
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.evaluation.predictions import load_predictions, parse_predictions, write_predictions
+from harness.evaluation.predictions import (
+    load_detections,
+    load_predictions,
+    parse_predictions,
+    save_detections,
+    write_predictions,
+)
 
 IDS = ["0--Parade/a", "1--Talk/c"]
 TEXTS = {"0--Parade/a": "a\n2\n1 2 10 20 0.9\n3.5 4 5 6 0.1 \n", "1--Talk/c": "c\r\n0\r\n"}
@@ -124,3 +136,137 @@ def test_written_files_bring_single_precision_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0][:, 2:4], rows[:, 2:4], rtol=0, atol=1e-5)
     assert len(found[1]) == 0
     assert (tmp_path / "out" / "1--Talk" / "c.txt").read_text() == "c\n0\n"
+
+
+def rows(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(count).random((count, 15), dtype=np.float32)
+
+
+SAVED = [rows(3), rows(0), rows(2)]
+NAMES = ["0--Parade/a", "0--Parade/β", "1--Talk/c"]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_detections(tmp_path / "new" / "found.npz", NAMES, SAVED)
+    return tmp_path / "new" / "found.npz"
+
+
+def test_detections_come_back_to_the_bit(saved: Path) -> None:
+    for names, found in (load_detections(saved), load_detections(saved, NAMES)):
+        assert names == NAMES
+        for before, after in zip(SAVED, found, strict=True):
+            assert after.dtype == np.float32
+            np.testing.assert_array_equal(after, before)
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_no_detections_and_no_images_are_saved_too(tmp_path: Path) -> None:
+    save_detections(tmp_path / "0.npz", NAMES[:1], [rows(0)])
+    names, found = load_detections(tmp_path / "0.npz")
+    assert (names, [part.shape for part in found]) == (NAMES[:1], [(0, 15)])
+    save_detections(tmp_path / "0.npz", [], [])
+    assert load_detections(tmp_path / "0.npz", []) == ([], [])
+
+
+def test_a_failed_write_leaves_the_file_before(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_detections(saved, ["x/y"], [rows(1)])
+    assert load_detections(saved)[0] == NAMES
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_detections_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="3 images and the detections of 2"):
+        save_detections(tmp_path / "0.npz", NAMES, SAVED[:2])
+    with pytest.raises(ValueError, match="dimension"):
+        save_detections(tmp_path / "0.npz", NAMES[:1], [rows(3)[:, :5]])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("keep", [0, 1, 30, 200, -1])
+def test_a_file_that_was_cut_off_is_named(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"found\.npz is not a readable detections file \(.+\): delete it") as refusal:
+        load_detections(saved)
+    assert "\n" not in str(refusal.value)
+
+
+def test_any_damaged_byte_is_refused_or_does_not_matter(saved: Path) -> None:
+    whole = saved.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                names, found = load_detections(saved)
+            except DataError:
+                refused += 1
+                continue
+        assert names == NAMES
+        assert all(np.array_equal(before, after) for before, after in zip(SAVED, found, strict=True))
+    assert refused > len(whole) / 6
+
+
+OFFSETS = np.array([0, 3, 3, 5])
+STORED: dict[str, NDArray[Any]] = {"detections": np.concatenate(SAVED), "offsets": OFFSETS, "ids": np.array(NAMES)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"detections": np.concatenate(SAVED)[:, :5]},
+        {"detections": np.concatenate(SAVED).astype(np.float64)},
+        {"detections": np.concatenate(SAVED)[:4]},
+        {"detections": np.concatenate(SAVED)[0]},
+        {"offsets": OFFSETS[:3]},
+        {"offsets": OFFSETS.astype(np.float64)},
+        {"offsets": np.array([0, 4, 3, 5])},
+        {"offsets": np.array([1, 3, 3, 5])},
+        {"offsets": np.array(5)},
+        {"ids": np.array(NAMES[:2])},
+        {"ids": np.array([1, 2, 3])},
+        {"ids": np.array("0--Parade/a")},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, wrong: dict[str, NDArray[Any]]) -> None:
+    np.savez(tmp_path / "0.npz", **STORED)  # type: ignore[arg-type]
+    load_detections(tmp_path / "0.npz")
+    np.savez(tmp_path / "0.npz", **{**STORED, **wrong})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"0\.npz is not a readable detections file"):
+        load_detections(tmp_path / "0.npz")
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0.npz"
+    np.savez(path, detections=STORED["detections"], offsets=OFFSETS)
+    with pytest.raises(DataError, match=r"not a readable detections file .*ids"):
+        load_detections(path)
+    with path.open("wb") as file:
+        np.save(file, OFFSETS)
+    with pytest.raises(DataError, match="not a readable detections file"):
+        load_detections(path)
+    np.savez(path, **{**STORED, "ids": np.array(NAMES, dtype=object)})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="not a readable detections file"):
+        load_detections(path)
+    with pytest.raises(DataError, match=r"none\.npz is missing"):
+        load_detections(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ([*NAMES, "1--Talk/d"], "on 3 images, not on the 4 that are evaluated: 1--Talk/d is missing"),
+        ([*NAMES[:2], "1--Talk/d"], "1--Talk/d is missing"),
+        (NAMES[:2], "not on the 2 that are evaluated: there are more, or they are in another order"),
+        (NAMES[::-1], "another order"),
+    ],
+)
+def test_other_images_are_refused(saved: Path, wanted: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=rf"found\.npz holds detections .*{message}"):
+        load_detections(saved, wanted)

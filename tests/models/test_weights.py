@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness.core.arch import ARCHS
+from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import (
@@ -19,7 +20,6 @@ from harness.models.weights import (
     read_tensors,
     save_weights,
     state_digest,
-    write_atomically,
 )
 
 

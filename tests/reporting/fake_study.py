@@ -14,6 +14,7 @@ from harness.core.arch import ARCHS, SLOTS, ArchConfig
 from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
 from harness.core.record import TrialRecord, write_json
 from harness.core.space import Choice, IntRange, SearchSpace, When
+from tests.fake_landmarks import landmark_error
 
 SPACE = SearchSpace(
     name="fake_light",
@@ -69,7 +70,7 @@ def _record(label: str, role: str, mean: float, protocol: dict[str, Any], epochs
     if record.state == "complete":
         record.ap = {**_ap(mean)}
         record.curves = _curves(_ap(mean))
-        record.landmark = {"nme": 0.11 - 0.08 * mean, "failure_rate": 0.4 - 0.4 * mean}
+        record.landmark = landmark_error(0.11 - 0.08 * mean)
     record.size_mb = record.params * 4 / 1e6 + 0.03
     return record
 

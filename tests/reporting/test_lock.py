@@ -1,6 +1,7 @@
 import pytest
 
 from harness.errors import InputError
+from harness.evaluation.protocol import PROTOCOL_VERSION
 from harness.reporting.lock import caption, differences, one_protocol
 
 PROTOCOL = {
@@ -34,6 +35,14 @@ def test_another_protocol_is_refused_and_its_rows_are_named(key: str, value: obj
     assert f"0007 ({key} {value} instead of {PROTOCOL[key]})" in str(refusal.value)
     assert "against 3 other rows" in str(refusal.value)
     assert "v1 (" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("old", [{**PROTOCOL, "version": 1}, {k: v for k, v in PROTOCOL.items() if k != "version"}])
+def test_records_of_an_older_version_are_refused(old: dict[str, object]) -> None:
+    new = {**PROTOCOL, "version": PROTOCOL_VERSION, "digest": "def"}
+    with pytest.raises(InputError, match=rf"0007 \(version (1|missing) instead of {PROTOCOL_VERSION}\), against 2"):
+        one_protocol({"v1": new, "0007": old, "v2": new})
+    assert f"protocol version {PROTOCOL_VERSION}" in caption(new, "scenes")
 
 
 def test_a_missing_key_is_a_difference() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from harness import cli
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, load_records
 from harness.errors import HarnessError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights
-from harness.search.progress import PlainProgress
 from harness.search.run import Resources, run_study
 from harness.search.workers import Event
 from harness.training.grade import grade
@@ -179,7 +179,9 @@ class Stub:
         given: dict[str, Any] = {"runs": self.runs, "workers": workers, "threads": 1, "tracking_uri": "none"}
         output = io.StringIO()
         try:
-            run_study(config, Resources(**given | (resources or {})), PlainProgress(Console(file=output, width=400)))
+            run_study(
+                config, Resources(**given | (resources or {})), cli.Progress(console=Console(file=output, width=400))
+            )
         finally:
             self.lines = output.getvalue().splitlines()
         return self.runs / config.name

@@ -5,16 +5,12 @@ trained on the same images by the same schedule from the same start. Nothing els
 """
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from harness.core.protocol import ALONE, DataConfig, TrainConfig, digest
 from harness.core.record import TrialRecord
@@ -23,7 +19,7 @@ from harness.data.truth import GroundTruth, Mask, load_ground_truth
 from harness.errors import DataError, InputError
 from harness.evaluation.ap import EVALUATOR_VERSION
 from harness.evaluation.attributes import Groups, attribute_groups, found_faces, size_groups
-from harness.evaluation.predictions import load_predictions
+from harness.evaluation.predictions import load_detections, load_predictions
 from harness.evaluation.stats import LEVELS, Interval, Sampled, average, difference, resample, seed_interval
 from harness.reporting.lock import Protocol, differences, one_protocol
 from harness.reporting.study.data import StudyData
@@ -260,7 +256,7 @@ def _left_out(data: StudyData) -> Iterator[str]:
 
 def _load_truth(data: StudyData, label: str, runs: Path, ground_truth: Path | None) -> GroundTruth:
     if ground_truth is not None:
-        ids, _ = read_predictions(data.folder / "trials" / label / "predictions.npz")
+        ids, _ = load_detections(data.folder / "trials" / label / "predictions.npz")
         return load_ground_truth(ground_truth, ids)
     wanted = data.study["data"]["val_digest"]
     for path in sorted(runs.glob("cache/*/meta.json")):
@@ -274,29 +270,9 @@ def _load_truth(data: StudyData, label: str, runs: Path, ground_truth: Path | No
     )
 
 
-def read_predictions(path: Path) -> tuple[list[str], list[NDArray[np.float32]]]:
-    """Return the images' names and the detections (k, 15) in each.
-
-    Raises:
-        DataError: the file is missing or broken.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            rows, offsets, ids = arrays["detections"], arrays["offsets"], arrays["ids"].tolist()
-        if offsets.shape != (len(ids) + 1,) or offsets[-1] != len(rows):
-            raise ValueError(f"{len(rows):,} detections in {len(ids):,} images do not fit its offsets")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} is missing or not readable ({error}): leave its study out, or train it again"
-        ) from error
-    return ids, np.split(rows, offsets[1:-1])
-
-
 def _member(data: StudyData, record: TrialRecord, truth: GroundTruth, resamples: int) -> Member:
     path = data.folder / "trials" / record.label / "predictions.npz"
-    ids, detections = read_predictions(path)
-    if ids != truth.ids:
-        raise DataError(f"{path} is on other images than {data.study['name']}'s validation set")
+    _, detections = load_detections(path, truth.ids)
     ap = resample(detections, truth, resamples)
     for level in LEVELS:
         found, said = ap.value[level], record.ap[level]

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.core.record import write_json
 from harness.errors import InputError, unknown_name
 from harness.evaluation.stats import CONFIDENCE
-from harness.reporting import diagnosis
+from harness.reporting import diagnosis, landmarks
 from harness.reporting.compare import tables
 from harness.reporting.compare.data import STUDENT, Comparison, Group
 from harness.reporting.compare.findings import differing, findings, headline
@@ -225,7 +225,7 @@ def _network_notes(found: Comparison) -> list[str]:
             "Numbers are trials of a search, in the order of the mean AP of their first training, by which it chose."
         )
     if any(member.record.landmark for group in found.groups for member in group.members):
-        said.append("NME: mean landmark error over found faces, in distances between the eyes.")
+        said.append(landmarks.CAPTION)
     return [*said, *differing(found)]
 
 

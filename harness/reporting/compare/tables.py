@@ -1,12 +1,12 @@
 """The tables of a comparison: text for readers, plain numbers for machines."""
 
 from collections.abc import Callable
-from statistics import mean
 from typing import Any
 
 import pandas as pd
 
 from harness.evaluation.stats import Interval, Sampled, spread
+from harness.reporting import landmarks
 from harness.reporting.compare.data import TEACHER, Comparison, Group
 from harness.reporting.study.tables import NOTHING, percent, signed
 
@@ -38,9 +38,7 @@ def networks(found: Comparison) -> pd.DataFrame:
     return pd.DataFrame([_network(group, measured, several) for group in found.groups])
 
 
-def _network(group: Group, landmarks: bool, studies: bool) -> dict[str, str]:
-    errors = [member.record.landmark["nme"] for member in group.members if member.record.landmark]
-    error = percent(mean(errors) if errors else None) + deviation(spread(errors))
+def _network(group: Group, marked: bool, studies: bool) -> dict[str, str]:
     return {
         "network": group.name,
         "distillation": distillation(group),
@@ -48,7 +46,7 @@ def _network(group: Group, landmarks: bool, studies: bool) -> dict[str, str]:
         "against budget": signed(group.record.params, group.budget),
         "seeds": str(len(group.members)),
         **{f"AP {level}, %": _ap(group, level) for level in LEVELS},
-        **({"landmark NME, %": error} if landmarks else {}),
+        **({"landmark NME, %": landmarks.cell([member.record.landmark for member in group.members])} if marked else {}),
         **({"study": ", ".join(f"`{name}`" for name in group.studies)} if studies else {}),
     }
 
@@ -118,7 +116,7 @@ def results(found: Comparison) -> pd.DataFrame:
                     **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
                     **{f"ap_{level}_low": None if (i := intervals[level]) is None else i.low for level in LEVELS},
                     **{f"ap_{level}_high": None if (i := intervals[level]) is None else i.high for level in LEVELS},
-                    "landmark_nme": record.landmark.get("nme"),
+                    **{f"landmark_{key}": record.landmark.get(key) for key in ("nme", "matched", "faces")},
                     "protocol": protocol,
                 }
             )

@@ -12,6 +12,7 @@ from harness.core import documented
 from harness.core.arch import ARCHS
 from harness.core.record import TrialRecord
 from harness.models.costs import count
+from harness.reporting import landmarks
 from harness.reporting.lock import caption, one_protocol
 from harness.reporting.study.data import StudyData, load
 
@@ -67,7 +68,7 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         "size_mb": record.size_mb,
         **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
         "landmark_nme": record.landmark.get("nme"),
-        "landmark_failure_rate": record.landmark.get("failure_rate"),
+        **{f"landmark_{key}": record.landmark.get(key) for key in ("failure_rate", "matched", "faces")},
         **{f"speed_{key}": record.speed.get(key) for key in ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")},
         **{f"speed_{key}": record.speed.get(key) for key in ("device", "threads", "size")},
         "epochs": len(record.epochs),
@@ -151,7 +152,7 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
         **{f"AP {level}, %": percent(record.ap.get(level)) for level in LEVELS},
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
-        "landmark NME, %": percent(record.landmark.get("nme")),
+        "landmark NME, %": landmarks.nme([record.landmark]),
     }
 
 
@@ -168,8 +169,16 @@ def notes(data: StudyData) -> list[str]:
     speeds = [record.speed for record in data.shown().values() if record.speed]
     if speeds:
         said.append(speed_caption(speeds[0]))
-    if any(record.landmark for record in data.shown().values()):
-        said.append("NME: mean landmark error over found faces, in distances between the eyes.")
+    marked = {heading: record.landmark for heading, record in data.shown().items() if record.landmark}
+    if marked:
+        counts = ", ".join(f"{heading} {landmarks.matched([error])}" for heading, error in marked.items())
+        said.append(f"{landmarks.CAPTION} Matched: {counts}.")
+    if data.best is not None and data.best.landmark:
+        error = data.best.landmark
+        said.append(
+            f"Landmark NME of the best student by face height: {landmarks.by_size(error)}; "
+            f"{landmarks.interocular(error)}."
+        )
     return said
 
 

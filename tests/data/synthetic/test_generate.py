@@ -27,9 +27,15 @@ def scenes() -> list[Scene]:
     return [render_scene(5, "val", index) for index in range(90)]
 
 
-def person(seed: int, **changes: Any) -> Person:
-    plain: dict[str, Any] = {"wear": "none", "hat": "none", "style": "short", "beard": "none"}
-    plain |= {"gaze": (0.0, 0.0), "lids": 1.0}
+def person(seed: int, **changes: object) -> Person:
+    plain: dict[str, Any] = {
+        "wear": "none",
+        "hat": "none",
+        "style": "short",
+        "beard": "none",
+        "gaze": (0.0, 0.0),
+        "lids": 1.0,
+    }
     return replace(sample_person(np.random.default_rng(seed)), **(plain | changes))
 
 

@@ -257,10 +257,10 @@ def test_predictions_that_are_not_the_record_s_are_refused(runs: Path, tmp_path:
     with pytest.raises(DataError, match=r"0002/predictions\.npz gives 0\.\d+ as AP easy, its record says"):
         compared(tmp_path, "one")
     (trials / "0002" / "predictions.npz").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing or not readable"):
+    with pytest.raises(DataError, match=r"0002/predictions\.npz is not a readable detections file"):
         compared(tmp_path, "one")
     (trials / "0002" / "predictions.npz").unlink()
-    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing or not readable"):
+    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing"):
         compared(tmp_path, "one")
 
 

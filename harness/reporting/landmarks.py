@@ -1,0 +1,55 @@
+"""A network's landmark error as text: one place for every table, note and terminal."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from harness.evaluation.stats import spread
+
+NOTHING = "–"
+
+CAPTION = (
+    "Landmark NME: mean distance of the five points from the annotated ones, in % of the face's size √(w·h), over the "
+    "faces matched by a detection (IoU 0.5 or more); they are counted among all faces with annotated landmarks."
+)
+
+Error = Mapping[str, Any]
+"""As ``evaluation.landmarks.landmark_error`` returns it."""
+
+
+def nme(errors: Sequence[Error]) -> str:
+    """Return the NME in % of one network's trainings, ± their standard deviation."""
+    values = [error["nme"] for error in errors if error and error["nme"] is not None]
+    over_seeds = spread(values)
+    return (
+        f"{100 * mean(values):.1f}{'' if over_seeds is None else f' ± {100 * over_seeds:.1f}'}" if values else NOTHING
+    )
+
+
+def matched(errors: Sequence[Error]) -> str:
+    """Return how many faces one network's trainings matched, of how many."""
+    known = [error for error in errors if error]
+    if not known:
+        return NOTHING
+    few, many = (pick(error["matched"] for error in known) for pick in (min, max))
+    return f"{few:,}{'' if few == many else f'–{many:,}'} of {known[0]['faces']:,}"
+
+
+def cell(errors: Sequence[Error]) -> str:
+    """Return NME and matched faces in one."""
+    return f"{nme(errors)} (matched {matched(errors)})" if any(errors) else NOTHING
+
+
+def by_size(error: Error) -> str:
+    """Return the NME of each size of faces, in one line."""
+    return ", ".join(f"{size} {_one(group)}" for size, group in error["by_size"].items())
+
+
+def interocular(error: Error) -> str:
+    """Return the NME as a share of the distance between the eyes."""
+    return f"{_one(error['interocular'])} of the distance between the eyes, where that is 10 px or more"
+
+
+def _one(group: Error) -> str:
+    value = NOTHING if group["nme"] is None else f"{100 * group['nme']:.1f} %"
+    return f"{value} (matched {group['matched']:,} of {group['faces']:,})"
