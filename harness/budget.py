@@ -113,23 +113,24 @@ def _plot(given: Any, answer: dict[str, Any], budget: Budget) -> None:
     # Only where a picture is asked for: matplotlib takes a second to load.
     import pandas as pd
 
+    from harness.reporting.parts import part_counts
     from harness.reporting.study import plots
-    from harness.reporting.study.tables import PART_NAMES
+    from harness.reporting.style import save
 
     if given.space:
         totals = SpaceCounts(load_space(given.space)).histogram
         figure = plots.totals(*_bars(totals.values, totals.counts, budget.max_params, PICTURED), budget.max_params)
     else:
         rows = {
-            network["arch"].upper() if network["arch"] in ("v1", "v2") else network["arch"]: {
-                part: sum(network["parts"][slot] for slot in slots) for part, slots in PART_NAMES.items()
-            }
+            network["arch"].upper() if network["arch"] in ("v1", "v2") else network["arch"]: part_counts(
+                network["parts"]
+            )
             for network in (answer.get("against"), answer)
             if network is not None
         }
         figure = plots.parts(pd.DataFrame.from_dict(rows, orient="index"), budget.max_params)
     given.plot.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(given.plot, dpi=plots.DPI)
+    save(figure, given.plot)
 
 
 def count_space(name: str, budget: Budget) -> dict[str, Any]:

@@ -52,18 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
     from harness.reporting.diagnosis import findings, picture, write_diagnosis
-    from harness.reporting.study.data import load
-    from harness.reporting.study.page import study_names
-    from harness.reporting.study.plots import DPI
+    from harness.reporting.study.data import find_study, load
+    from harness.reporting.style import save
 
-    if given.study not in study_names(given.runs):
-        raise unknown_name(f"study in {given.runs}:", given.study, study_names(given.runs))
-    data = load(given.runs / given.study)
+    data = load(find_study(given.study, given.runs))
     found = _measure(data, given)
     path = write_diagnosis(data.folder, found)
     if given.plot is not None:
         given.plot.parent.mkdir(parents=True, exist_ok=True)
-        picture(found).savefig(given.plot, dpi=DPI)
+        save(picture(found), given.plot)
     if given.json:
         cli.emit(found | {"findings": findings(found), "report": str(path)})
         return 0

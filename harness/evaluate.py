@@ -274,7 +274,7 @@ def draw(result: APResult, title: str) -> "Figure":
     """Return a picture of precision against recall: one curve a list, its AP and its number of faces in the legend."""
     from matplotlib.figure import Figure
 
-    from harness.reporting.study.plots import BLUE, GREEN, VERMILLION
+    from harness.reporting.style import BLUE, GREEN, VERMILLION
 
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.subplots()

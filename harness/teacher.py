@@ -104,9 +104,9 @@ def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training
-        from harness.reporting.study.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
+        from harness.reporting.style import save  # Loads pandas and Matplotlib, which takes seconds.
 
-        training(record, study.data.epoch_images).savefig(path, dpi=DPI, metadata={"Software": None})
+        save(training(record, study.data.epoch_images), path)
     return path
 
 

@@ -7,10 +7,9 @@ from statistics import mean, median
 from harness.core.protocol import Budget, TrainConfig
 from harness.evaluation.stats import CONFIDENCE, spread
 from harness.reporting.compare.data import Comparison, Group, Pair, training
-from harness.reporting.compare.tables import bounds, points
+from harness.reporting.format import bounds, counted, headroom, percent, points
 from harness.reporting.lock import differences
 from harness.reporting.study.data import StudyData
-from harness.reporting.study.tables import headroom, percent
 
 
 def headline(found: Comparison) -> str:
@@ -136,7 +135,7 @@ def _choice(found: Comparison) -> Iterator[str]:
             yield f"{text} It was not trained again, so there is no figure that the choice has not touched."
             continue
         others = [value for member in repeats.members if (value := member.ap.value["mean"]) is not None]
-        again = f"{len(others):,} other seed{'s' * (len(others) != 1)}"
+        again = counted(len(others), "other seed")
         yield (
             f"{text} Trained again with {again} it has {percent(mean(others))} %{_range(others)}: without the luck of "
             "the chosen training, though its design was still chosen on these images."

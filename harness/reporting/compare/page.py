@@ -1,28 +1,36 @@
 """A comparison becomes a folder: Markdown, pictures, a table and a summary for machines."""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.core.record import write_json
-from harness.errors import InputError, unknown_name
+from harness.errors import InputError
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting import diagnosis
 from harness.reporting.compare import tables
 from harness.reporting.compare.data import STUDENT, Comparison, Group
 from harness.reporting.compare.findings import differing, findings, headline
-from harness.reporting.compare.losses import RECALL_NOTE, losses, recall_table, recalls, shared_table
 from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.recall import RECALL_NOTE, recall_findings, recall_table, recalls, shared_table
+from harness.reporting.format import markdown
 from harness.reporting.lock import caption, protocol_digest
-from harness.reporting.study import plots
-from harness.reporting.study.data import StudyData, load
-from harness.reporting.study.page import Picture, render, study_names, without_paths
-from harness.reporting.study.tables import COUNTED, markdown
+from harness.reporting.parts import COUNTED
+from harness.reporting.publish import (
+    REPORT,
+    RESULTS,
+    SUMMARY,
+    Picture,
+    check_target,
+    render,
+    replaced,
+    save_pictures,
+    without_paths,
+)
+from harness.reporting.study.data import StudyData, find_study, load
+from harness.reporting.style import save
 
 
 def read_studies(names: Sequence[str], runs: Path) -> list[StudyData]:
@@ -32,30 +40,20 @@ def read_studies(names: Sequence[str], runs: Path) -> list[StudyData]:
         InputError: a name is none or given twice; the message lists the studies there are.
         DataError: a study's files are missing or broken.
     """
-    known = list(study_names(runs))
-    for name in names:
-        if name not in known:
-            raise unknown_name(f"study in {runs}/:", name, known) if known else InputError(f"no study in {runs}/ yet")
+    folders = [find_study(name, runs) for name in names]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise InputError(f"study '{double}' is given twice: name each once")
-    return [load(runs / name) for name in names]
+    return [load(folder) for folder in folders]
 
 
-def check_target(target: Path) -> None:
+def check_comparison(target: Path) -> None:
     """Refuse to replace anything but an earlier comparison.
 
     Raises:
         InputError: ``target`` is there and holds something else.
     """
-    if not target.exists():
-        return
-    try:
-        earlier = json.loads((target / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
-    if "pairs" not in earlier:
-        raise InputError(f"{target} exists and is no comparison: choose another name or move that folder away")
+    check_target(target, "pairs", "comparison")
 
 
 def write_comparison(found: Comparison, target: Path, command: str, note: str = "", *, public: bool) -> Path:
@@ -71,51 +69,22 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
     Raises:
         InputError: ``target`` is there and holds something else.
     """
-    check_target(target)
+    check_comparison(target)
     pictures = pictures_of(found)
-    hide = _hiding(found.studies) if public else str
+    hide = without_paths([data.study for data in found.studies]) if public else str
     loaded = {data.study["name"]: diagnosis.load_diagnosis(data.folder) for data in found.studies}
     diagnoses = {name: content for name, content in loaded.items() if content is not None}
     text = hide(_render(found, pictures, diagnoses, command, note))
-    with _folder(target) as partial:
-        for picture in pictures:
-            if picture.figure is not None:
-                picture.figure.savefig(partial / picture.file, dpi=plots.DPI, metadata={"Software": None})
+    with replaced(target) as folder:
+        save_pictures(pictures, folder)
         for name, content in diagnoses.items():
             file = f"gradients-{name}.png"
-            diagnosis.picture(content).savefig(partial / file, dpi=plots.DPI, metadata={"Software": None})
-            (partial / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
-        tables.results(found).to_csv(partial / "results.csv", index=False)
-        (partial / "report.md").write_text(text, encoding="utf-8")
-        write_json(partial / "summary.json", summary(found, hide) | {"note": note})
-    return target / "report.md"
-
-
-def _hiding(studies: Sequence[StudyData]) -> Callable[[str], str]:
-    # Photographs' folders first: they have a name of their own, and any other path loses its folders only.
-    hides = [without_paths(data.study) for data in sorted(studies, key=lambda data: data.synthetic)]
-
-    def hide(text: str) -> str:
-        for each in hides:
-            text = each(text)
-        return text
-
-    return hide
-
-
-@contextmanager
-def _folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside ``target`` that takes its place when it is whole."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            save(diagnosis.picture(content), folder / file)
+            (folder / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
+        tables.results(found).to_csv(folder / RESULTS, index=False)
+        (folder / REPORT).write_text(text, encoding="utf-8")
+        write_json(folder / SUMMARY, summary(found, hide) | {"note": note})
+    return target / REPORT
 
 
 def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, Any]:
@@ -144,7 +113,7 @@ def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, An
         "recall": recalls(found).to_dict(orient="records"),
         "published": {name: tables.numbers(ap) for name, ap in found.published.items()},
         "published_protocol": dict(found.published_protocol),
-        "findings": [hide(sentence) for sentence in (*findings(found), *losses(found))],
+        "findings": [hide(sentence) for sentence in (*findings(found), *recall_findings(found))],
         "remarks": [hide(sentence) for sentence in found.remarks],
     }
 
@@ -187,7 +156,7 @@ def _render(
         pairs=markdown(differences) if len(differences) else "",
         pair_notes=_pair_notes(found),
         recalls=markdown(recall_table(found)),
-        losses=losses(found),
+        losses=recall_findings(found),
         recall_note=RECALL_NOTE,
         shared=[
             (f"{group.name} against {teacher.name}", markdown(shared_table(group, teacher, found)))

@@ -7,12 +7,12 @@ import pandas as pd
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting.compare import plots
 from harness.reporting.compare.data import REFERENCE, STUDENT, TEACHER, Comparison, Group
-from harness.reporting.compare.losses import CLOSELY, RECALL_NOTE, recalls
+from harness.reporting.compare.recall import CLOSELY, RECALL_NOTE, recalls
 from harness.reporting.compare.tables import LEVELS
 from harness.reporting.lock import protocol_digest
+from harness.reporting.parts import COUNTED
+from harness.reporting.publish import Picture
 from harness.reporting.study.learning import training
-from harness.reporting.study.page import Picture
-from harness.reporting.study.tables import COUNTED
 
 STUDENTS_DRAWN = 8
 """Students in the picture of all APs; the table has all of them."""
@@ -84,7 +84,7 @@ def _parameters(found: Comparison, measured: str) -> Picture:
 def _differences(found: Comparison, measured: str) -> Picture:
     title, name = "Differences of mean AP", "differences"
     if not found.pairs:
-        return Picture(title, name, "There are no two networks that were made to be compared.", None)
+        return Picture(title, name, "There are no two networks that were made to be compared.")
     nothing = (float("nan"), float("nan"))
     rows = []
     for pair in found.pairs:

@@ -1,30 +1,35 @@
 """The pictures of a comparison: a data frame in, a matplotlib ``Figure`` out. Nothing here reads or writes files."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
-from harness.reporting.study.plots import BLACK, BLUE, GREY, LIGHT, ORANGE, SKY, VERMILLION, plain
-
-
-class Look(NamedTuple):
-    """How a kind of network is drawn in every picture."""
-
-    colour: str
-    marker: str
-    size: float
-
+from harness.reporting.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    LIGHT,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    Label,
+    Look,
+    mark,
+    place,
+    plain,
+    thousands,
+    write_above,
+)
 
 LOOKS = {
-    "teacher": Look(BLACK, "s", 6.5),
-    "without a teacher": Look(ORANGE, "v", 7.5),
-    "with a teacher": Look(BLUE, "D", 6.0),
-    "best student": Look(VERMILLION, "o", 7.5),
+    "teacher": Look(BLACK, "s"),
+    "without a teacher": Look(ORANGE, "v"),
+    "with a teacher": Look(BLUE, "D"),
+    "best student": Look(VERMILLION, "o"),
     "student": Look(SKY, "o", 6.0),
 }
 
@@ -51,7 +56,7 @@ def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Fig
             look, at = LOOKS[row["look"]], rows[row["name"]]
             ends = [row["low"], row["high"]]
             axes.plot(ends, [at, at], color=look.colour, linewidth=2, solid_capstyle="butt", zorder=2)
-            _mark(axes, row["ap"], at, look)
+            mark(axes, row["ap"], at, look)
         dots = seeds[seeds["level"] == level]
         dots = dots[dots.groupby("name")["ap"].transform("size") > 1]
         style: dict[str, Any] = {"s": 11, "color": GREY, "edgecolor": "none", "zorder": 4}
@@ -62,11 +67,6 @@ def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Fig
     grid[0].set_yticks(range(len(names)), names)
     grid[0].set_ylim(len(names) - 0.4, -0.6)
     return figure
-
-
-def _mark(axes: Axes, x: float, y: float, look: Look, **style: Any) -> None:
-    face: dict[str, Any] = {"color": look.colour, "markeredgecolor": "white", "zorder": 3, **style}
-    axes.plot([x], [y], marker=look.marker, markersize=look.size, linestyle="none", **face)
 
 
 def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
@@ -87,55 +87,25 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
         for row in rows.to_dict("records"):
             look, at = LOOKS[row["look"]], row["params"]
             axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=1.2, alpha=0.55, zorder=1)
-            _mark(axes, at, row["ap"], look, zorder=2 if row["look"] == "student" else 3)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.margins(x=0.1)
+            mark(axes, at, row["ap"], look, zorder=2 if row["look"] == "student" else 3)
+        thousands(axes)
+        axes.margins(x=0.5 if len(rows) < 3 else 0.25)
         axes.set_xlabel("parameters")
     panels[0].set_ylabel("mean AP, %")
     for budget in budgets:
         panels[0].axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
+        write_above(panels[0], f"budget {budget:,}", budget)
     if len(panels) > 1:
         panels[1].tick_params(axis="x", labelrotation=30)
-    for axes, rows in zip(panels, (groups[~large & (groups["look"] != "student")], groups[large]), strict=False):
-        _name_points(axes, rows)
-    for budget in budgets:
-        panels[0].annotate(
-            f"budget {budget:,}",
-            (budget, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=GREY,
-        )
     if (groups["look"] == "student").any():
-        _mark(panels[0], float("nan"), float("nan"), LOOKS["student"], label="other students")
+        mark(panels[0], float("nan"), float("nan"), LOOKS["student"], label="other students")
         panels[0].legend(frameon=False, fontsize=9, loc="lower left")
+    for axes, rows in zip(panels, (groups[~large], groups[large]), strict=False):
+        named = rows[rows["look"] != "student"].to_dict("records")
+        labels = [Label(row["name"], row["params"], row["ap"], LOOKS[row["look"]].colour) for row in named]
+        points = list(zip(rows["params"], rows["ap"], strict=True))
+        place(axes, labels, points, sides=("right", "left"))
     return figure
-
-
-def _name_points(axes: Axes, rows: pd.DataFrame) -> None:
-    """Write each name right of its point, moved down where the one above at the same place would touch it."""
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, high + 0.35 * (high - low))
-    bottom, top = axes.get_ylim()
-    free: dict[int, float] = {}
-    for row in rows.sort_values("ap", ascending=False).to_dict("records"):
-        y = min(row["ap"], free.get(row["params"], top))
-        free[row["params"]] = y - 0.05 * (top - bottom)
-        axes.annotate(
-            row["name"],
-            (row["params"], y),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            color=LOOKS[row["look"]].colour,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-            annotation_clip=False,
-        )
 
 
 def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attributes: Sequence[str]) -> Figure:

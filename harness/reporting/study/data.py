@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.core.protocol import Budget
 from harness.core.record import TrialRecord, load_records
-from harness.errors import DataError
+from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
 Array = NDArray[Any]
@@ -99,13 +99,28 @@ class StudyData:
         return self.ranked[0] if self.ranked else None
 
     def shown(self) -> dict[str, TrialRecord]:
-        """Return heading → record of those compared everywhere, as far as they exist.
-
-        These are V1, another teacher, V2 and the best student.
-        """
-        other = self.teacher if self.teacher is not None and self.teacher.label != "v1" else None
-        found = {"V1": self.named("v1"), "teacher": other, "V2": self.named("v2"), "best": self.best}
+        """Return heading → record of V1, another teacher, V2 and the best student, as far as they exist."""
+        teacher = self.teacher
+        found = {"V1": self.named("v1"), "V2": self.named("v2")}
+        if teacher is not None and teacher.label != "v1":
+            found = {"V1": found["V1"], f"teacher ({teacher.label})": teacher, "V2": found["V2"]}
+        if self.best is not None:
+            found[f"best ({self.best.label})"] = self.best
         return {heading: record for heading, record in found.items() if record is not None}
+
+
+def find_study(name: str, runs: Path) -> Path:
+    """Return the folder of the study called ``name`` in ``runs``.
+
+    Raises:
+        InputError: there is no such study, or ``name`` is a path; the message lists the studies there are.
+    """
+    names = sorted(path.parent.name for path in runs.glob("*/study.json"))
+    if name in names:
+        return runs / name
+    if not names:
+        raise InputError(f"no study in {runs}/ yet: python -m harness.study runs one, or give its folder with --runs")
+    raise unknown_name(f"study in {runs}/:", name, names)
 
 
 def load(folder: Path) -> StudyData:

@@ -5,20 +5,16 @@ from statistics import fmean, median, stdev
 import pandas as pd
 
 from harness.core.record import TrialRecord
+from harness.reporting.format import counted, headroom, points
 from harness.reporting.study.data import StudyData
-from harness.reporting.study.tables import headroom
 
 
-def _points(value: float) -> str:
+def _apart(value: float) -> str:
     return f"{abs(100 * value):.1f} points {'above' if value >= 0 else 'below'}"
 
 
 def _mean(record: TrialRecord) -> float | None:
     return record.ap.get("mean")
-
-
-def _students(count: int) -> str:
-    return f"{count:,} student{'s' * (count != 1)}"
 
 
 def _teacher(data: StudyData) -> str:
@@ -35,7 +31,7 @@ def headline(data: StudyData) -> str:
     text = (
         f"The study searched the space `{config['space']}` ({study['space_size']:,} configurations, "
         f"{study['space_feasible']:,} of them within the budget of {data.bounds}) with Optuna's "
-        f"{config['sampler']} sampler. {_students(len(ended)).capitalize()} of {config['trials']:,} wanted "
+        f"{config['sampler']} sampler. {counted(len(ended), 'student')} of {config['trials']:,} wanted "
         f"{'was' if len(ended) == 1 else 'were'} trained to the end, "
         f"{len(data.candidates('pruned')):,} stopped early, {len(data.candidates('failed')):,} failed."
     )
@@ -43,9 +39,9 @@ def headline(data: StudyData) -> str:
     if best is None:
         return f"{text} There is no result yet: no student has a final AP."
     text += (
-        f" The best student, trial {best.label}, has {best.params:,} parameters ({headroom(best.params, data.budget)} "
-        f"the budget) and a mean AP of {100 * (_mean(best) or 0):.1f} %"
-    ).replace("exactly on it the budget", "exactly the budget")
+        f" The best student, trial {best.label}, has {best.params:,} parameters "
+        f"({headroom(best.params, data.budget)}) and a mean AP of {100 * (_mean(best) or 0):.1f} %"
+    )
     teacher, v2 = data.teacher, data.named("v2")
     beside = [
         f"{name} {100 * value:.1f} %"
@@ -61,10 +57,9 @@ def _references(data: StudyData) -> str:
     firsts = [r for r in trained if not r.repeat_of]
     taught = "" if data.teacher is None else f" and {_teacher(data)} ({100 * (_mean(data.teacher) or 0):.1f} %)"
     listed = ", ".join(f"{r.label} {100 * (_mean(r) or 0):.1f} %" for r in firsts)
-    count = f"{len(trained):,} network{'s' * (len(trained) != 1)}"
     return (
-        f"The study searched nothing: it trained references, {count} to the end. Mean AP of first trainings: "
-        f"{listed or 'none yet'}{taught}."
+        f"The study searched nothing: it trained references, {counted(len(trained), 'network')} to the end. "
+        f"Mean AP of first trainings: {listed or 'none yet'}{taught}."
     )
 
 
@@ -81,23 +76,23 @@ def _against_references(data: StudyData) -> list[str]:
         return said
     if v2 is not None and (value := _mean(v2)) is not None:
         levels = ", ".join(
-            f"{level} {100 * (one - other):+.1f}".replace("-", "−")
+            f"{level} {points(one - other)}"
             for level in ("easy", "medium", "hard")
             if (one := best.ap.get(level)) is not None and (other := v2.ap.get(level)) is not None
         )
         size = best.params - v2.params
         more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
         said.append(
-            f"Trial {best.label} is {_points((_mean(best) or 0) - value)} V2 in mean AP ({levels}), with {more}."
+            f"Trial {best.label} is {_apart((_mean(best) or 0) - value)} V2 in mean AP ({levels}), with {more}."
         )
         above = sum((_mean(r) or 0) >= value for r in data.ranked)
         said.append(f"Students trained to the end that reach V2's mean AP: {above:,} of {len(data.ranked):,}.")
         if v2.params > data.budget:
-            said.append(f"V2 itself is {headroom(v2.params, data.budget)} the budget and stands outside the search.")
+            said.append(f"V2 itself is {headroom(v2.params, data.budget)} and stands outside the search.")
     if teacher is not None and (value := _mean(teacher)) is not None:
         trained = f"was trained for {len(teacher.epochs):,} epochs" if teacher.epochs else "came with its weights"
         said.append(
-            f"The best student is {_points((_mean(best) or 0) - value)} {_teacher(data)} in mean AP, with "
+            f"The best student is {_apart((_mean(best) or 0) - value)} {_teacher(data)} in mean AP, with "
             f"{100 * (1 - best.params / teacher.params):.1f} % fewer parameters. The teacher {trained}, the students "
             f"trained for {data.study['config']['train']['epochs']:,} epochs."
         )
@@ -180,7 +175,8 @@ def _importance(data: StudyData) -> list[str]:
     top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
     named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
     count = len(data.ranked)
-    return [f"Axes that decide most whether a student is among the best: {named}; an estimate from {_students(count)}."]
+    students = counted(count, "student")
+    return [f"Axes that decide most whether a student is among the best: {named}; an estimate from {students}."]
 
 
 def _caveats(data: StudyData) -> list[str]:

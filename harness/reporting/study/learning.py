@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from harness.core.record import TrialRecord
-from harness.reporting.study.plots import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, plain
+from harness.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, plain, write_above
 
 _TERMS = {
     "box": BLUE,
@@ -42,16 +42,7 @@ def training(record: TrialRecord, epoch_images: int) -> Figure:
     if any(mean is not None for mean in means):
         best = max(range(len(means)), key=lambda index: means[index] or 0.0)
         right.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
-        right.annotate(
-            f"best mean: epoch {epochs[best]}",
-            (epochs[best], 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            color=GREY,
-            fontsize=9,
-        )
+        write_above(right, f"best mean: epoch {epochs[best]}", epochs[best])
     images = f"{epoch_images:,} validation images" if epoch_images else "all validation images"
     right.set(ylabel=f"AP on {images}, %")
     right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)

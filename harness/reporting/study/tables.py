@@ -11,29 +11,13 @@ from rich.table import Table
 from harness.core import documented
 from harness.core.arch import ARCHS
 from harness.core.record import TrialRecord
+from harness.data.truth import LISTS
+from harness.evaluation.stats import LEVELS
 from harness.models.costs import count
+from harness.reporting.format import NOTHING, counted, percent, signed
 from harness.reporting.lock import caption, one_protocol
+from harness.reporting.parts import COUNTED, PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
-
-LEVELS = ("easy", "medium", "hard", "mean")
-NOTHING = "–"
-
-PART_NAMES = {
-    "backbone": ("backbone",),
-    "attention": ("attention", "neck_attention"),
-    "neck": ("neck",),
-    "context": ("context",),
-    "shuffle": ("shuffle",),
-    "head": ("head",),
-}
-"""Part as the documents count it → slots. Both attentions are one part there."""
-
-COUNTED = "Parameters: every one counts, frozen or not; no buffers, no BatchNorm folded into convolutions."
-
-
-def part_counts(record: TrialRecord) -> dict[str, int]:
-    """Return part → parameters, in the documents' division."""
-    return {name: sum(record.parts.get(slot, 0) for slot in slots) for name, slots in PART_NAMES.items()}
 
 
 def results(data: StudyData) -> pd.DataFrame:
@@ -62,7 +46,7 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         "seed": record.seed,
         "params": record.params,
         "over_budget": record.params - budget,
-        **{f"params_{name}": count for name, count in part_counts(record).items()},
+        **{f"params_{name}": count for name, count in part_counts(record.parts).items()},
         "macs": record.macs,
         "size_mb": record.size_mb,
         **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
@@ -76,22 +60,6 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
     }
 
 
-def percent(value: float | None) -> str:
-    """Return a share as a percentage with one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
-
-
-def signed(params: int, budget: int) -> str:
-    """Return the distance from the budget with its sign; above zero is over it."""
-    return f"{params - budget:+,}".replace("-", "−")
-
-
-def headroom(params: int, budget: int) -> str:
-    """Return how far ``params`` lies from the budget, in words."""
-    excess = params - budget
-    return f"{excess:,} over" if excess > 0 else f"{-excess:,} under" if excess < 0 else "exactly on it"
-
-
 def comparison(data: StudyData) -> pd.DataFrame:
     """Return V1, another teacher, V2 and the best student as text: what was documented beside what was measured.
 
@@ -102,16 +70,12 @@ def comparison(data: StudyData) -> pd.DataFrame:
     """
     shown = data.shown()
     one_protocol({heading: record.protocol for heading, record in shown.items() if record.ap})
-    measured = {heading: _measured(record, data) for heading, record in shown.items()}
     columns: dict[str, Mapping[str, str]] = {}
-    for heading, arch in (("V1", "v1"), ("V2", "v2")):
-        columns[f"{heading} documented"] = _documented(arch)
-        columns[f"{heading} measured"] = measured.get(heading, {})
-    if "teacher" in shown:
-        columns[f"teacher {shown['teacher'].label} measured"] = measured["teacher"]
-    columns[f"best ({shown['best'].label}) measured" if "best" in shown else "best measured"] = measured.get("best", {})
-    # A study of references has no best student, and another teacher's study no V1: no column without a figure.
-    columns = {name: column for name, column in columns.items() if column}
+    for heading, record in ({"V1": None, "V2": None} | shown).items():
+        if heading in ("V1", "V2"):
+            columns[f"{heading} documented"] = _documented(heading.lower())
+        if record is not None:
+            columns[f"{heading} measured"] = _measured(record, data)
     rows = [row for row in _documented("v1") if any(column.get(row, NOTHING) != NOTHING for column in columns.values())]
     return pd.DataFrame(
         {"": rows, **{name: [column.get(row, NOTHING) for row in rows] for name, column in columns.items()}}
@@ -124,12 +88,12 @@ def _documented(arch: str) -> dict[str, str]:
     v2 = arch == "v2"
     return {
         "parameters": documented.claim(f"{arch}.total").written,
-        **{f"· {n}": f"{documented.claim(parts[n]).value:,.0f}" if n in parts else NOTHING for n in PART_NAMES},
+        **{f"· {n}": f"{documented.claim(parts[n]).value:,.0f}" if n in parts else NOTHING for n in PARTS},
         "fewer than V1, %": f"{documented.claim('reduction.total').value:.1f}" if v2 else NOTHING,
         "against budget": NOTHING,
         "model file, MB": f"{documented.claim(f'{arch}.size').value:.1f}",
         "multiply-adds, M": NOTHING,
-        **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LEVELS[:3]},
+        **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LISTS},
         "AP mean, %": NOTHING,
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
         "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
@@ -143,7 +107,7 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     speed = record.speed
     return {
         "parameters": f"{record.params:,}",
-        **{f"· {name}": f"{count:,}" for name, count in part_counts(record).items()},
+        **{f"· {name}": f"{count:,}" for name, count in part_counts(record.parts).items()},
         "fewer than V1, %": percent(fewer),
         "against budget": signed(record.params, data.budget),
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
@@ -177,7 +141,7 @@ def speed_caption(speed: Mapping[str, Any]) -> str:
     """Return by what the FPS was measured."""
     size, threads = speed["size"], speed["threads"]
     return (
-        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads} thread{'s' * (threads != 1)}, "
+        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {counted(threads, 'thread')}, "
         "median of runs that alternate with V1's. FPS depends on what else the machine did at that moment: the ratio, "
         "of paired runs, compares. Multiply-adds at the same size."
     )
@@ -265,21 +229,6 @@ def timing(data: StudyData) -> pd.DataFrame:
     spent = data.study.get("timing") or {}
     names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
     return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])
-
-
-def markdown(frame: pd.DataFrame, *, text: tuple[str, ...] = ()) -> str:
-    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left."""
-    left = {str(frame.columns[0]), *text} if len(frame.columns) else set()
-    lines = [
-        "| " + " | ".join(_cell(name) for name in frame.columns) + " |",
-        "| " + " | ".join(":---" if str(name) in left else "---:" for name in frame.columns) + " |",
-    ]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())
 
 
 def terminal_table(study_folder: Path) -> Table:

@@ -16,11 +16,11 @@ from harness.core.space import Choice, SearchSpace
 from harness.errors import DataError, InputError
 from harness.evaluation.stats import spread
 from harness.reporting.audit.page import audit_page
-from harness.reporting.compare import Comparison, check_target, compare, read_studies, summary, write_comparison
+from harness.reporting.compare import Comparison, compare, read_studies, summary, write_comparison
 from harness.reporting.compare.data import Group
 from harness.reporting.compare.findings import differing, findings, headline
-from harness.reporting.compare.losses import losses, recalls
 from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.recall import recall_findings, recalls
 from harness.reporting.compare.tables import networks, pairs
 from tests import fake_comparison
 from tests.fake_diagnosis import diagnosis, moment, student
@@ -240,7 +240,7 @@ def test_recall_says_where_students_lose(found: Comparison) -> None:
     assert frame["V1"].iloc[0] > frame["V2 from V1"].iloc[0]
     hard = np.logical_or.reduce(list(found.faces["size"].values()))
     missed = int((~teacher.members[0].found[hard]).sum())
-    said = losses(found)
+    said = recall_findings(found)
     assert f"the teacher V1 itself misses {missed:,} of {hard.sum():,} faces" in said[0]
     lost = np.mean([(teacher.members[0].found & ~m.found)[hard].sum() for m in student.members])
     assert any(f"V2 from V1 misses {round(lost):,} faces that V1 finds" in sentence for sentence in said)
@@ -377,16 +377,6 @@ def test_a_second_report_replaces_it_byte_for_byte(published: Path, runs: Path) 
     found = compared(runs, "one", "longer")
     write_comparison(found, published.parent, f"{COMMAND} --publish both", "Not official.", public=True)
     assert {p.name: p.read_bytes() for p in published.parent.iterdir()} == before
-
-
-def test_only_a_comparison_is_replaced(published: Path, tmp_path: Path) -> None:
-    check_target(published.parent)
-    check_target(tmp_path / "none")
-    write_json(tmp_path / "summary.json", {"name": "a study's"})
-    with pytest.raises(InputError, match="is no comparison"):
-        check_target(tmp_path)
-    with pytest.raises(InputError, match="is no comparison"):
-        check_target(tmp_path.parent)
 
 
 def test_the_summary_is_plain_data_with_every_difference(found: Comparison) -> None:

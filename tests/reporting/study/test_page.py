@@ -10,8 +10,7 @@ from markdown_it import MarkdownIt
 
 from harness import report
 from harness.errors import DataError, InputError
-from harness.reporting import build_report, publish, summary
-from harness.reporting.study.page import without_paths
+from harness.reporting import build_report, publish_report, summary
 from tests.reporting.fake_study import write_study
 
 PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
@@ -74,7 +73,7 @@ def test_one_trial_without_references_has_a_report(tmp_path: Path) -> None:
 
 
 def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> None:
-    path = publish(runs / "photos", tmp_path)
+    path = publish_report(runs / "photos", tmp_path)
     text = path.read_text(encoding="utf-8")
     assert path == tmp_path / "photos" / "report.md"
     assert "../data" not in text
@@ -85,20 +84,6 @@ def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> N
     assert "</details>" in text
 
 
-@pytest.mark.parametrize(
-    ("given", "public"),
-    [
-        ("--teacher featherface:/home/me/w.safetensors", "--teacher featherface:PATH/TO/w.safetensors"),
-        ("--init-backbone /home/me/b.pth", "--init-backbone PATH/TO/b.pth"),
-        ("--storage postgresql://me:secret@db.lab/optuna --seed 1", "--storage URL --seed 1"),
-        ("--tracking-uri sqlite:////home/me/mlflow.db", "--tracking-uri URL"),
-        ("see https://example.org/a/b", "see https://example.org/a/b"),
-    ],
-)
-def test_no_folder_and_no_password_is_published(given: str, public: str) -> None:
-    assert without_paths({"config": {"data": {"source": "synthetic"}}})(given) == public
-
-
 def test_photographs_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:
     folder = write_study(tmp_path, source="photos/widerface")
     scenes = write_study(tmp_path, "synthetic") / "examples.npz"
@@ -107,12 +92,12 @@ def test_photographs_stay_out_even_where_the_study_left_some(tmp_path: Path) -> 
 
 
 def test_publishing_replaces_its_own_report_and_nothing_else(runs: Path, tmp_path: Path) -> None:
-    publish(runs / "bare", tmp_path)
-    publish(runs / "bare", tmp_path)
+    publish_report(runs / "bare", tmp_path)
+    publish_report(runs / "bare", tmp_path)
     other = tmp_path / "bare"
-    (other / "results.csv").unlink()
+    (other / "summary.json").unlink()
     with pytest.raises(InputError, match="no study's report"):
-        publish(runs / "bare", tmp_path)
+        publish_report(runs / "bare", tmp_path)
     assert (other / "report.md").exists()
     assert {p.name for p in tmp_path.iterdir()} == {"bare"}
 
@@ -153,8 +138,8 @@ def test_json_is_one_object_on_stdout(runs: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("fakee", "unknown study 'fakee'; did you mean 'fake'? (known: bare, fake, photos)"),
-        ("runs/fake", "study 'runs/fake' is a path: give a name; did you mean 'fake'?"),
+        ("fakee", "'fakee'; did you mean 'fake'? (known: bare, fake, photos)"),
+        ("runs/fake", "'runs/fake' is a path: give a name; did you mean 'fake'?"),
         ("../fake", "is a path"),
     ],
 )
@@ -181,7 +166,7 @@ def test_bad_input_ends_with_two_and_one_line(tmp_path: Path) -> None:
 
 
 def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, tmp_path: Path) -> None:
-    path = publish(runs / "photos", tmp_path, "Not the official images.", "elsewhere")
+    path = publish_report(runs / "photos", tmp_path, "Not the official images.", "elsewhere")
     assert path == tmp_path / "elsewhere" / "report.md"
     text = path.read_text(encoding="utf-8")
     assert text.index("**Not the official images.**") < text.index("## V1, V2 and the best student")

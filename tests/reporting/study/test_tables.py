@@ -7,6 +7,7 @@ from rich.console import Console
 
 from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError
+from harness.reporting.format import markdown
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
 from tests.reporting.fake_study import write_study
@@ -96,7 +97,7 @@ def test_a_record_of_another_protocol_leaves_the_tables_and_is_named(tmp_path: P
 
 
 def test_a_reason_cannot_break_a_markdown_table() -> None:
-    text = tables.markdown(pd.DataFrame([{"trial": "1", "reason": "a | b\nc"}]), text=("reason",))
+    text = markdown(pd.DataFrame([{"trial": "1", "reason": "a | b\nc"}]), text=("reason",))
     assert text.splitlines() == ["| trial | reason |", "| :--- | :--- |", "| 1 | a \\| b c |"]
 
 

@@ -9,8 +9,7 @@ import pandas as pd
 from harness.data.truth import Mask
 from harness.evaluation.attributes import FALSE_ALARMS, recall
 from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
-from harness.reporting.compare.tables import points
-from harness.reporting.study.tables import percent
+from harness.reporting.format import percent, points
 
 CLOSELY = ("size", "blur", "occlusion")
 """Attributes that sentences and pictures are about; the table has all of them."""
@@ -80,7 +79,7 @@ def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
     }
 
 
-def losses(found: Comparison) -> list[str]:
+def recall_findings(found: Comparison) -> list[str]:
     """Return what the teachers miss themselves, where the students lose, and where a teacher helps most."""
     said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
     for group in found.shown:
