@@ -8,7 +8,6 @@ from typing import Any
 
 from harness import cli
 from harness.core.names import load_study
-from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.errors import InputError
 from harness.search.progress import make_progress
@@ -88,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress.stage,
         )
     record = teacher.record
-    curve = draw(record, teacher.path.parent, study) if record.epochs else None
+    curve = draw(record, teacher.path.parent) if record.epochs else None
     if arguments.json:
         cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
     else:
@@ -99,14 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
+def draw(record: TrialRecord, folder: Path) -> Path:
     """Draw a teacher's losses and APs by epoch into ``folder``, unless that was done, and return the picture's path."""
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training
         from harness.reporting.style import save  # Loads pandas and Matplotlib, which takes seconds.
 
-        save(training(record, study.data.epoch_images), path)
+        save(training(record), path)
     return path
 
 

@@ -1,7 +1,8 @@
 """Studies with detections, and the images that these are on, made without training anything.
 
 A fake network finds a face with a chance that rises with the face's height and with the network's skill; networks of
-one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections.
+one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections, but for students
+that a search did not choose: these were not graded.
 """
 
 from collections.abc import Sequence
@@ -74,17 +75,24 @@ def write_study(
         references=("v2", "v2-alone"),
         seeds=seeds,
     )
-    evaluation = {"images": len(faces), "faces": len(faces.boxes), "val_digest": faces.digest, "eval_side": 0}
-    evaluation |= {**asdict(config.evaluation), "evaluator": EVALUATOR_VERSION}
+    common = {"eval_side": 0, **asdict(config.evaluation), "evaluator": EVALUATOR_VERSION}
+    evaluation = {"images": len(faces), "faces": len(faces.boxes), "val_digest": faces.digest, **common}
     protocol = {**evaluation, "digest": digest(evaluation)}
+    searched = {"images": 30, "faces": 120, "val_digest": "3c8d10fae2b96a75", **common}
+    search_protocol = {**searched, "digest": digest(searched)}
     weights = digest({"teacher": teacher})
     taught = {"label": teacher, "digest": weights, "params": PARAMS[teacher]}
     folder, truth = runs / name, faces.truth()
 
-    def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> TrialRecord:
+    def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> None:
+        record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, **values)
+        record.search_ap = dict.fromkeys(("easy", "medium", "hard", "mean"), skill)
+        record.search_protocol = search_protocol
+        if role == "candidate" and skill < max(skills) + lift:
+            record.save(folder / "trials" / label)
+            return
         detections = detect(truth, skill, seed)
-        ap = evaluate_ap(detections, truth).to_dict()
-        record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, ap=ap, protocol=protocol, **values)
+        record.ap, record.protocol = evaluate_ap(detections, truth).to_dict(), protocol
         record.landmark = {"nme": 0.1 - 0.05 * skill, "failure_rate": 0.1}
         record.save(folder / "trials" / label)
         offsets = np.cumsum([0, *map(len, detections)])
@@ -94,54 +102,37 @@ def write_study(
             offsets=offsets,
             ids=np.array(faces.ids),
         )
-        return record
 
     lift = 0.04 if teacher == "v1" else 0.08
     save(teacher, "teacher", 0.9 + lift, 11, {"name": teacher}, params=PARAMS[teacher])
     distill, v2 = asdict(DistillConfig()), ARCHS["v2"].to_dict()
     for repeat in range(seeds):
         tail = f"-s{repeat + 1}" if repeat else ""
-        of = {"seed": 100 + repeat, "arch": v2, "params": PARAMS["v2"]}
-        again = {"repeat_of": "v2"} if repeat else {}
+        of: dict[str, Any] = {"seed": 100 + repeat, "arch": v2, "params": PARAMS["v2"]}
+        again: dict[str, Any] = {"repeat_of": "v2"} if repeat else {}
         save(f"v2{tail}", "reference", 0.6 + lift + 0.01 * repeat, distill=distill, teacher=taught, **of, **again)
         again = {"repeat_of": "v2-alone"} if repeat else {}
         save(f"v2-alone{tail}", "reference", 0.6 + 0.01 * repeat, **of, **again)
-    records = [
-        save(
-            f"{number:04d}",
-            "candidate",
-            skill + lift,
-            1_000 + number,
-            {"name": f"student {number}"},
-            number=number,
-            params=240_000 + 1_000 * number,
-            distill=distill,
-            teacher=taught,
-        )
-        for number, skill in enumerate(skills)
-    ]
-    best = max(records, key=lambda record: record.ap["mean"] or 0.0, default=None)
-    for repeat in range(1, seeds if best is not None else 1):
-        assert best is not None
-        save(
-            f"{best.label}-s{repeat + 1}",
-            "repeat",
-            0.66 + lift,
-            2_000 + repeat,
-            best.arch,
-            repeat_of=best.label,
-            params=best.params,
-            distill=distill,
-            teacher=taught,
-        )
+    for number, skill in enumerate(skills):
+        of = {"arch": {"name": f"student {number}"}, "params": 240_000 + 1_000 * number}
+        of |= {"distill": distill, "teacher": taught}
+        save(f"{number:04d}", "candidate", skill + lift, 1_000 + number, number=number, **of)
+        for repeat in range(1, seeds if skill == max(skills) else 1):
+            save(f"{number:04d}-s{repeat + 1}", "repeat", 0.66 + lift, 2_000 + repeat, repeat_of=f"{number:04d}", **of)
     study = {
         "name": name,
         "config": config.to_dict(),
         "space_digest": "5676ed77437c",
-        "data": {"train_digest": "1d0a77b2c99e4f10", "val_digest": faces.digest, "source": source},
+        "data": {
+            "train_digest": "1d0a77b2c99e4f10",
+            "search_digest": "3c8d10fae2b96a75",
+            "val_digest": faces.digest,
+            "source": source,
+        },
+        "search_protocol": search_protocol,
         "protocol": protocol,
         "teacher": taught,
-        "identity": {"teacher weights": f"{teacher} {weights}, backbone from 0123456789ab"},
+        "start": {"kind": "file", "digest": "0123456789ab"},
         "versions": {"python": "3.12.4", "torch": "2.13.0"},
         "commit": "91c8e27",
         "machine": {"device": "cpu", "cores": 2},

@@ -32,14 +32,18 @@ class TrialRecord:
         teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
         params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
-        epochs: a dict an epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
-            ``lr``, ``seconds``.
-        ap: final AP in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
+        epochs: one dict per epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
+            ``lr``, ``seconds``. The AP is on the search split.
+        search_ap: final AP on the search split, in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
+            It chooses; every network trained to the end has it.
+        ap: final AP on the validation images, the same keys. It grades, and chooses nothing: only the teacher, the
+            references, the best student and their repeats have it; empty for the others.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``{"nme": …, "failure_rate": …}``, or empty.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
-        protocol: what the AP was measured by (``evaluation`` digest, data digest, …).
+        search_protocol: what ``search_ap`` was measured by (data digest, evaluation, …, and the ``digest`` of all).
+        protocol: what ``ap`` was measured by, the same keys.
     """
 
     label: str
@@ -58,11 +62,13 @@ class TrialRecord:
     macs: int = 0
     size_mb: float = 0.0
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    search_ap: dict[str, float | None] = field(default_factory=dict)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     landmark: dict[str, float] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    search_protocol: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:

@@ -52,7 +52,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:
-    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left."""
+    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left.
+
+    Empty for a frame without rows.
+    """
+    if not len(frame):
+        return ""
     left = {*map(str, frame.columns[:1]), *text}
     lines = [
         _line(frame.columns),

@@ -31,10 +31,10 @@ class StudyData:
 
     Attributes:
         study: the content of ``study.json``.
-        records: those of the study's protocol, teacher first, then references, then candidates by number.
-        foreign: label → how its protocol departs, for records with an AP that no table here may hold.
+        records: those of the study's protocols, teacher first, then references, then candidates by number.
+        foreign: label → how its protocols differ, for records with an AP that no table here may hold.
         importance: axis → share, empty where there were too few trials.
-        examples: empty for photographs.
+        examples: empty for WIDER FACE images.
     """
 
     folder: Path
@@ -56,14 +56,22 @@ class StudyData:
 
     @property
     def synthetic(self) -> bool:
-        """Say whether the images were generated; photographs never enter a report."""
+        """Say whether the images were generated; WIDER FACE images never enter a report."""
         return bool(self.study["config"]["data"]["source"] == "synthetic")
 
     @property
     def data_name(self) -> str:
-        """Return the data in words, with its digest."""
-        name = "synthetic scenes" if self.synthetic else "photographs of a WIDER FACE copy"
-        return f"{name} (validation set `{self.study['data']['val_digest']}`)"
+        """Return the validation images in words, with their digest."""
+        return self._images("validation images", "val_digest")
+
+    @property
+    def search_name(self) -> str:
+        """Return the search split in words, with its digest."""
+        return self._images("search split", "search_digest")
+
+    def _images(self, split: str, digest: str) -> str:
+        name = "synthetic scenes" if self.synthetic else "images of a WIDER FACE copy"
+        return f"{name} ({split} `{self.study['data'][digest]}`)"
 
     def candidates(self, *states: str) -> list[TrialRecord]:
         """Return the candidates that are in one of ``states``, or all of them, by number."""
@@ -89,13 +97,13 @@ class StudyData:
 
     @property
     def ranked(self) -> list[TrialRecord]:
-        """Return the candidates trained to the end, best mean AP first; fewer parameters break a tie."""
-        scored = [r for r in self.candidates("complete") if r.ap.get("mean") is not None]
-        return sorted(scored, key=lambda r: (-(r.ap["mean"] or 0.0), r.params, r.label))
+        """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
+        scored = [(mean, r) for r in self.candidates("complete") if (mean := r.search_ap.get("mean")) is not None]
+        return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
 
     @property
     def best(self) -> TrialRecord | None:
-        """Return the best candidate trained to the end, if there is one."""
+        """Return the best candidate by mean search AP, if one was trained to the end."""
         return self.ranked[0] if self.ranked else None
 
     def shown(self) -> dict[str, TrialRecord]:
@@ -127,20 +135,30 @@ def load(folder: Path) -> StudyData:
     """Read a study folder.
 
     Raises:
-        DataError: ``study.json`` or a record is missing or broken; the file is named.
+        DataError: ``study.json`` or a record is missing or broken, or of a version without a search split; the file is
+            named.
     """
     study = _read(folder / "study.json")
-    wanted = study.get("protocol") or {}
-    records, foreign = [], {}
-    for record in load_records(folder):
-        difference = differences(record.protocol, wanted) if record.ap and wanted else ""
-        if difference:
-            foreign[record.label] = difference
-        else:
-            records.append(record)
+    if "search_protocol" not in study:
+        raise DataError(
+            f"{folder / 'study.json'} has no search_protocol: an earlier version chose and graded on the same images; "
+            "run the study again under another --name"
+        )
+    found = load_records(folder)
+    foreign = {record.label: apart for record in found if (apart := _apart(record, study))}
+    records = [record for record in found if record.label not in foreign]
     importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
     examples = _examples(folder / "examples.npz") if study["config"]["data"]["source"] == "synthetic" else []
     return StudyData(folder, study, records, foreign, importance, examples)
+
+
+def _apart(record: TrialRecord, study: dict[str, Any]) -> str:
+    """Return in words how the protocols of a record's APs differ from the study's; empty where they do not."""
+    said = (
+        differences(record.search_protocol, study["search_protocol"]) if record.search_ap else "",
+        differences(record.protocol, study["protocol"]) if record.ap else "",
+    )
+    return "; ".join(part for part in said if part)
 
 
 def _read(path: Path) -> dict[str, Any]:

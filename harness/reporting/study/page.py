@@ -2,28 +2,20 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.core.record import TrialRecord, write_json
 from harness.evaluation.stats import LEVELS
+from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
-from harness.reporting.lock import caption
-from harness.reporting.parts import COUNTED
-from harness.reporting.publish import (
-    REPORT,
-    RESULTS,
-    SUMMARY,
-    Picture,
-    check_target,
-    render,
-    replaced,
-    save_pictures,
-    without_paths,
-)
+from harness.reporting.lock import protocol_digest
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
-from harness.reporting.study.findings import findings, headline
+from harness.reporting.study.findings import findings, headline, worth
+from harness.reporting.study.method import method
+from harness.reporting.study.noise import search_noise, ties, validation_noise
 from harness.reporting.study.pictures import pictures
 
 
@@ -51,12 +43,15 @@ def publish_report(study_folder: Path, reports: Path, note: str = "", name: str 
     """
     data = load(study_folder)
     target = reports / (name or data.study["name"])
-    check_target(target, "trials", "study's report")
+    publish.check_target(target, "trials", "study's report")
     return _write(data, target, public=True, note=note)
 
 
 def summary(study_folder: Path) -> dict[str, Any]:
-    """Return the study as one JSON object: what was trained, and V1, V2 and the best student.
+    """Return the study as one JSON object: what was trained, V1, V2 and the best student, and what ties with it.
+
+    ``noise`` is that of the mean search AP, ``validation_noise`` that of the mean validation AP; both are None where no
+    network was trained more than once, and ``ties`` then too.
 
     Raises:
         DataError: the study's files are missing or broken.
@@ -76,12 +71,17 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "repeated": data.study.get("repeated", 0),
         "seconds": timing.get("total"),
         "overhead_share": timing.get("overhead_share"),
-        "protocol": data.study.get("protocol") or {},
+        "search_protocol": data.study["search_protocol"],
+        "protocol": data.study["protocol"],
+        "search_data": data.search_name,
         "data": data.data_name,
         "v1": _network(data.named("v1")),
         "teacher": _network(data.teacher),
         "v2": _network(data.named("v2")),
         "best": _network(data.best),
+        "noise": None if (noise := search_noise(data)) is None else noise.to_dict(),
+        "validation_noise": None if (noise := validation_noise(data)) is None else noise.to_dict(),
+        "ties": None if (tied := ties(data)) is None else [record.label for record in tied],
     }
 
 
@@ -95,6 +95,7 @@ def _network(record: TrialRecord | None) -> dict[str, Any] | None:
         "parts": record.parts,
         "macs": record.macs,
         "size_mb": record.size_mb,
+        "search_ap": {level: record.search_ap.get(level) for level in LEVELS},
         "ap": {level: record.ap.get(level) for level in LEVELS},
         "fps": record.speed.get("fps"),
         "ratio_to_v1": record.speed.get("ratio_to_v1"),
@@ -109,51 +110,48 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Pa
     """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
     frame = tables.results(data)
     drawn = pictures(data, frame)
-    hide = without_paths([data.study]) if public else str
+    hide = publish.without_paths([data.study]) if public else str
     published = f" --publish{' --as ' + target.name if target.name != data.study['name'] else ''}" if public else ""
     published += f" --note {shlex.quote(note)}" if note else ""
     text = hide(_render(data, drawn, published=published, note=note))
     if len(frame):
         frame["reason"] = frame["reason"].map(hide)
-    with replaced(target) as folder:
-        save_pictures(drawn, folder)
-        frame.to_csv(folder / RESULTS, index=False)
-        (folder / REPORT).write_text(text, encoding="utf-8")
+    with publish.replaced(target) as folder:
+        publish.save_pictures(drawn, folder)
+        frame.to_csv(folder / publish.RESULTS, index=False)
+        (folder / publish.REPORT).write_text(text, encoding="utf-8")
         if public:
-            write_json(folder / SUMMARY, _summary(data) | {"note": note})
-    return target / REPORT
+            write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
+    return target / publish.REPORT
 
 
-def _render(data: StudyData, drawn: list[Picture], *, published: str, note: str) -> str:
+def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:
     study, best = data.study, data.best
-    trials, unfinished, spent = tables.trials(data), tables.unfinished(data), tables.timing(data)
     report_command = f"python -m harness.report {study['name']}"
-    return render(
+    return publish.render(
         "report.md.j2",
         name=study["name"],
         description=study["config"]["description"],
         headline=headline(data),
         note=note,
         warnings=[
-            f"Trial {label} is in no table or picture: its AP was measured by another protocol ({difference})."
+            f"{label} is in no table or picture: its AP was measured by another protocol ({difference})."
             for label, difference in data.foreign.items()
         ],
         comparison=markdown(tables.comparison(data)),
-        notes=tables.notes(data),
+        worth=worth(data),
+        repeats=markdown(tables.repeats(data)),
         findings=findings(data),
         pictures=drawn,
-        trials=markdown(trials, text=("trial", "what differs from V2")) if len(trials) else "",
-        trial_notes=_trial_notes(data),
-        unfinished=markdown(unfinished, text=("state", "reason")) if len(unfinished) else "",
-        best=None
-        if best is None
-        else {
-            "label": best.label,
-            "configuration": markdown(tables.configuration(best, data), text=("value", "V2")),
-            "arch": "{\n" + ",\n".join(f' "{slot}": {json.dumps(part)}' for slot, part in best.arch.items()) + "\n}",
-        },
-        timing=markdown(spent) if len(spent) else "",
+        trials=markdown(tables.trials(data), text=("trial", "what differs from V2")),
+        method=method(data),
+        unfinished=markdown(tables.unfinished(data), text=("state", "reason")),
+        best="" if best is None else best.label,
+        configuration="" if best is None else _lines({**best.arch, "distill": best.distill}),
+        timing=markdown(tables.timing(data)),
         timing_note=_timing_note(data),
+        search_protocol=protocol_digest(study["search_protocol"]),
+        protocol=protocol_digest(study["protocol"]),
         command=study["command"],
         report_command=report_command + published,
         reproduce=_reproduce(data),
@@ -161,17 +159,9 @@ def _render(data: StudyData, drawn: list[Picture], *, published: str, note: str)
     )
 
 
-def _trial_notes(data: StudyData) -> list[str]:
-    said = ["Teacher and references stand outside the search: they are not ranked and may break the budget."]
-    if data.records:
-        said.append(COUNTED)
-    protocol = next((r.protocol for r in data.records if r.ap), None)
-    if protocol is not None:
-        said.append(caption(protocol, data.data_name))
-    speed = next((r.speed for r in data.records if r.speed), None)
-    if speed is not None:
-        said.append(tables.speed_caption(speed))
-    return said
+def _lines(values: Mapping[str, Any]) -> str:
+    """Return JSON with one line per key."""
+    return "{\n" + ",\n".join(f' "{key}": {json.dumps(value)}' for key, value in values.items()) + "\n}"
 
 
 def _timing_note(data: StudyData) -> str:
@@ -198,9 +188,11 @@ def _reproduce(data: StudyData) -> list[tuple[str, str]]:
         ("workers × threads", f"{study['workers']} × {study['threads']}"),
         ("study seed, data seed", f"{config['seed']}, {config['data']['seed']}"),
         ("space", f"`{config['space']}`, digest `{study['space_digest']}`"),
-        ("training data", f"digest `{study['data']['train_digest']}`"),
-        ("validation data", f"digest `{study['data']['val_digest']}`"),
-        ("AP protocol", f"`{(study.get('protocol') or {}).get('digest', 'not recorded')}`"),
+        ("training images", f"digest `{study['data']['train_digest']}`"),
+        ("search split", f"digest `{study['data']['search_digest']}`"),
+        ("validation images", f"digest `{study['data']['val_digest']}`"),
+        ("search protocol", f"`{protocol_digest(study['search_protocol'])}`"),
+        ("validation protocol", f"`{protocol_digest(study['protocol'])}`"),
     ]
     if teacher:
         rows.append(("teacher", f"{teacher['label']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`"))

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from harness.reporting.format import counted
 from harness.reporting.lock import protocol_digest
-from harness.reporting.parts import COUNTED, part_counts
+from harness.reporting.parts import part_counts
 from harness.reporting.publish import Picture
-from harness.reporting.study import plots, tables
+from harness.reporting.study import plots
 from harness.reporting.study.data import StudyData
 
 LEAST_SCORE = 0.5
@@ -22,29 +23,31 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
         data: the study.
         frame: its ``tables.results``.
     """
-    protocol = next((r.protocol for r in data.records if r.ap), None)
-    measured = f"AP by the protocol `{protocol_digest(protocol)}`, in words under the first table." if protocol else ""
-    scored = frame[frame["ap_mean"].notna()] if len(frame) else frame
+    scored = frame[frame["search_ap_mean"].notna()] if len(frame) else frame
     return [
-        _pareto(data, scored, measured),
+        _pareto(data, scored),
         _parts(data),
-        _speed(data, scored, measured),
+        _speed(data, scored),
         _learning(data),
-        _precision_recall(data, measured),
+        _precision_recall(data),
         _importance(data),
         _examples(data),
     ]
 
 
-def _pareto(data: StudyData, scored: pd.DataFrame, measured: str) -> Picture:
-    title, name = "AP against parameters", "pareto"
+def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
+    title, name = "Search AP against parameters", "pareto"
     if data.best is None:
-        return Picture(title, name, "No student has a final AP yet, so there is nothing to draw.")
+        return Picture(title, name, "No student has a search AP yet.")
     text = (
-        f"Every student trained to the end; the line joins those that no smaller student matches. Dashed: the budget "
-        f"of {data.budget:,} parameters. V2 is a reference outside the search."
+        "All students trained to the end; the line joins those that no smaller student matches. Dashed: the budget of "
+        f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
     )
-    return Picture(title, name, f"{text} {COUNTED} {measured}", plots.pareto(scored, data.budget, _headings(data)))
+    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data)))
+
+
+def _search(data: StudyData) -> str:
+    return f"Search AP: protocol `{protocol_digest(data.study['search_protocol'])}`."
 
 
 def _parts(data: StudyData) -> Picture:
@@ -54,17 +57,15 @@ def _parts(data: StudyData) -> Picture:
         return Picture(title, name, "No network has been counted yet.")
     counts = pd.DataFrame.from_dict({h: part_counts(r.parts) for h, r in shown.items()}, orient="index")
     text = "Attention after the backbone and after the neck is one part here, as in the documents."
-    return Picture(title, name, f"{text} {COUNTED}", plots.parts(counts, data.budget))
+    return Picture(title, name, text, plots.parts(counts, data.budget))
 
 
-def _speed(data: StudyData, scored: pd.DataFrame, measured: str) -> Picture:
-    title, name = "AP against speed", "speed"
+def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
+    title, name = "Search AP against speed", "speed"
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if not (len(fast) and (fast["role"] == "candidate").any()):
-        return Picture(title, name, "The speed of no searched student has been measured.")
-    speed = next(r.speed for r in data.records if r.speed)
-    text = f"{tables.speed_caption(speed)} {measured}"
-    return Picture(title, name, text, plots.speed(fast, _headings(data)))
+        return Picture(title, name, "No student's speed has been measured yet.")
+    return Picture(title, name, f"FPS as a ratio to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
 
 
 def _learning(data: StudyData) -> Picture:
@@ -77,13 +78,11 @@ def _learning(data: StudyData) -> Picture:
     ]
     if not rows:
         return Picture(title, name, "No AP after an epoch has been recorded yet.")
-    count = data.study["config"]["data"]["epoch_images"]
-    images = f"on {count:,} of the validation images" if count else "on all validation images"
-    text = f"Mean AP after every epoch, {images}; a cross marks where a trial was stopped or failed."
+    text = f"Mean search AP after every epoch; a cross marks where a trial was pruned or failed. {_search(data)}"
     return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), _headings(data)))
 
 
-def _precision_recall(data: StudyData, measured: str) -> Picture:
+def _precision_recall(data: StudyData) -> Picture:
     title, name = "Precision and recall", "precision_recall"
     shown = {heading: record for heading, record in data.shown().items() if record.curves}
     rows = [
@@ -95,7 +94,9 @@ def _precision_recall(data: StudyData, measured: str) -> Picture:
     if not rows:
         return Picture(title, name, "No precision-recall curve has been recorded yet.")
     figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
-    return Picture(title, name, f"The figure beside each name is its AP in %. {measured}", figure)
+    protocol = protocol_digest(data.study["protocol"])
+    text = f"On the validation images; beside each name its AP in %. Validation AP: protocol `{protocol}`."
+    return Picture(title, name, text, figure)
 
 
 def _importance(data: StudyData) -> Picture:
@@ -103,8 +104,8 @@ def _importance(data: StudyData) -> Picture:
     if not data.importance:
         return Picture(title, name, "Too few students were trained to the end to estimate it.")
     text = (
-        "How much each axis decides whether a student is among the best by mean AP (PED-ANOVA, arXiv 2304.10255), "
-        f"estimated from {len(data.ranked):,} students trained to the end. With few trials the estimate is rough."
+        "How much each axis decides whether a student is among the best by mean search AP: PED-ANOVA (arXiv "
+        f"2304.10255) on {counted(len(data.ranked), 'student')}; with few students the estimate is rough."
     )
     return Picture(title, name, text, plots.importance(pd.Series(data.importance)))
 
@@ -112,11 +113,11 @@ def _importance(data: StudyData) -> Picture:
 def _examples(data: StudyData) -> Picture:
     title, name = "Examples", "examples"
     if not data.synthetic:
-        return Picture(title, name, "Photographs are not shown: their licence does not allow to pass them on.")
+        return Picture(title, name, "WIDER FACE images are not shown: their licence does not allow redistribution.")
     headings = _headings(data)
     if not any(label in scene.found for scene in data.examples for label in headings):
         return Picture(title, name, "The study has not written its example scenes yet.")
-    text = f"Synthetic validation scenes. Found faces scoring below {LEAST_SCORE} are not drawn."
+    text = f"Validation scenes. Detections that score below {LEAST_SCORE} are not drawn."
     return Picture(title, name, text, plots.examples(data.examples[:EXAMPLES], headings, LEAST_SCORE))
 
 

@@ -11,37 +11,24 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from harness.data.truth import LISTS
+from harness.reporting import style
 from harness.reporting.format import percent
 from harness.reporting.parts import PARTS
 from harness.reporting.study.data import Example
-from harness.reporting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    LIGHT,
-    MIDDLE,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    YELLOW,
-    Label,
-    Look,
-    mark,
-    place,
-    plain,
-    thousands,
-    write,
-    write_above,
-    write_levels,
-)
+from harness.reporting.style import Label, Look
 
-LOOKS = {"V1": Look(BLACK, "s"), "teacher": Look(PURPLE, "s"), "V2": Look(BLUE, "D"), "best": Look(VERMILLION, "o")}
+LOOKS = {
+    "V1": Look(style.BLACK, "s"),
+    "teacher": Look(style.PURPLE, "s"),
+    "V2": Look(style.BLUE, "D"),
+    "best": Look(style.VERMILLION, "o"),
+}
 """First word of a heading → look, the same in every picture."""
 
-STUDENT = Look(SKY, "o", 6.0)
-PART_COLOURS = dict(zip(PARTS, (LIGHT, YELLOW, BLUE, SKY, GREEN, ORANGE), strict=True))
+STUDENT = Look(style.SKY, "o", 6.0)
+PART_COLOURS = dict(
+    zip(PARTS, (style.LIGHT, style.YELLOW, style.BLUE, style.SKY, style.GREEN, style.ORANGE), strict=True)
+)
 
 
 def _look(heading: str) -> Look:
@@ -49,8 +36,8 @@ def _look(heading: str) -> Look:
 
 
 def _points(frame: pd.DataFrame, x: str) -> dict[str, tuple[float, float]]:
-    """Return label → (``x``, AP in %)."""
-    columns = zip(frame["label"], frame[x].astype(float), 100 * frame["ap_mean"].astype(float), strict=True)
+    """Return label → (``x``, mean search AP in %)."""
+    columns = zip(frame["label"], frame[x].astype(float), 100 * frame["search_ap_mean"].astype(float), strict=True)
     return {label: (at, ap) for label, at, ap in columns}
 
 
@@ -62,7 +49,7 @@ def _scatter(
     students = set(frame.loc[frame["role"] == "candidate", "label"])
     points = {label: point for label, point in points.items() if label in students or label in headings}
     for label, point in points.items():
-        mark(
+        style.mark(
             axes, *point, _look(headings[label]) if label in headings else STUDENT, zorder=3 if label in headings else 2
         )
     axes.margins(x=0.1, y=0.15)
@@ -70,41 +57,41 @@ def _scatter(
     names = [
         Label(heading, *points[label], _look(heading).colour) for label, heading in headings.items() if label in points
     ]
-    place(axes, [*names, *labels], list(points.values()))
+    style.place(axes, [*names, *labels], list(points.values()))
 
 
 def front(students: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that no row with as few parameters matches in AP, by parameters."""
-    ordered = students.sort_values(["params", "ap_mean"], ascending=[True, False])
-    best_so_far = ordered["ap_mean"].cummax().shift(fill_value=-1.0)
-    return ordered[ordered["ap_mean"] > best_so_far]
+    """Return the rows that no row with as few parameters matches in search AP, by parameters."""
+    ordered = students.sort_values(["params", "search_ap_mean"], ascending=[True, False])
+    best_so_far = ordered["search_ap_mean"].cummax().shift(fill_value=-1.0)
+    return ordered[ordered["search_ap_mean"] > best_so_far]
 
 
 def pareto(frame: pd.DataFrame, budget: int, headings: Mapping[str, str]) -> Figure:
-    """AP against parameters: students, their front, V2, the budget's line, and V1's and the teacher's AP as levels.
+    """Search AP against parameters: students, their front, V2, the budget's line; V1 and the teacher as levels.
 
     Args:
-        frame: ``tables.results``, rows with an AP.
+        frame: ``tables.results``, rows with a search AP.
         budget: parameters.
         headings: label → heading of the networks that are named.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = plain(figure.subplots())
+    axes = style.plain(figure.subplots())
     large = {label: heading for label, heading in headings.items() if _is_large(heading)}
     edge = front(frame[frame["role"] == "candidate"])
-    steps: dict[str, Any] = {"color": SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
-    axes.plot(edge["params"], 100 * edge["ap_mean"].astype(float), **steps)
-    axes.axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    steps: dict[str, Any] = {"color": style.SKY, "linewidth": 1.6, "drawstyle": "steps-post", "zorder": 1}
+    axes.plot(edge["params"], 100 * edge["search_ap_mean"].astype(float), **steps)
+    axes.axvline(budget, color=style.GREY, linewidth=1, linestyle="--", zorder=0)
     levels = {heading: point for label, point in _points(frame, "params").items() if (heading := large.get(label))}
     for heading, (_, ap) in levels.items():
         axes.axhline(ap, color=_look(heading).colour, linewidth=1, linestyle=":", zorder=0)
     starts = _points(edge[:1], "params").values() if len(edge) > 1 else ()
     near = {label: heading for label, heading in headings.items() if label not in large}
-    _scatter(axes, frame, "params", near, [Label("front", *start, BLUE, bold=False) for start in starts])
-    write_levels(axes, {f"{heading}\n{params:,.0f}": ap for heading, (params, ap) in levels.items()})
-    write_above(axes, f"budget {budget:,}", budget)
-    thousands(axes)
-    axes.set(xlabel="parameters", ylabel="mean AP, %")
+    _scatter(axes, frame, "params", near, [Label("front", *start, style.BLUE, bold=False) for start in starts])
+    style.write_levels(axes, {f"{heading}\n{params:,.0f}": ap for heading, (params, ap) in levels.items()})
+    style.write_above(axes, f"budget {budget:,}", budget)
+    style.thousands(axes)
+    axes.set(xlabel="parameters", ylabel="mean search AP, %")
     return figure
 
 
@@ -137,13 +124,13 @@ def parts(counts: pd.DataFrame, budget: int) -> Figure:
 
 
 def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> None:
-    plain(axes)
+    style.plain(axes)
     width = max(float(counts.sum(axis=1).max()), float(limit)) * 1.16
     starts = pd.Series(0.0, index=counts.index)
     for part in counts.columns:
         colour, sizes = PART_COLOURS[str(part)], counts[part].astype(float)
         axes.barh(range(len(counts)), sizes, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.5)
-        ink = "white" if colour == BLUE else BLACK
+        ink = "white" if colour == style.BLUE else style.BLACK
         for position, (start, size) in enumerate(zip(starts, sizes, strict=True)):
             text = f"{size:,.0f}"
             if size > 0.012 * width * len(text):
@@ -151,14 +138,14 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
         starts = starts + sizes
     for position, total in enumerate(starts):
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # The budget's line often runs just here.
-        write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontweight="bold", bbox=behind)
+        style.write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontweight="bold", bbox=behind)
     axes.set_yticks(range(len(counts)), [str(heading) for heading in counts.index])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    axes.axvline(limit, color=BLACK, linewidth=1, linestyle="--", zorder=0)
+    axes.axvline(limit, color=style.BLACK, linewidth=1, linestyle="--", zorder=0)
     axes.set_xlim(0, width)
-    write_above(axes, limit_text, limit, "center" if limit < 0.8 * width else "right")
-    thousands(axes)
+    style.write_above(axes, limit_text, limit, "center" if limit < 0.8 * width else "right")
+    style.thousands(axes)
 
 
 def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
@@ -170,33 +157,33 @@ def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
         budget: parameters.
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    axes = plain(figure.subplots())
+    axes = style.plain(figure.subplots())
     widths = [after - before for before, after in pairwise(edges)]
-    colours = [SKY if after <= budget else LIGHT for after in edges[1:]]
+    colours = [style.SKY if after <= budget else style.LIGHT for after in edges[1:]]
     axes.bar(edges[:-1], counts, widths, align="edge", color=colours, edgecolor="white", linewidth=0.5)
-    axes.axvline(budget, color=BLACK, linewidth=1, linestyle="--")
+    axes.axvline(budget, color=style.BLACK, linewidth=1, linestyle="--")
     axes.set_ylim(0, 1.08 * max(max(counts, default=0), 1))
     within = sum(n for after, n in zip(edges[1:], counts, strict=True) if after <= budget)
     text = f"{within:,} of {sum(counts):,} within {budget:,} parameters"
     middle = (axes.get_xlim()[0] + axes.get_xlim()[1]) / 2
-    write_above(axes, text, budget, "left" if budget < middle else "right")
-    thousands(axes)
+    style.write_above(axes, text, budget, "left" if budget < middle else "right")
+    style.thousands(axes)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel="parameters", ylabel="configurations")
     return figure
 
 
 def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure:
-    """Mean AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
+    """Mean search AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
 
     A teacher, which has a schedule of its own, is the level that it reached.
 
     Args:
-        epochs: columns label, role, state, epoch, ap (mean AP in [0, 1]).
+        epochs: columns label, role, state, epoch, ap (mean search AP in [0, 1]).
         headings: label → heading of the networks that are named.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = plain(figure.subplots())
+    axes = style.plain(figure.subplots())
     ends: list[Label] = []
     for label, rows in epochs[epochs["role"] != "teacher"].sort_values("epoch").groupby("label"):
         x, y = rows["epoch"].to_numpy(float), 100 * rows["ap"].to_numpy(float)
@@ -206,12 +193,22 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
             axes.plot(x, y, color=colour, linewidth=2, marker="o", markersize=3.5, zorder=3)
             ends.append(Label(heading, x[-1], y[-1], colour))
         elif rows["state"].iloc[0] == "complete":
-            axes.plot(x, y, color=MIDDLE, linewidth=1, zorder=2)
+            axes.plot(x, y, color=style.MIDDLE, linewidth=1, zorder=2)
         else:
-            axes.plot(x, y, color=LIGHT, linewidth=1, zorder=1, marker="x", markevery=[-1], markeredgecolor=MIDDLE)
+            axes.plot(
+                x, y, color=style.LIGHT, linewidth=1, zorder=1, marker="x", markevery=[-1], markeredgecolor=style.MIDDLE
+            )
     if (epochs["state"] != "complete").any():
-        axes.plot([], [], color=LIGHT, marker="x", markeredgecolor=MIDDLE, linewidth=1, label="not trained to the end")
-        axes.plot([], [], color=MIDDLE, linewidth=1, label="trained to the end")
+        axes.plot(
+            [],
+            [],
+            color=style.LIGHT,
+            marker="x",
+            markeredgecolor=style.MIDDLE,
+            linewidth=1,
+            label="not trained to the end",
+        )
+        axes.plot([], [], color=style.MIDDLE, linewidth=1, label="trained to the end")
         axes.legend(frameon=False, fontsize=9, loc="lower right")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.16 * (high - low))
@@ -220,13 +217,13 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
     levels = {}
     if len(teacher):
         label, level, count = teacher[["label", "ap", "epoch"]].iloc[-1]
-        axes.axhline(100 * level, color=BLACK, linewidth=1, linestyle=":", zorder=0)
+        axes.axhline(100 * level, color=style.BLACK, linewidth=1, linestyle=":", zorder=0)
         levels[f"{headings.get(label, label)} after\n{count:,} epochs"] = 100 * level
     axes.autoscale_view(scalex=False)
-    write_levels(axes, levels)
-    place(axes, ends, [(end.x, end.y) for end in ends], sides=("right",))
+    style.write_levels(axes, levels)
+    style.place(axes, ends, [(end.x, end.y) for end in ends], sides=("right",))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel="mean AP, %")
+    axes.set(xlabel="epoch", ylabel="mean search AP, %")
     return figure
 
 
@@ -240,7 +237,7 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
     figure = Figure(figsize=(9.6, 3.5), layout="constrained")
     grid = figure.subplots(1, len(LISTS), sharey=True)
     for axes, level in zip(grid, LISTS, strict=True):
-        plain(axes)
+        style.plain(axes)
         panel = curves[curves["level"] == level]
         for position, heading in enumerate(reversed(list(aps))):
             rows, colour = panel[panel["network"] == heading], _look(heading).colour
@@ -257,8 +254,8 @@ def importance(shares: pd.Series) -> Figure:
     """Importance of every axis, largest on top. ``shares`` is axis → share, adding up to 1."""
     ordered = shares.sort_values()
     figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(ordered)), layout="constrained")
-    axes = plain(figure.subplots())
-    axes.barh(range(len(ordered)), 100 * ordered.to_numpy(), height=0.62, color=BLUE)
+    axes = style.plain(figure.subplots())
+    axes.barh(range(len(ordered)), 100 * ordered.to_numpy(), height=0.62, color=style.BLUE)
     for position, value in enumerate(ordered):
         axes.text(100 * value, position, f" {100 * value:.0f}", va="center", fontsize=9)
     axes.set_yticks(range(len(ordered)), [str(name) for name in ordered.index])
@@ -270,16 +267,16 @@ def importance(shares: pd.Series) -> Figure:
 
 
 def speed(frame: pd.DataFrame, headings: Mapping[str, str]) -> Figure:
-    """AP against FPS relative to V1's.
+    """Search AP against FPS relative to V1's.
 
     Args:
-        frame: ``tables.results``, rows with an AP and a speed.
+        frame: ``tables.results``, rows with a search AP and a speed.
         headings: label → heading of the networks that are named.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-    axes = plain(figure.subplots())
+    axes = style.plain(figure.subplots())
     _scatter(axes, frame, "speed_ratio_to_v1", headings)
-    axes.set(xlabel="FPS relative to V1", ylabel="mean AP, %")
+    axes.set(xlabel="FPS relative to V1", ylabel="mean search AP, %")
     return figure
 
 
@@ -303,12 +300,15 @@ def examples(scenes: Sequence[Example], headings: Mapping[str, str], least_score
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-            _boxes(axes, scene.truth, GREEN, 2.0)
+            _boxes(axes, scene.truth, style.GREEN, 2.0)
             found: Any = scene.found.get(label)
             if found is not None:
-                _boxes(axes, found[found[:, 4] >= least_score], ORANGE, 1.0)
+                _boxes(axes, found[found[:, 4] >= least_score], style.ORANGE, 1.0)
         grid[i, 0].set_ylabel(headings[label], fontweight="bold", fontsize=9.5)
-    handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=c, linewidth=w) for c, w in ((GREEN, 2.0), (ORANGE, 1.0))]
+    handles = [
+        Rectangle((0, 0), 1, 1, fill=False, edgecolor=c, linewidth=w)
+        for c, w in ((style.GREEN, 2.0), (style.ORANGE, 1.0))
+    ]
     names = ["true face", f"found face, score at least {least_score}"]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure

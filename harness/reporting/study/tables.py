@@ -1,7 +1,8 @@
 """Every table of a report: data frames of numbers for machines, of text for readers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -12,12 +13,14 @@ from harness.core import documented
 from harness.core.arch import ARCHS
 from harness.core.record import TrialRecord
 from harness.data.truth import LISTS
-from harness.evaluation.stats import LEVELS
+from harness.evaluation.stats import LEVELS, spread
 from harness.models.costs import count
-from harness.reporting.format import NOTHING, counted, percent, signed
-from harness.reporting.lock import caption, one_protocol
-from harness.reporting.parts import COUNTED, PARTS, part_counts
+from harness.reporting.format import NOTHING, deviation, percent, signed
+from harness.reporting.lock import one_protocol
+from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
+from harness.reporting.study.method import comparison_notes
+from harness.reporting.study.noise import means, repeated
 
 
 def results(data: StudyData) -> pd.DataFrame:
@@ -26,13 +29,16 @@ def results(data: StudyData) -> pd.DataFrame:
     Raises:
         InputError: the networks' APs were measured by more than one protocol.
     """
-    protocol = one_protocol({r.label: r.protocol for r in data.records if r.ap})
+    _check(data.records)
     axes = [axis["name"] for axis in data.study["space"]["axes"]]
-    rows = [_row(record, data.budget, axes) for record in data.records]
-    frame = pd.DataFrame(rows)
-    if rows:
-        frame["protocol"] = [protocol.get("digest", "") if r.ap else "" for r in data.records]
-    return frame
+    return pd.DataFrame([_row(record, data.budget, axes) for record in data.records])
+
+
+def _check(records: Iterable[TrialRecord]) -> None:
+    """Refuse search APs or validation APs of several protocols in one table."""
+    known = list(records)
+    one_protocol({r.label: r.search_protocol for r in known if r.search_ap})
+    one_protocol({r.label: r.protocol for r in known if r.ap})
 
 
 def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         **{f"params_{name}": count for name, count in part_counts(record.parts).items()},
         "macs": record.macs,
         "size_mb": record.size_mb,
+        **{f"search_ap_{level}": record.search_ap.get(level) for level in LEVELS},
         **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
         "landmark_nme": record.landmark.get("nme"),
         "landmark_failure_rate": record.landmark.get("failure_rate"),
@@ -57,6 +64,8 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         "epochs": len(record.epochs),
         **{f"seconds_{key}": record.seconds.get(key) for key in ("train", "evaluate", "speed", "total")},
         **{axis: record.configuration.get(axis) for axis in axes},
+        "search_protocol": record.search_protocol.get("digest", "") if record.search_ap else "",
+        "protocol": record.protocol.get("digest", "") if record.ap else "",
     }
 
 
@@ -69,7 +78,7 @@ def comparison(data: StudyData) -> pd.DataFrame:
         InputError: the measured APs were not all measured by one protocol.
     """
     shown = data.shown()
-    one_protocol({heading: record.protocol for heading, record in shown.items() if record.ap})
+    _check(shown.values())
     columns: dict[str, Mapping[str, str]] = {}
     for heading, record in ({"V1": None, "V2": None} | shown).items():
         if heading in ("V1", "V2"):
@@ -92,7 +101,7 @@ def _documented(arch: str) -> dict[str, str]:
         "fewer than V1, %": f"{documented.claim('reduction.total').value:.1f}" if v2 else NOTHING,
         "against budget": NOTHING,
         "model file, MB": f"{documented.claim(f'{arch}.size').value:.1f}",
-        "multiply-adds, M": NOTHING,
+        "MACs, M": NOTHING,
         **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LISTS},
         "AP mean, %": NOTHING,
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
@@ -111,7 +120,7 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
         "fewer than V1, %": percent(fewer),
         "against budget": signed(record.params, data.budget),
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
-        "multiply-adds, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
+        "MACs, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
         **{f"AP {level}, %": percent(record.ap.get(level)) for level in LEVELS},
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
@@ -119,37 +128,9 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     }
 
 
-def notes(data: StudyData) -> list[str]:
-    """Return the sentences that belong under the comparison: how each of its figures was counted or measured."""
-    said = [
-        "Documented: as the FeatherFace V2 documents state it; their AP is claimed for official WIDER FACE, V2's as a "
-        "target, and their FPS for a “standard GPU”.",
-        f"Budget: {data.bounds}. {COUNTED}",
-    ]
-    protocol = one_protocol({heading: record.protocol for heading, record in data.shown().items() if record.ap})
-    if protocol:
-        said.append(f"Measured {caption(protocol, data.data_name)}")
-    speeds = [record.speed for record in data.shown().values() if record.speed]
-    if speeds:
-        said.append(speed_caption(speeds[0]))
-    if any(record.landmark for record in data.shown().values()):
-        said.append("NME: mean landmark error over found faces, in distances between the eyes.")
-    return said
-
-
-def speed_caption(speed: Mapping[str, Any]) -> str:
-    """Return by what the FPS was measured."""
-    size, threads = speed["size"], speed["threads"]
-    return (
-        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {counted(threads, 'thread')}, "
-        "median of runs that alternate with V1's. FPS depends on what else the machine did at that moment: the ratio, "
-        "of paired runs, compares. Multiply-adds at the same size."
-    )
-
-
 def trials(data: StudyData) -> pd.DataFrame:
     """Return every network that was trained to the end, as text: candidates by rank, then those outside the search."""
-    one_protocol({r.label: r.protocol for r in data.records if r.ap})
+    _check(data.records)
     rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
     unscored = [r for r in data.candidates("complete") if r not in data.ranked]
     rows += [(NOTHING, record) for record in unscored]
@@ -162,7 +143,7 @@ def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
     return {
         "rank": rank,
         "trial": record.label,
-        **{f"AP {level}, %": percent(record.ap.get(level)) for level in reversed(LEVELS)},
+        **{f"search AP {level}, %": percent(record.search_ap.get(level)) for level in reversed(LEVELS)},
         "parameters": f"{record.params:,}",
         "against budget": signed(record.params, data.budget),
         "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
@@ -194,6 +175,28 @@ def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
     return "; ".join(found) or "nothing"
 
 
+def repeats(data: StudyData) -> pd.DataFrame:
+    """Return the networks that were trained more than once, with the mean APs of all their trainings, as text."""
+    return pd.DataFrame(
+        [
+            {
+                "network": label,
+                "trainings": str(len(trainings)),
+                "search AP mean, %": _spread(means(r.search_ap for r in trainings)),
+                "validation AP mean, %": _spread(means(r.ap for r in trainings)),
+            }
+            for label, trainings in repeated(data).items()
+        ]
+    )
+
+
+def _spread(values: list[float]) -> str:
+    """Return mean, standard deviation and every value of some APs."""
+    if not values:
+        return NOTHING
+    return f"{percent(fmean(values))}{deviation(spread(values))} ({', '.join(map(percent, values))})"
+
+
 def unfinished(data: StudyData) -> pd.DataFrame:
     """Return the networks that were not trained to the end, each with its reason, as text."""
     rows = [r for r in data.records if r.state != "complete"]
@@ -203,23 +206,11 @@ def unfinished(data: StudyData) -> pd.DataFrame:
                 "trial": r.label,
                 "state": r.state,
                 "epochs": str(len(r.epochs)),
-                "last AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
+                "last search AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
                 "parameters": f"{r.params:,}",
                 "reason": r.reason or ("interrupted, or still at work" if r.state == "running" else NOTHING),
             }
             for r in rows
-        ]
-    )
-
-
-def configuration(record: TrialRecord, data: StudyData) -> pd.DataFrame:
-    """Return the axes of one candidate beside V2's values, as text."""
-    v2 = {f"{slot}.{key}": value for slot, chosen in ARCHS["v2"].to_dict().items() for key, value in chosen.items()}
-    v2 |= {f"distill.{key}": value for key, value in data.study["config"]["distill"].items()}
-    return pd.DataFrame(
-        [
-            {"axis": f"`{axis}`", "value": str(value), "V2": str(v2.get(axis, NOTHING))}
-            for axis, value in record.configuration.items()
         ]
     )
 
@@ -241,7 +232,7 @@ def terminal_table(study_folder: Path) -> Table:
     data = load(study_folder)
     frame = comparison(data)
     title = f"{data.study['name']}: V1, V2 and the best student"
-    below = "\n".join(notes(data)).replace("`", "")
+    below = "\n".join(comparison_notes(data)).replace("`", "")
     table = Table(title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(frame.columns):
         style = "dim" if "documented" in str(name) else "bold" if str(name).startswith("best") else ""

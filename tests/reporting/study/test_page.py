@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from harness import report
 from harness.errors import DataError, InputError
 from harness.reporting import build_report, publish_report, summary
-from tests.reporting.fake_study import write_study
+from tests.reporting.fake_study import EASIER, write_study
 
 PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
 
@@ -39,9 +39,9 @@ def test_a_report_holds_every_table_and_picture(runs: Path, built: Path) -> None
     text = path.read_text(encoding="utf-8")
     assert path == runs / "fake" / "report" / "report.md"
     assert {p.name for p in path.parent.iterdir()} == {"report.md", "results.csv", *(f"{p}.png" for p in PICTURES)}
-    for name in re.findall(r"\]\(([^)]+)\)", text):
+    for name in re.findall(r"\]\(([^)#]+)\)", text):
         assert (path.parent / name).is_file()
-    assert _tables(text) == 6
+    assert _tables(text) == 5
     assert text.count("protocol `") >= 3
     assert "\n\n\n" not in text
     assert len(pd.read_csv(path.parent / "results.csv", dtype={"label": str})) == 14
@@ -57,8 +57,8 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
     path = build_report(write_study(tmp_path, trials=0, references=False))
     text = path.read_text(encoding="utf-8")
     for words in (
-        "No student has a final AP yet",
-        "The speed of no searched student has been measured",
+        "No student has a search AP yet",
+        "No student's speed has been measured yet",
         "Too few students",
         "No network has been trained to the end",
         "has not written its example scenes",
@@ -78,7 +78,7 @@ def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> N
     assert path == tmp_path / "photos" / "report.md"
     assert "../data" not in text
     assert "--data PATH/TO/WIDERFACE" in text
-    assert "Photographs are not shown" in text
+    assert "WIDER FACE images are not shown" in text
     assert not (path.parent / "examples.png").exists()
     assert text.rstrip().endswith("python -m harness.report photos --publish\n```")
     assert "</details>" in text
@@ -116,6 +116,26 @@ def test_the_summary_has_the_keys_that_scripts_rely_on(runs: Path) -> None:
         assert set(found[network]["ap"]) == {"easy", "medium", "hard", "mean"}
         assert found[network]["fps"] > 0
         assert found[network]["arch"]["backbone"]["name"] == "mobilenetv1"
+
+
+def test_best_is_chosen_by_search_ap_and_graded_by_validation_ap(runs: Path) -> None:
+    best = summary(runs / "fake")["best"]
+    assert best["label"] == "0010"
+    assert best["search_ap"]["mean"] - best["ap"]["mean"] == pytest.approx(EASIER)
+    assert summary(runs / "fake")["search_protocol"]["images"] == 300
+    assert summary(runs / "fake")["protocol"]["images"] == 400
+
+
+def test_what_a_difference_is_worth_is_in_the_report_and_the_summary(runs: Path, tmp_path: Path) -> None:
+    once = summary(runs / "fake")
+    assert once["noise"] is once["validation_noise"] is once["ties"] is None
+    folder = write_study(tmp_path, seeds=3)
+    found = summary(folder)
+    assert found["noise"] == pytest.approx({"sd": 0.015275, "degrees_of_freedom": 4, "least_difference": 0.05998}, 1e-3)
+    assert found["validation_noise"]["sd"] == pytest.approx(found["noise"]["sd"] / 2)
+    assert found["ties"] == ["0000", "0008", "0003", "0002", "0001", "0005"]
+    text = build_report(folder).read_text(encoding="utf-8")
+    assert "| 0010 | 3 | 68.7 ± 1.5 (69.1, 67.1, 70.1) | 65.9 ± 0.8 (66.1, 65.1, 66.6) |" in text
 
 
 def test_a_study_without_result_has_a_summary(tmp_path: Path) -> None:

@@ -33,20 +33,20 @@ def _drawn(figure: Figure) -> None:
 
 def test_the_pareto_plot_names_v1_v2_best_and_the_budget(data: StudyData) -> None:
     frame = tables.results(data)
-    figure = plots.pareto(frame[frame["ap_mean"].notna()], 256_148, HEADINGS)
+    figure = plots.pareto(frame[frame["search_ap_mean"].notna()], 256_148, HEADINGS)
     _drawn(figure)
     texts = _texts(figure)
-    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean AP, %"):
+    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean search AP, %"):
         assert words in texts
 
 
 def test_the_front_holds_no_student_that_a_smaller_one_matches(data: StudyData) -> None:
     frame = tables.results(data)
-    students = frame[(frame["role"] == "candidate") & frame["ap_mean"].notna()]
+    students = frame[(frame["role"] == "candidate") & frame["search_ap_mean"].notna()]
     front = plots.front(students)
-    assert front["ap_mean"].is_monotonic_increasing
+    assert front["search_ap_mean"].is_monotonic_increasing
     for row in students.itertuples():
-        better = students[(students["params"] <= row.params) & (students["ap_mean"] > row.ap_mean)]
+        better = students[(students["params"] <= row.params) & (students["search_ap_mean"] > row.search_ap_mean)]
         assert (row.label in set(front["label"])) == better.empty
 
 
