@@ -14,7 +14,7 @@ from harness.counting import compare
 from harness.models.costs import count_parts
 from harness.reporting.audit.page import audit_page
 from harness.reporting.audit.rows import VERDICTS, merged, number_text, rows
-from harness.reporting.study.tables import NOTHING
+from harness.reporting.format import NOTHING
 
 REPORTS = Path("reports")
 SPACE = "v2_light"

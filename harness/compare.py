@@ -39,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         targets[True] = REPORTS / given.publish
 
     # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
-    from harness.reporting.compare import check_target, compare, read_studies, summary, write_comparison
+    from harness.reporting.compare import check_comparison, compare, read_studies, summary, write_comparison
 
     studies = read_studies(given.studies, given.runs)
     for target in targets.values():
-        check_target(target)
+        check_comparison(target)
     with cli.Progress() as progress:
         found = compare(studies, given.runs, given.ground_truth, published, given.resamples, progress.stage)
     written = [

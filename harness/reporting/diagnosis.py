@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from harness.core.record import write_json
 from harness.diagnosis.gradients import TRUTH
 from harness.errors import DataError
-from harness.reporting.study.plots import BLUE, DPI, LIGHT, ORANGE, plain
-from harness.reporting.study.tables import NOTHING, markdown, percent
+from harness.reporting.format import NOTHING, markdown, minus, percent
+from harness.reporting.style import BLUE, LIGHT, ORANGE, plain, save
 
 FOLDER, DATA, PAGE, PICTURE = "diagnosis", "diagnosis.json", "diagnosis.md", "gradients.png"
 MOMENTS = ("start", "end")
@@ -68,7 +68,7 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
     """
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
-    picture(found).savefig(target / PICTURE, dpi=DPI, metadata={"Software": None})
+    save(picture(found), target / PICTURE)
     (target / PAGE).write_text(page(found), encoding="utf-8")
     write_json(target / DATA, found)
     return target / PAGE
@@ -229,7 +229,7 @@ def _spread(value: float | None) -> str:
 
 
 def _cosine(value: float | None, deviation: float | None = None) -> str:
-    text = NOTHING if value is None else f"{value:+.2f}".replace("-", "−")
+    text = NOTHING if value is None else minus(f"{value:+.2f}")
     return text if deviation is None else f"{text} ± {deviation:.2f}"
 
 

@@ -48,16 +48,17 @@ def protocol_digest(protocol: Protocol) -> str:
     return str(protocol.get("digest") or digest(dict(protocol)))
 
 
-def caption(protocol: Protocol, data_name: str) -> str:
-    """Return the sentence that stands under every table and picture that holds an AP.
+def caption(protocol: Protocol, data_name: str, what: str = "AP") -> str:
+    """Return the sentence that says in full what an AP was measured by.
 
     Args:
         protocol: as an AP carries it; a key that has no words here is printed as it is.
         data_name: the data in words.
+        what: the AP in words.
     """
     flat = _flatten(protocol)
     flat = {key: value for key, value in flat.items() if key != "digest" and str(value) not in data_name.split("`")}
-    said: list[str] = [f"AP: WIDER FACE's rule (IoU 0.5, 1,000 score thresholds) on {data_name}"]
+    said: list[str] = [f"{what}: WIDER FACE's rule (IoU 0.5, 1,000 score thresholds) on {data_name}"]
     images, faces = flat.pop("images", None), flat.pop("faces", None)
     if images is not None:
         said[0] += f", {images:,} images" + (f" with {faces:,} faces" if faces is not None else "")
@@ -70,7 +71,7 @@ def caption(protocol: Protocol, data_name: str) -> str:
         said.append(f"NMS at IoU {flat.pop('nms_iou')}")
     if "max_candidates" in flat and "max_detections" in flat:
         candidates, boxes = flat.pop("max_candidates"), flat.pop("max_detections")
-        said.append(f"at most {candidates:,} candidates and {boxes:,} boxes an image")
+        said.append(f"at most {candidates:,} candidates and {boxes:,} boxes per image")
     if "pad_multiple" in flat:
         multiple = flat.pop("pad_multiple")
         said.append(f"padded to a multiple of {multiple}" if multiple > 1 else "no padding")

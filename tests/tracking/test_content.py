@@ -56,7 +56,7 @@ def test_content_of_a_study_describes_it() -> None:
     assert "budget 256,148 parameters: 21,345 of 124,416 configurations fit" in note
     assert "| 0000 (best) | candidate | 256,148 | 0.8000 | 0.9123 |" in note
     assert (content.metrics["best_search_ap_mean"], content.metrics["best_ap_mean"]) == (0.8, 0.8041)
-    assert content.tags["mlflow.source.git.commit"] == "c56af46"
+    assert content.tags["mlflow.source.git.commit"] == "91c8e27"
 
 
 def test_flatten_leaves_out_what_is_empty() -> None:

@@ -15,9 +15,10 @@ from harness.counting import SpaceCounts
 from harness.errors import DataError
 from harness.models.costs import count, count_parts
 from harness.reporting.audit.rows import DOCUMENTS, Row, counts, documented_counts, merged, number_text, rows
+from harness.reporting.format import NOTHING, markdown
 from harness.reporting.lock import caption
-from harness.reporting.study.page import render
-from harness.reporting.study.tables import COUNTED, NOTHING, markdown
+from harness.reporting.parts import COUNTED
+from harness.reporting.publish import render
 
 NEAREST = 8
 """Architectures listed below the documented total."""

@@ -14,7 +14,7 @@ from harness.core.documented import CLAIMS, Claim
 from harness.core.protocol import ANCHORS, STRIDES, DistillConfig, SpeedConfig
 from harness.models.costs import count_parts
 from harness.models.wiring import backbone_widths
-from harness.reporting.study.tables import PART_NAMES
+from harness.reporting.parts import part_counts
 
 DOCUMENTS = "documents"
 VERDICTS = ("exact", "rounding", "differs", "contradicts itself", "cannot be checked here")
@@ -60,7 +60,7 @@ class Row:
 def counts(arch: ArchConfig) -> dict[str, int]:
     """Return the documents' parts and ``total`` → parameters."""
     slots = count_parts(arch)
-    parts = {PARTS[name]: sum(slots[slot] for slot in group) for name, group in PART_NAMES.items()}
+    parts = {PARTS[name]: number for name, number in part_counts(slots).items()}
     return {**parts, "total": sum(slots.values())}
 
 

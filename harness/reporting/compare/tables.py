@@ -1,26 +1,15 @@
 """The tables of a comparison: text for readers, plain numbers for machines."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from harness.evaluation.stats import Interval, Sampled, spread
+from harness.evaluation.stats import Sampled, spread
 from harness.reporting import landmarks
 from harness.reporting.compare.data import TEACHER, Comparison, Group
-from harness.reporting.study.tables import NOTHING, percent, signed
+from harness.reporting.format import NOTHING, bounds, deviation, percent, points, signed
 
 LEVELS = ("mean", "easy", "medium", "hard")
-
-
-def points(value: float | None) -> str:
-    """Return a difference of shares in points, with its sign."""
-    return NOTHING if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def bounds(interval: Interval | None, text: Callable[[float | None], str] = percent) -> str:
-    """Return an interval in brackets."""
-    return NOTHING if interval is None else f"[{text(interval.low)}, {text(interval.high)}]"
 
 
 def distillation(group: Group) -> str:
@@ -49,11 +38,6 @@ def _network(group: Group, marked: bool, studies: bool) -> dict[str, str]:
         **({"landmark NME, %": landmarks.cell([member.record.landmark for member in group.members])} if marked else {}),
         **({"study": ", ".join(f"`{name}`" for name in group.studies)} if studies else {}),
     }
-
-
-def deviation(value: float | None) -> str:
-    """Return a standard deviation of shares behind ±, empty where there is none."""
-    return "" if value is None else f" ± {percent(value)}"
 
 
 def _ap(group: Group, level: str) -> str:

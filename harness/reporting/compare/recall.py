@@ -9,8 +9,7 @@ import pandas as pd
 from harness.data.truth import Mask
 from harness.evaluation.attributes import FALSE_ALARMS, recall
 from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
-from harness.reporting.compare.tables import points
-from harness.reporting.study.tables import percent
+from harness.reporting.format import percent, points
 
 CLOSELY = ("size", "blur", "occlusion")
 """Attributes that sentences and pictures are about; the table has all of them."""
@@ -27,14 +26,14 @@ def group_recall(group: Group, faces: Mask) -> float:
 
 
 def recalls(found: Comparison) -> pd.DataFrame:
-    """Return one row a kind of face: attribute, value, faces, and every closely looked at group's recall."""
+    """Return one row a kind of face: attribute, value, faces, and every group's recall."""
     return pd.DataFrame(
         [
             {
                 "attribute": attribute,
                 "value": value,
                 "faces": int(mask.sum()),
-                **{group.name: group_recall(group, mask) for group in found.shown},
+                **{group.name: group_recall(group, mask) for group in found.groups},
             }
             for attribute, values in found.faces.items()
             for value, mask in values.items()
@@ -80,11 +79,11 @@ def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
     }
 
 
-def losses(found: Comparison) -> list[str]:
+def recall_findings(found: Comparison) -> list[str]:
     """Return what the teachers miss themselves, where the students lose, and where a teacher helps most."""
     said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
-    for group in found.shown:
-        teacher = None if group.kind == TEACHER else found.teacher_of(group)
+    for group in found.groups:
+        teacher = found.teacher_of(group)
         if teacher is not None:
             said.append(_lost(group, teacher, found))
     return [*said, *_helped(found)]
