@@ -254,6 +254,14 @@ def test_content_of_a_trial_names_every_axis_and_value() -> None:
     assert "epoch/ap_hard" not in metrics, "a difficulty without faces is left out, not scored 0"
 
 
+def test_what_was_not_measured_is_no_metric() -> None:
+    record = make_record("0000", 2, "complete")
+    record.ap, record.landmark = {**record.ap, "easy": None}, landmark_error(None, 0)
+    metrics = trial_content(record, make_study("s")).metrics
+    assert {"ap_easy", "landmark_nme", "landmark_failure_rate"}.isdisjoint(metrics)
+    assert (metrics["ap_mean"], metrics["landmark_matched"], metrics["landmark_faces"]) == (0.8041, 0, 1_024)
+
+
 @pytest.mark.parametrize(
     ("state", "status"), [("running", "RUNNING"), ("complete", "FINISHED"), ("pruned", "KILLED"), ("failed", "FAILED")]
 )
