@@ -1,18 +1,22 @@
-# make study   search students under the budget on the embedded data, and write a report
-# make test    format, lint, types, tests
-# make ui      open the tracked runs in MLflow on this machine
-# make clean   remove what the commands above made, studies under runs/ included
+# make study          search students under the budget on the embedded data, and write a report
+# make test           format, lint, types, tests
+# make test-fast      the tests that take milliseconds: no study, no server, no browser, no real data
+# make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
+# make ui             open the tracked runs in MLflow on this machine
+# make clean          remove what the commands above made, studies under runs/ included
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ARGS ?=
+# One process per core; a file's tests stay in one process, which makes their fixtures once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test ui clean constraints
+.PHONY: help install study test test-fast test-numerics ui clean constraints
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 install: $(READY)
 
@@ -30,7 +34,13 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --cov=harness --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+test-fast: $(READY)
+	$(PYTEST) -q -m "not slow and not server and not browser and not real" $(ARGS)
+
+test-numerics: $(READY)
+	$(BIN)/python -m tests.numerics $(ARGS)
 
 ui: $(READY)
 	@$(BIN)/python -m harness.ui $(ARGS)

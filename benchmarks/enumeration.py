@@ -20,6 +20,7 @@ import torch
 
 from harness.core.names import load_space
 from harness.core.protocol import Budget
+from harness.core.provenance import provenance
 from harness.counting import SpaceCounts
 from harness.counting.spaces import _part_cost
 from harness.models.builder import build
@@ -35,14 +36,6 @@ def processor_seconds(run: Callable[[], Any], repeats: int) -> float:
         run()
         found.append(time.process_time() - started)
     return statistics.median(found)
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:
@@ -94,7 +87,12 @@ def main() -> None:
             "hours_for_all": round(building * counts.buildable / 3600, 1),
         },
         "listing_times_faster_than_building": round(counts.buildable / listed * building),
-        "machine": {"cpu": cpu(), "cores_used": 1, "python": platform.python_version(), "torch": torch.__version__},
+        "machine": {
+            "cpu": provenance().machine["cpu"],
+            "cores_used": 1,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
         "command": "python benchmarks/enumeration.py",
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

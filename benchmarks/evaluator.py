@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from harness.core.provenance import provenance
 from harness.data.truth import LISTS, load_ground_truth, load_ids
 from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
 from harness.evaluation.predictions import load_predictions
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
-from ap_oracle import average_precision  # noqa: E402
+sys.path.insert(0, str(ROOT))
+from tests.evaluation.ap_oracle import average_precision  # noqa: E402
 
 REFERENCE = {
     "all": {"easy": 0.8978665559972287, "medium": 0.8732664854984611, "hard": 0.7594359398644278},
@@ -46,14 +47,6 @@ class Timed:
             processors.append(time.process_time() - processor)
         self.wall = statistics.median(walls)
         self.processor = statistics.median(processors)
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:
@@ -106,7 +99,7 @@ def main() -> None:
             "times_faster": round(plain.processor / own.processor),
             "largest_difference": max(abs(getattr(own.answer, name) - (plain.answer[name] or 0.0)) for name in LISTS),
         },
-        "machine": {"cpu": cpu(), "python": platform.python_version(), "numpy": np.__version__},
+        "machine": {"cpu": provenance().machine["cpu"], "python": platform.python_version(), "numpy": np.__version__},
         "command": "python benchmarks/evaluator.py PATH/TO/WIDERFACE",
     }
     text = json.dumps(measured, indent=1)

@@ -18,8 +18,10 @@ from pathlib import Path
 import torch
 
 from harness.core.arch import ARCHS
+from harness.core.provenance import provenance
 from harness.models.builder import build
 from harness.models.costs import count_parts, macs
+from harness.models.device import place
 from harness.models.fold import freeze
 from harness.models.weights import file_digest, load_weights
 
@@ -30,21 +32,13 @@ INPUTS = {"batch 8 at 320×320": (8, 3, 320, 320), "one image of 1024×768": (1,
 REPEATS = 9
 
 
-def cpu() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def seconds(name: str, weights: Path | None) -> dict[str, float]:
     """Return the processor seconds of one pass of a frozen teacher for each input, the fastest of several."""
     teacher = build(ARCHS[name])
     if weights is not None:
         load_weights(teacher, weights)
     freeze(teacher)
-    teacher.to(memory_format=torch.channels_last)
+    place(teacher, torch.device("cpu"))
     found = {}
     for what, shape in INPUTS.items():
         images = (50 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
@@ -89,7 +83,11 @@ def main() -> None:
             "featherface": seconds("featherface", given.weights),
             "v1": seconds("v1", None),
         },
-        "machine": {"cpu": cpu(), "python": platform.python_version(), "torch": torch.__version__},
+        "machine": {
+            "cpu": provenance().machine["cpu"],
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
         "command": "python benchmarks/featherface.py PATH/TO/WIDERFACE PATH/TO/WEIGHTS",
     }
     text = json.dumps(measured, indent=1, ensure_ascii=False)

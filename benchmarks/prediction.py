@@ -1,4 +1,4 @@
-"""Where the time of prediction goes, an image at its original size on one thread, for a network that knows nothing yet.
+"""What the time of prediction is spent on, per image at its original size on one thread, for an untrained network.
 
     python benchmarks/prediction.py PATH/TO/WIDERFACE
 
@@ -51,7 +51,7 @@ class Clock:
         self.seconds[name] += time.process_time() - started
 
     def milliseconds(self, images: int) -> dict[str, float]:
-        """Return milliseconds an image."""
+        """Return milliseconds per image."""
         return {name: round(1e3 * value / images, 2) for name, value in self.seconds.items()}
 
 

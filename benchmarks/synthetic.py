@@ -1,4 +1,4 @@
-"""Synthetic scenes a second: one process, and as many as there are cores.
+"""Synthetic scenes per second: one process, and as many as there are cores.
 
     python benchmarks/synthetic.py
 
@@ -17,18 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.core.machine import available_cores
 from harness.core.protocol import DataConfig
-from harness.data import synthetic
+from harness.core.provenance import provenance
+from harness.data.synthetic import generate as synthetic
 
 ROOT = Path(__file__).parent.parent
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:
@@ -36,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=400)
     given = parser.parse_args()
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    cores, load = available_cores(), os.getloadavg()[0]
     config = DataConfig(val_images=given.scenes, seed=1)
     with tempfile.TemporaryDirectory() as folder:
         wall, processor = time.perf_counter(), time.process_time()
@@ -58,7 +52,7 @@ def main() -> None:
         },
         "several_processes": {"processes": cores, "scenes_per_second": round(len(faces) / together, 1)},
         "same_result": faces.digest == several.digest,
-        "machine": {"cpu": cpu(), "python": platform.python_version(), "opencv": cv2.__version__},
+        "machine": {"cpu": provenance().machine["cpu"], "python": platform.python_version(), "opencv": cv2.__version__},
         "load_before": round(load, 2),
         "command": "python benchmarks/synthetic.py",
     }

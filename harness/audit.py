@@ -1,11 +1,10 @@
-"""``python -m harness.audit``: what the documents state beside what is true of it."""
+"""``python -m harness.audit``: every documented number beside the one that is counted here."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness import cli
@@ -21,20 +20,26 @@ REPORTS = Path("reports")
 SPACE = "v2_light"
 AUDITED = ("v1", "v2", "v2_as_written")
 
+EXAMPLES = """Prints the parameters of each architecture by every counter, and the documented numbers that do not hold.
+
+examples:
+  python -m harness.audit
+  python -m harness.audit --markdown reports/audit/report.md    the committed page, again"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the audit's verdicts, or everything with ``--json`` or ``--markdown``."""
     parser = cli.Parser(
         "harness.audit",
         "Compare every documented number with what is counted here.",
-        epilog="Make the committed page again: python -m harness.audit --markdown reports/audit/report.md",
+        EXAMPLES,
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the whole audit as a page to FILE")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
     known = rows()
     if given.markdown is not None:
-        given.markdown.parent.mkdir(parents=True, exist_ok=True)
+        cli.require_writable("--markdown", given.markdown.parent)
         given.markdown.write_text(audit_page(load_space(SPACE), REPORTS), encoding="utf-8")
     counters = {name: compare(ARCHS[name]) for name in AUDITED}
     if given.json:
@@ -55,22 +60,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
         )
         return 0
-    console = Console()
     table = Table("arch", "parameters", "numel", "fvcore", "thop", "skipped by thop", title="What the counters answer")
     for name, one in counters.items():
         skipped = f"{sum(one.skipped.values()):,} in {len(one.skipped)} tensors" if one.skipped else NOTHING
         table.add_row(name, *(f"{n:,}" for n in (one.closed_form, one.numel, one.fvcore, one.thop)), skipped)
-    console.print(table)
+    cli.show(table)
     table = Table("what", "unit", "basis", "documented", "recomputed", "verdict", title="What does not hold")
     for row, _ in merged(known):
         if row.recomputed is not None and row.verdict in VERDICTS[2:4]:
             numbers = (number_text(number, row.unit) for number in (row.documented, row.recomputed))
             table.add_row(row.what, row.unit, row.basis, *numbers, row.verdict)
-    console.print(table)
     totals = Counter(row.verdict for row, _ in merged(known))
-    console.print(", ".join(f"{verdict}: {totals[verdict]}" for verdict in VERDICTS))
+    cli.show(table, ", ".join(f"{verdict}: {totals[verdict]}" for verdict in VERDICTS))
     if given.markdown is not None:
-        console.print(f"written: {given.markdown}", soft_wrap=True)
+        cli.show(f"written: {given.markdown}")
     return 0
 
 

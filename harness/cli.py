@@ -1,62 +1,162 @@
-"""What every entry point shares: an argument parser that refuses in one line, and errors that become exit codes."""
+"""What every entry point shares: options, output, progress, and errors as exit codes.
+
+Exit codes: 0 done; 2 wrong input, nothing was started; 1 the environment failed on the way (disk full, network down,
+interrupted). Every message is one line on stderr.
+"""
 
 import argparse
 import errno
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness.core.protocol import Budget
+from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console, RenderableType
+
+    from harness.search.progress import Board
+
 RUNS = Path("runs")
-"""Where studies, teachers and caches go unless ``--runs`` says otherwise."""
+"""The folder of studies, teachers and caches unless ``--runs`` names another."""
+
+PICTURES = (".png", ".svg", ".pdf")
+
+EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed (disk, network) or Ctrl-C"
+
+
+def _bytes(megabytes: str) -> int:
+    number = float(megabytes)
+    if not math.isfinite(number):
+        raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {megabytes}")
+    return round(number * 1e6)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--json": {"action": "store_true", "help": "print one JSON object on stdout and nothing else there"},
+    "--runs": {
+        "type": Path,
+        "default": RUNS,
+        "metavar": "DIR",
+        "help": f"folder of studies, teachers and caches (default: {RUNS})",
+    },
+    "--device": {"default": "auto", "help": "cpu, cuda or cuda:N (default: auto, which is cuda where there is one)"},
+    "--plot": {"type": Path, "metavar": "FILE", "help": f"draw a picture into FILE ({', '.join(PICTURES)})"},
+    "--note": {"default": "", "metavar": "TEXT", "help": "with --publish: what a reader must know of the data"},
+    "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
+    "--size": {"type": int, "metavar": "PIXELS", "help": "side of the square training crop"},
+    "--train-images": {"type": int, "metavar": "N", "help": "training images; 0 for all of a folder"},
+    "--val-images": {"type": int, "metavar": "N", "help": "validation images; 0 for all of a folder"},
+    "--seed": {"type": int, "metavar": "N", "help": "seed of everything random"},
+    "--epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
+    "--threads": {"type": int, "metavar": "N", "help": "threads of each training (default: 1 on a CPU)"},
+    "--teacher": {
+        "default": "auto",
+        "metavar": "[ARCH:]PATH",
+        "help": "weights of V1, or of a named arch as featherface:PATH (default: auto, which trains V1 once)",
+    },
+    "--init-backbone": {"type": Path, "metavar": "PATH", "help": "weights file that backbones start from"},
+    "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
+    "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
+    "--max-megabytes": {
+        "type": _bytes,
+        "dest": "max_bytes",
+        "metavar": "X",
+        "help": "10^6 bytes allowed for all tensors of the weights file (default: any number)",
+    },
+}
+"""The options that several entry points take, each with its one help text."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose refusal is one line on stderr, with exit code 2."""
+    """An ``ArgumentParser`` that refuses in one line with exit code 2, and whose help ends with the exit codes.
 
-    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+    Args:
+        prog: the module, such as ``harness.study``.
+        description: what the command does, and what comes out.
+        epilog: examples.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
             prog=f"python -m {prog}",
             description=description,
-            epilog=epilog,
+            epilog=f"{epilog.strip()}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
+        print(f"{self.prog}: {mask_text(message)} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
-def add_bounds(group: Any) -> None:
-    """Add what a budget may bound besides parameters to a parser, or to a group of its arguments."""
-    group.add_argument("--max-macs", type=int, metavar="N", help="multiply-adds allowed (default: any number)")
-    group.add_argument(
-        "--max-megabytes",
-        type=float,
-        metavar="X",
-        help="10^6 bytes allowed for all tensors of the weights file (default: any number)",
-    )
+def add(group: Any, *options: str, **changes: Any) -> None:
+    """Add some of ``OPTIONS`` to a parser, or to a group of its arguments; ``changes`` replaces their keywords."""
+    for option in options:
+        group.add_argument(option, **{**OPTIONS[option], **changes})
 
 
-def megabytes(given: float | None) -> int | None:
-    """Return whole bytes of ``--max-megabytes``.
+def chosen(given: argparse.Namespace, *names: str, **renamed: str) -> dict[str, Any]:
+    """Return the options that were given: name → value, and each of ``renamed`` under its key."""
+    names_of = {name: name for name in names} | renamed
+    values = {key: getattr(given, name) for key, name in names_of.items()}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def device(name: str) -> str:
+    """Return the device that ``--device`` names: ``auto`` is ``cuda`` where there is one, else ``cpu``."""
+    if name != "auto":
+        return name
+    import torch  # Takes seconds to load, and most refusals come before.
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def require_writable(option: str, folder: Path) -> None:
+    """Make the folder that ``option`` names, and refuse one that cannot be written, before any work is done.
 
     Raises:
-        InputError: it is no finite number.
+        InputError: the folder cannot be made or written.
     """
-    if given is None:
-        return None
-    if not math.isfinite(given):
-        raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {given}")
-    return round(given * 1e6)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{option}: {folder} is not a writable folder ({error.strerror})") from error
+
+
+def require_picture(path: Path | None) -> None:
+    """Refuse a ``--plot`` that cannot be written, before any work is done.
+
+    Raises:
+        InputError: the suffix is unknown, the path is a folder, or its folder cannot be written.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(f"--plot must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, got {path}")
+    if path.is_dir():
+        raise InputError(f"--plot {path} is a folder: name a file")
+    require_writable("--plot", path.parent)
+
+
+def write_picture(figure: "Figure", path: Path) -> None:
+    """Write what ``require_picture`` accepted."""
+    figure.savefig(path, dpi=150)
 
 
 def emit(data: Any) -> None:
@@ -65,29 +165,116 @@ def emit(data: Any) -> None:
     sys.stdout.write("\n")
 
 
-@contextmanager
-def progress(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar on stderr; yields what to call with (what, done, in all), counts or bytes."""
-    # Only where something takes long: help and refused input answer at once.
+def show(*parts: "RenderableType", least: int = 0) -> None:
+    """Print texts and tables on stdout.
+
+    Args:
+        parts: texts, which are never wrapped, and whatever else rich renders.
+        least: columns that a narrower terminal is taken to have.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    console = Console(stderr=True)
-    # Where nobody watches, a bar leaves an empty line beside a refusal.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", visible=False)
-        current = ""
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)  # A file has room for every column.
+    console.width = max(console.width, least)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
 
-        def report(what: str, done: int, total: int) -> None:
-            nonlocal current
-            if what != current:
-                current = what  # The time that is left is that of one thing.
-                bar.reset(task, total=total, completed=done, description=what, visible=True)
-            bar.update(task, completed=done)
 
-        yield report
+class Progress:
+    """What a command shows on stderr while it works: bars on a terminal, a line now and then elsewhere.
+
+    Elsewhere a line is due when something new is done and ``QUIET`` seconds have passed without one, or when ``REPEAT``
+    seconds have passed: what ends sooner says nothing.
+
+    Args:
+        in_bytes: whether ``stage`` is given bytes.
+        console: where to print; stderr by default.
+        clock: seconds, for tests.
+    """
+
+    QUIET, REPEAT = 2.0, 60.0
+
+    def __init__(
+        self,
+        *,
+        in_bytes: bool = False,
+        console: "Console | None" = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # Only where something takes long: help and refused input answer at once.
+        from rich import filesize
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = console or Console(stderr=True)
+        self._amount: Callable[[int], str] = filesize.decimal if in_bytes else "{:,}".format
+        self._clock = clock
+        self._printed = clock()
+        self._said = ""
+        self._stage = ("", 0, 0)
+        self._began = (0.0, 0)
+        self._bars: list[tuple[str, int, int, str]] = []
+        self._summary = ""
+        self._made = 0
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bars away."""
+        self._live.stop()
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Show how much of a stage is done; the bar goes when all of it is."""
+        _, before, planned = self._stage
+        if total != planned or done < before:
+            self._began = (self._clock(), done)
+        self._stage = (what, done, total)
+        if not self._console.is_terminal:
+            due = self.REPEAT if what == self._said else self.QUIET
+            if self._clock() - self._printed >= due:
+                self._said = what
+                self.line(f"{what}: {self._amount(done)} of {self._amount(total)}")
+
+    def board(self, board: "Board") -> None:
+        """Show a bar for everything that a study trains, and where the study stands."""
+        self._stage = ("", 0, 0)
+        self._bars, self._summary = board.bars(), board.summary()
+        if not self._console.is_terminal and board.made > self._made:
+            self.line(self._summary)
+        self._made = board.made
+
+    def line(self, text: str) -> None:
+        """Print a line that stays, above the bars."""
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._printed = self._clock()
+
+    def _render(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        what, done, total = self._stage
+        bars = list(self._bars)
+        if done < total:
+            bars.append((what, done, total, f"{self._amount(done)} of {self._amount(total)}{self._left()}"))
+        rows = Table.grid(padding=(0, 1))
+        for name, made, planned, text in bars:
+            rows.add_row(Text(name), ProgressBar(total=planned, completed=made, width=30), Text(text))
+        return Group(rows, Text(self._summary)) if self._summary else rows
+
+    def _left(self) -> str:
+        """Return what is left of a stage's time, if its speed is known."""
+        _, done, total = self._stage
+        began, first = self._began
+        if done <= first:
+            return ""
+        return f", about {timedelta(seconds=round((self._clock() - began) * (total - done) / (done - first)))} left"
 
 
 _ENVIRONMENT = {
@@ -98,12 +285,16 @@ _ENVIRONMENT = {
 }
 
 
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
     """Run an entry point and turn its errors into one line and an exit code.
 
-    2: the user's input is wrong. 1: the environment failed on the way (disk full, interrupted). Anything else is a
-    defect of the harness and keeps its traceback.
+    SIGTERM ends it as Ctrl-C does. An error that is not listed here is a defect of the harness and keeps its traceback.
     """
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = main(argv)
     except HarnessError as error:
@@ -121,4 +312,6 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         code = 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     raise SystemExit(code)

@@ -14,7 +14,9 @@ REPORTS = Path("reports")
 FEWEST = 100
 """Resamples below which the ends of an interval are noise."""
 
-EXAMPLES = """examples:
+EXAMPLES = """Writes runs/compare-STUDY-…/report.md with tables and pictures, and prints the networks and the findings.
+
+examples:
   python -m harness.compare widerface_mini widerface_mini_featherface --ground-truth PATH/TO/WIDERFACE/ground_truth
   python -m harness.compare one other --ground-truth DIR --published RetinaFace-MobileNet0.25=RESULTS.tar.gz
 """
@@ -42,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     studies = read_studies(given.studies, given.runs)
     for target in targets.values():
         check_target(target)
-    with cli.progress() as report:
-        found = compare(studies, given.runs, given.ground_truth, published, given.resamples, report)
+    with cli.Progress() as progress:
+        found = compare(studies, given.runs, given.ground_truth, published, given.resamples, progress.stage)
     written = [
         write_comparison(found, target, _command(given, published, public), given.note, public=public)
         for public, target in targets.items()
@@ -76,11 +78,7 @@ def _parser() -> cli.Parser:
         "--resamples", type=int, default=RESAMPLES, metavar="N", help="resamples of the images (%(default)s)"
     )
     parser.add_argument("--publish", metavar="NAME", help="also write it to reports/NAME/, to be committed")
-    parser.add_argument(
-        "--note", default="", metavar="TEXT", help="with --publish: what a reader must know of the data"
-    )
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    cli.add(parser, "--note", "--runs", "--json")
     return parser
 
 
@@ -113,24 +111,19 @@ def _command(given: Any, published: dict[str, Path], public: bool) -> str:
 
 def _print(found: Any, written: Sequence[Path]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from harness.reporting.compare.findings import findings
     from harness.reporting.compare.tables import networks
 
-    console = Console()
     frame = networks(found)[["network", "parameters", "seeds", "AP mean, %"]]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(frame.columns):
         table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
     for row in frame.itertuples(index=False):
         table.add_row(*map(str, row))
-    console.print(table)
-    for sentence in findings(found):
-        console.print(f"- {sentence}".replace("`", ""), highlight=False)
-    for path in written:
-        console.print(f"report: {path}", soft_wrap=True)
+    cli.show(table, *(f"- {sentence}".replace("`", "") for sentence in findings(found)))
+    cli.show(*(f"report: {path}" for path in written))
 
 
 if __name__ == "__main__":

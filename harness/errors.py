@@ -1,11 +1,11 @@
-"""The few ways in which the harness refuses to go on, each with the exit code a shell sees."""
+"""The errors of the harness, each with its exit code."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """Something stopped the command; its message is one line that a user can act on."""
+    """The command cannot continue; the message is one line that a user can act on."""
 
     exit_code = 1
 
@@ -29,10 +29,7 @@ class NonFiniteLossError(HarnessError):
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
-    """Return the error for a name that is not known: it lists the known names and the closest one.
-
-    A path is recognised, and refused with the spelling that was probably meant.
-    """
+    """Return the error for an unknown name, with the known names and the closest one; for a path, with its stem."""
     names = sorted(known)
     listed = ", ".join(names)
     if "/" in given or "\\" in given or given.endswith(".py"):

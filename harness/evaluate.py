@@ -7,7 +7,6 @@ and one non-maximum suppression of all candidates follows.
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,9 @@ from harness.reporting.evaluation import draw, text_of
 if TYPE_CHECKING:
     from harness.data.faces import FaceSet
 
-EXAMPLES = """examples:
+EXAMPLES = """Prints AP on the easy, medium and hard lists, with the protocol that it was measured by.
+
+examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
@@ -40,7 +41,6 @@ Prediction files: one event/name.txt per image, with the image's name, the numbe
 'x y w h score' per box, in pixels of the original image. The same command resumes a network's interrupted evaluation.
 """
 
-PICTURES = (".png", ".svg", ".pdf")
 SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
 
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.write:
         write_predictions(given.write, found.ids, found.detections)
     if given.plot:
-        draw(found).savefig(given.plot, dpi=150)
+        cli.write_picture(draw(found), given.plot)
     if given.json:
         cli.emit(found.to_dict())
     else:
@@ -74,7 +74,6 @@ def _parser() -> cli.Parser:
     network.add_argument("--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, as in default/7")
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
-    network.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
     network.add_argument(
         "--side",
         metavar="N[,N…]",
@@ -82,14 +81,12 @@ def _parser() -> cli.Parser:
         "merged by one suppression",
     )
     network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
-    network.add_argument("--device", help="cpu, cuda or cuda:N (cpu)")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
-    network.add_argument("--runs", type=Path, metavar="DIR", help="for decoded images and interrupted runs (runs)")
+    cli.add(network, "--data", "--device", "--runs", default=None)  # None shows that an option was not given.
     parser.add_argument(
         "--images", type=Path, metavar="LIST", help="evaluate only these images: one line event/name.jpg per image"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw precision against recall to a png, svg or pdf")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    cli.add(parser, "--plot", "--json")
     return parser
 
 
@@ -117,25 +114,15 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError(f"--limit must be at least 1 image, got {given.limit}")
     if given.limit is not None and given.images is not None:
         raise InputError("--limit and --images both choose images: give one of the two")
-    if given.plot and given.plot.suffix not in PICTURES:
-        raise InputError(f"--plot writes {', '.join(PICTURES)}, not '{given.plot.name}'")
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
-    """Refuse places that cannot be written, before hours of prediction."""
-    folders = {"--write": given.write, "--plot": given.plot.parent if given.plot else None}
+    """Refuse places that cannot be written now, and not after hours of prediction."""
+    cli.require_picture(given.plot)
+    if given.write is not None:
+        cli.require_writable("--write", given.write)
     if given.data:
-        folders["--runs"] = given.runs or cli.RUNS
-    for option, folder in folders.items():
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                raise InputError(f"{option}: {folder} is not a writable folder ({error.strerror})") from error
-    if given.plot and given.plot.is_dir():
-        raise InputError(f"--plot {given.plot} is a folder: name a file")
+        cli.require_writable("--runs", given.runs or cli.RUNS)
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
@@ -165,19 +152,19 @@ def _network(given: argparse.Namespace) -> Evaluation:
     # Prediction files need none of these, and importing PyTorch takes longer than evaluating them.
     from harness.data import load_split
     from harness.models.builder import build
+    from harness.models.device import resolve_device
     from harness.models.weights import load_weights
-    from harness.training.loop import resolve_device
 
     sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or cli.RUNS
-    device = resolve_device(given.device or "cpu")
+    device = resolve_device(cli.device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
     name, arch, weights = _subject(given, runs)
     detector = build(arch)
     load_weights(detector, weights)
     detector.to(device)
-    with cli.progress() as report:
-        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", report)
+    with cli.Progress() as progress:
+        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", progress.stage)
         found = evaluate_network(
             name,
             detector,
@@ -187,7 +174,7 @@ def _network(given: argparse.Namespace) -> Evaluation:
             np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images),
             str(device),
             runs / "predictions",
-            lambda done, total: report("detect", done, total),
+            lambda done, total: progress.stage("detect", done, total),
         )
     return replace(found, details={"arch": name, "weights": str(weights), **found.details})
 

@@ -1,10 +1,7 @@
 """``python -m harness.report NAME``: the report of a study in ``runs/``, finished or not; ``--publish`` keeps it."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from harness import cli
 from harness.core.protocol import check_name
@@ -14,20 +11,22 @@ from harness.reporting.study.page import study_names
 
 REPORTS = Path("reports")
 
+EXAMPLES = """Writes runs/NAME/report/ (report.md, pictures, results.csv) and prints its table.
+
+examples:
+  python -m harness.report default-v2_light-synthetic
+  python -m harness.report NAME --publish --as widerface --note "600 of the 3,226 validation images\""""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report and print its table, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.report", "Write the report of a study: tables, pictures, results.csv.")
-    parser.add_argument("name", help="name of a study in runs/")
+    parser = cli.Parser("harness.report", "Write the report of a study: tables, pictures, results.csv.", EXAMPLES)
+    parser.add_argument("name", help="name of a study in --runs")
     parser.add_argument("--publish", action="store_true", help="also write it to reports/NAME/, to be committed")
     parser.add_argument(
         "--as", dest="name_as", metavar="NAME", help="with --publish: write it to reports/NAME/ instead"
     )
-    parser.add_argument(
-        "--note", default="", metavar="TEXT", help="with --publish: what a reader must know of the data"
-    )
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, metavar="DIR", help="where studies are (runs)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    cli.add(parser, "--note", "--runs", "--json")
     given = parser.parse_args(argv)
     for option, value in (("--note", given.note), ("--as", given.name_as)):
         if value and not given.publish:
@@ -40,11 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 140)  # A file has room for every column.
-    console.print(terminal_table(folder))
-    for path in (report, published):
-        if path is not None:
-            console.print(f"report: {path}", soft_wrap=True)
+    cli.show(terminal_table(folder), *(f"report: {path}" for path in (report, published) if path is not None))
     return 0
 
 

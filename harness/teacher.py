@@ -1,117 +1,86 @@
-"""``python -m harness.teacher``: train V1 for a study's data and protocol, once, and draw how it learned."""
+"""``python -m harness.teacher``: train V1 once for a study's data and protocol, and plot its learning curve."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from harness import cli
+from harness.core.machine import available_cores
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.errors import InputError
-from harness.search.progress import make_progress
-from harness.training.teacher import ensure_teacher
 
-EXAMPLES = """examples:
-  python -m harness.teacher                                   V1 on the embedded data, as `make study` wants it
+EXAMPLES = """
+Prints the folder of the teacher. It holds the weights (their moving average with --ema, those of the best epoch with
+--patience), record.json and learning_curve.png. The same command again resumes an interrupted training.
+
+A study finds the teacher there if its data, seed, device, threads and teacher's schedule are the same. One of another
+schedule is given to it as --teacher PATH.
+
+examples:
+  python -m harness.teacher                                   V1 on the embedded data, for `make study`
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --init-backbone BACKBONE.safetensors
-  python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors
-
-A killed training goes on when the same command runs again. The folder that is printed at the end holds the weights
-(the moving average where --ema is given, of the best epoch where --patience is), record.json and learning_curve.png.
-`python -m harness.study` with the same study, data and schedule finds the teacher there."""
+  python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors"""
 
 CURVE = "learning_curve.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train or find the teacher of a study, and print what it is."""
-    parser = cli.Parser(
-        "harness.teacher", "Train the V1 teacher of a study once, or show the one that is there.", EXAMPLES
-    )
-    parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
-    parser.add_argument(
-        "--teacher",
-        default="auto",
-        metavar="[ARCH:]PATH",
-        help="weights to evaluate instead of training: V1's, or those of a named architecture (featherface:PATH)",
-    )
-    parser.add_argument("--init-backbone", type=Path, metavar="PATH", help="weights file to start the backbone from")
-    parser.add_argument("--data", metavar="PATH", help="'synthetic' or the folder of a WIDER FACE copy")
-    parser.add_argument("--size", type=int, help="side of the training crop, pixels")
-    parser.add_argument("--train-images", type=int, help="training images; 0 for all of a folder")
-    parser.add_argument("--val-images", type=int, help="validation images; 0 for all of a folder")
-    parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--batch", type=int, help="images a step")
-    parser.add_argument("--lr", type=float, help="peak learning rate")
-    parser.add_argument(
-        "--ema", type=float, metavar="DECAY", help="moving average of the weights, kept instead of them"
-    )
-    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs that bring no better AP")
-    parser.add_argument("--seed", type=int, help="seed of the training")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: %(default)s)"
-    )
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of runs (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
-    arguments = parser.parse_args(argv)
-    if arguments.threads < 1:
-        raise InputError(f"threads must be at least 1, got {arguments.threads}")
-    study = load_study(arguments.study)
-    data = {"source": arguments.data} | {
-        name: getattr(arguments, name) for name in ("size", "train_images", "val_images")
-    }
-    schedule = {name: getattr(arguments, name) for name in ("epochs", "batch", "lr", "ema", "patience")}
+    given = _parser().parse_args(argv)
+    if given.threads is not None and given.threads < 1:
+        raise InputError(f"--threads must be at least 1, got {given.threads}")
+    study = load_study(given.study)
     study = replace(
         study,
-        data=replace(study.data, **_given({"source": arguments.data, **data})),
-        teacher=replace(study.teacher, **_given(schedule)),
-        **_given({"seed": arguments.seed}),
+        data=replace(study.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
+        teacher=replace(study.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
+        **cli.chosen(given, "seed"),
     )
-    try:
-        arguments.runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--runs {arguments.runs} cannot be made ({error.strerror}); choose a writable folder"
-        ) from error
-    with make_progress() as progress:
-        teacher = ensure_teacher(
-            study,
-            arguments.runs,
-            arguments.teacher,
-            arguments.init_backbone,
-            arguments.device,
-            arguments.threads,
-            progress.stage,
-        )
+    cli.require_writable("--runs", given.runs)
+
+    from harness.training.teacher import ensure_teacher  # Loads PyTorch, which takes seconds.
+
+    device = cli.device(given.device)
+    threads = given.threads or (1 if device == "cpu" else available_cores())
+    with cli.Progress() as progress:
+        teacher = ensure_teacher(study, given.runs, given.teacher, given.init_backbone, device, threads, progress.stage)
     record = teacher.record
     curve = draw(record, teacher.path.parent, study) if record.epochs else None
-    if arguments.json:
+    if given.json:
         cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
-    else:
-        scores = "  ".join(f"{name} {'–' if ap is None else f'{100 * ap:.2f}'}" for name, ap in record.ap.items())
-        print(f"{record.label}: {record.params:,} parameters, AP {scores}\n{teacher.path}")
-        if curve is not None:
-            print(curve)
+        return 0
+    scores = "  ".join(f"{name} {'–' if ap is None else f'{100 * ap:.2f}'}" for name, ap in record.ap.items())
+    cli.show(f"{record.label}: {record.params:,} parameters, AP {scores}", str(teacher.path))
+    if curve is not None:
+        cli.show(str(curve))
     return 0
 
 
+def _parser() -> cli.Parser:
+    parser = cli.Parser(
+        "harness.teacher", "Train a study's V1 teacher once; show it if it was trained before.", EXAMPLES
+    )
+    parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
+    cli.add(parser, "--data", "--size", "--train-images", "--val-images", "--epochs")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step")
+    parser.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
+    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep a moving average of the weights")
+    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
+    cli.add(parser, "--seed", "--teacher", "--init-backbone", "--threads", "--device", "--runs", "--json")
+    return parser
+
+
 def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
-    """Draw a teacher's losses and APs by epoch into ``folder``, unless that was done, and return the picture's path."""
+    """Plot a teacher's losses and APs by epoch to a file in ``folder``, if it is missing, and return its path."""
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training
         from harness.reporting.study.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
 
-        training(record, study.data.epoch_images).savefig(path, dpi=DPI, metadata={"Software": None})
+        training(record, study.data.search_images).savefig(path, dpi=DPI, metadata={"Software": None})
     return path
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m harness.ui``: the MLflow pages of all studies, on this machine only."""
+"""``python -m harness.ui``: serve the MLflow pages of all studies, on this machine only."""
 
 import json
 import os
@@ -16,13 +16,26 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness import cli
+from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
-from harness.tracking.address import check_uri, default_uri, is_server
+from harness.tracking.address import check_uri, default_uri, is_server, page_root
 from harness.tracking.view import view_route
+
+EXAMPLES = """examples:
+  python -m harness.ui                                  the studies in runs/
+  python -m harness.ui --tracking-uri postgresql://USER:PASSWORD@HOST/DATABASE --port 8080
+
+It prints the address of every study's page and serves until Ctrl-C."""
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 120
+
+EXAMPLES = """Serves MLflow on 127.0.0.1 and prints one address per study, until Ctrl-C.
+
+examples:
+  python -m harness.ui
+  python -m harness.ui --port 5001 --tracking-uri sqlite:///elsewhere.db"""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Jobs serve LLM evaluation, and start several processes for it.
@@ -32,39 +45,35 @@ _ENVIRONMENT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted."""
-    parser = cli.Parser("harness.ui", "Open the tracked studies in MLflow's pages, on this machine only.")
-    parser.add_argument("--runs", type=Path, default=cli.RUNS, help="folder of the studies (default: runs)")
-    parser.add_argument("--tracking-uri", help="database that was tracked to (default: RUNS/mlflow.db)")
-    parser.add_argument("--port", type=int, help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)")
-    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON object")
+    parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
+    parser.add_argument("--tracking-uri", metavar="URL", help="database that was tracked to (default: RUNS/mlflow.db)")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
+    )
+    cli.add(parser, "--runs", "--json")
     options = parser.parse_args(argv)
     store = _store(options.runs, options.tracking_uri)
     port = _port(options.port)
-    signal.signal(signal.SIGTERM, _interrupt)
     with _server(store, port) as (process, log):
         try:
-            _show(_wait_for(process, log, port), port, options.json)
+            _show(_wait_for(process, log, port, store), port, options.json)
             process.wait()
         except KeyboardInterrupt:
             return 0
-    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log)})")
-
-
-def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
+    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log, store)})")
 
 
 def _store(runs: Path, uri: str | None) -> str:
     if uri is None and not (runs / "mlflow.db").is_file():
-        raise InputError(f"{runs / 'mlflow.db'} does not exist: nothing was tracked there yet; run make study first")
+        raise InputError(f"{runs / 'mlflow.db'} does not exist: no study was tracked there yet; run `make study` first")
     store = check_uri(uri or default_uri(runs))
     if is_server(store):
-        raise InputError(f"{store} is an MLflow server already: open that address in a browser")
+        raise InputError(f"{page_root(store)} is an MLflow server already: open that address in a browser")
     return store
 
 
 def _port(wanted: int | None) -> int:
-    """Return the port to serve on: the wanted one, else MLflow's own default, else any free one."""
+    """Return the port to serve on: the given one, else MLflow's default, else any free one."""
     if wanted is not None and not 0 < wanted < 65536:
         raise InputError(f"--port must lie between 1 and 65535, got {wanted}")
     for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
@@ -84,7 +93,7 @@ def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
-            # In the environment, since a database's password in the arguments could be read by every user.
+            # In the environment: every user can read a process's arguments, and the address may hold a password.
             env={**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store},
             stdout=log,
             stderr=log,
@@ -97,7 +106,7 @@ def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server with all processes that it started."""
+    """End the server and all processes that it started."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signal_number)
@@ -108,7 +117,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> list[dict[str, Any]]:
+def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int, store: str) -> list[dict[str, Any]]:
     """Return the experiments, newest first, as soon as the server answers."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -116,7 +125,7 @@ def _wait_for(process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> li
             return _experiments(port)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)
-    raise HarnessError(f"the MLflow server did not start ({_last_line(log)})")
+    raise HarnessError(f"the MLflow server did not start ({_last_line(log, store)})")
 
 
 def _experiments(port: int) -> list[dict[str, Any]]:
@@ -125,7 +134,7 @@ def _experiments(port: int) -> list[dict[str, Any]]:
         data=json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    # Never through a proxy: the address is this machine's.
+    # Without a proxy: the address is this machine's own.
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
         found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
     return [experiment for experiment in found if experiment["name"] != "Default"]
@@ -137,16 +146,16 @@ def _show(experiments: list[dict[str, Any]], port: int, as_json: bool) -> None:
     if as_json:
         cli.emit({"url": base, "experiments": pages})
     else:
-        print(f"MLflow runs at {base} (Ctrl-C ends it). The trials of a study side by side:")
+        print(f"MLflow serves at {base} (Ctrl-C ends it). Pages that compare a study's trials:")
         for name, page in pages.items():
             print(f"  {name}: {page}")
     sys.stdout.flush()
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _last_line(log: IO[bytes], store: str) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
+    return mask_text(lines[-1], store) if lines else "it printed nothing"
 
 
 if __name__ == "__main__":

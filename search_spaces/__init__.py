@@ -1,1 +1,1 @@
-"""Search spaces: one module each, holding one ``SPACE``. A space that has been studied is frozen."""
+"""Search spaces: one module each, with one ``SPACE``. A space is not changed once it has been studied."""

@@ -1,9 +1,10 @@
-"""``v2_light``: V2's neighbourhood under V2's documented budget, over a backbone that stays as documented.
+"""``v2_light``: variants of V2 with the documented backbone, for the documented budget.
 
-The backbone takes 213,072 of 256,148 parameters; these axes spend the 43,076 that are left. Values are chosen so that
-different values build different networks: the gates' hidden widths never coincide at one width; ``reduction_factor``
-2 is left out because two 1×1s through half the width save nothing; so is the parameter-free ``shuffle``, which only
-renumbers channels before a dense convolution, and ``ssh``, which is ``ssh_grouped`` with one group and no reduction.
+The backbone has 213,072 of the budget's 256,148 parameters; the axes decide what the other 43,076 are spent on. No two
+values of an axis build the same network. Therefore the reductions of the attention gates have different hidden widths
+at every channel count, and three values are left out: ``reduction_factor`` 2, because two 1×1 convolutions through
+half the width save no parameters; ``shuffle``, which only renumbers channels before a dense convolution; and ``ssh``,
+which is ``ssh_grouped`` with one group and no reduction.
 """
 
 from harness.core.arch import ARCHS

@@ -1,1 +1,1 @@
-"""Studies: one module each, holding one ``STUDY``."""
+"""Studies: one module each, with one ``STUDY``."""

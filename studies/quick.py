@@ -1,4 +1,4 @@
-"""A study that ends within a minute and finds nothing: to see every part run."""
+"""A study of toy size that runs every step within a minute; its numbers mean nothing."""
 
 from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
 
@@ -6,7 +6,7 @@ STUDY = StudyConfig(
     name="quick",
     description="Every step of a study at toy size, under a minute; its numbers mean nothing",
     space="v2_light",
-    data=DataConfig(size=64, train_images=32, val_images=24),
+    data=DataConfig(size=64, train_images=32, search_images=24, val_images=24),
     train=TrainConfig(epochs=2, batch=8),
     teacher=TrainConfig(epochs=2, batch=8),
     speed=SpeedConfig(size=64, runs=3, warmup=1),

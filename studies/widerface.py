@@ -1,4 +1,4 @@
-"""Photographs: the folder of a WIDER FACE copy, given with ``--data``, at 320 pixels."""
+"""WIDER FACE at 320 pixels, for a GPU. The folder of a copy is given with ``--data``."""
 
 from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 
@@ -11,7 +11,7 @@ STUDY = StudyConfig(
         size=320,
         train_images=0,
         val_images=0,
-        epoch_images=500,
+        search_images=500,
         eval_side=640,
         landmark_images=500,
     ),

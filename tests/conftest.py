@@ -1,5 +1,86 @@
-"""One thread for every test: the tensors are small, and more threads than free cores are ruinous."""
+"""What all tests share: threads, real data, and what is made once for all processes of a test run."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.toy import STUDY, THREADS, Toy, end, start
+
+os.environ["OMP_NUM_THREADS"] = str(THREADS)  # Read when PyTorch loads, here and in every process that a test starts.
 
 import torch
 
-torch.set_num_threads(1)
+from harness.core.machine import available_cores
+
+torch.set_num_threads(THREADS)
+
+_REAL = {"widerface_root", "published_weights"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what ``-n auto`` means: a process per core, but no more than pay for loading PyTorch in each."""
+    return min(available_cores(), 8)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that read real data or the toy study, so that they can be left out."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if _REAL & set(item.fixturenames):
+            item.add_marker(pytest.mark.real)
+        if "toy" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.trains)
+
+
+@pytest.fixture(scope="session")
+def widerface_root() -> Path:
+    """The copy of WIDER FACE that the environment names."""
+    return _named("WIDERFACE_ROOT", "a copy of WIDER FACE")
+
+
+@pytest.fixture(scope="session")
+def published_weights() -> Path:
+    """The folder of published FeatherFace weights that the environment names."""
+    return _named("FEATHERFACE_WEIGHTS", "a folder of published weights")
+
+
+def _named(variable: str, what: str) -> Path:
+    if not os.environ.get(variable):
+        pytest.skip(f"{variable} does not name {what}")
+    return Path(os.environ[variable])
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
+    """Decoded and generated images; ``load_split`` lets one process make them."""
+    folder = shared / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(shared: Path, cache: Path) -> Toy:
+    """A study that trains, run once by its command with two workers. Tests that change its folder copy it."""
+    runs, said = shared / "toy", shared / "toy" / "said.json"
+    with FileLock(shared / "toy.lock"):
+        if not said.exists():
+            runs.mkdir()
+            (runs / "cache").symlink_to(cache)
+            workers = str(max(1, min(2, available_cores() // THREADS)))
+            arguments = [*STUDY, "--runs", str(runs), "--workers", workers, "--json"]
+            said.write_text(json.dumps(end(start("harness.study", arguments))), encoding="utf-8")
+    code, output, errors = json.loads(said.read_text(encoding="utf-8"))
+    assert code == 0, errors
+    return Toy(runs / "toy", output, errors)

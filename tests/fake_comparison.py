@@ -96,8 +96,8 @@ def write_study(
     distill, v2 = asdict(DistillConfig()), ARCHS["v2"].to_dict()
     for repeat in range(seeds):
         tail = f"-s{repeat + 1}" if repeat else ""
-        of = {"seed": 100 + repeat, "arch": v2, "params": PARAMS["v2"]}
-        again = {"repeat_of": "v2"} if repeat else {}
+        of: dict[str, Any] = {"seed": 100 + repeat, "arch": v2, "params": PARAMS["v2"]}
+        again: dict[str, Any] = {"repeat_of": "v2"} if repeat else {}
         save(f"v2{tail}", "reference", 0.6 + lift + 0.01 * repeat, distill=distill, teacher=taught, **of, **again)
         again = {"repeat_of": "v2-alone"} if repeat else {}
         save(f"v2-alone{tail}", "reference", 0.6 + 0.01 * repeat, **of, **again)

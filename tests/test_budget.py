@@ -102,7 +102,7 @@ def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert "263,643 with buffers, 252,450 once deployed (BatchNorms folded), 1,054,872 bytes of weights" in text
     assert main(["--arch", "v2", "--budget", "300000", "--max-macs", "400000000", "--depth", "9"]) == 0
     text = capsys.readouterr().out
-    assert "10,568,000 over the budget of 400,000,000 multiply-adds at 640×640; neck.repeats=1 saves" in text
+    assert "10,568,000 over the budget of 400,000,000 MACs at 640×640; neck.repeats=1 saves" in text
     assert "        pointwise" in text
     assert main(["--arch", "v2", "--budget", "300000"]) == 0
     assert "43,844 parameters left" in capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
         (["--arch", "v2", "--size", "0"], "--size must be a positive number of pixels"),
         (["--arch", "v2", "--depth", "0"], "--depth must be a positive number of levels"),
         (["--arch", "v2", "--plot", "parts"], "--plot must end in .png, .svg or .pdf, got parts"),
-        (["--arch", "v2", "--max-macs", "0"], "a positive number of multiply-adds at 640×640, got 0"),
+        (["--arch", "v2", "--max-macs", "0"], "a positive number of MACs at 640×640, got 0"),
         (["--arch", "v2", "--max-megabytes", "nan"], "--max-megabytes must be a number of 10^6 bytes, got nan"),
         (["--arch", "v2", "--max-megabytes", "x"], "invalid"),
         (["--space", "v2_light", "--max-macs", "1000"], "the least there is: 227,178 parameters, 3"),
@@ -147,7 +147,7 @@ def test_a_space_under_several_bounds(capsys: pytest.CaptureFixture[str]) -> Non
     assert answer["feasible"] == SpaceCounts(load_space("v1_to_v2")).feasible(budget)
     assert answer["bounds"] == [
         {"measure": "parameters", "limit": 256_148},
-        {"measure": "multiply-adds at 640×640", "limit": 409_000_000},
+        {"measure": "MACs at 640×640", "limit": 409_000_000},
         {"measure": "bytes of weights", "limit": 1_050_000},
     ]
 
@@ -213,3 +213,5 @@ def test_a_study_takes_the_same_bounds() -> None:
     given = study._parser().parse_args(["--max-macs", "400000000", "--max-megabytes", "1.06", "--trials", "3"])
     assert study.configure(given).budget == Budget(max_macs=400_000_000, macs_size=640, max_bytes=1_060_000)
     assert study.configure(study._parser().parse_args(["--budget", "240000"])).budget == Budget(240_000)
+    quick = study._parser().parse_args(["--study", "quick", "--max-macs", "9000000"])
+    assert study.configure(quick).budget == Budget(max_macs=9_000_000, macs_size=64)

@@ -1,7 +1,99 @@
-"""What every entry point shares, where it is not seen through one of them."""
+"""What every entry point shares: help, options, progress, exit codes."""
 
+import importlib
+import io
+import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness import cli
+from harness.errors import HarnessError, InputError
+from harness.search.progress import Board, Running
+
+ENTRY_POINTS = sorted(
+    path.stem for path in Path(cli.__file__).parent.glob("*.py") if path.stem not in ("__init__", "cli", "errors")
+)
+COMMANDS: list[tuple[str, ...]] = [*((f"harness.{name}", "--help") for name in ENTRY_POINTS)]
+COMMANDS += [
+    ("harness.data.__main__", "--help"),
+    *(("harness.data.__main__", a, "--help") for a in ("check", "download")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_help_has_examples_and_the_exit_codes(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(command[0]).main(command[1:])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"  python -m {command[0].removesuffix('.__main__')}" in text.partition("examples:\n")[2]
+    assert text.endswith(f"{cli.EXIT_CODES}\n")
+    assert max(map(len, text.partition("options:")[2].splitlines())) <= 120
+
+
+def test_help_and_refusals_load_nothing_heavy() -> None:
+    heavy = {"torch", "pandas", "matplotlib", "optuna", "mlflow"}
+    script = "import sys; from harness import study, diagnose, teacher; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert not heavy & set(loaded.stdout.split())
+
+
+def refuse(error: BaseException) -> Callable[[Sequence[str] | None], int]:
+    def main(_: Sequence[str] | None) -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("--x is wrong"), 2, "error: --x is wrong"),
+        (HarnessError("the hub is down"), 1, "error: the hub is down"),
+        (KeyboardInterrupt(), 1, "interrupted; the same command resumes"),
+        (OSError(28, "No space left on device"), 1, "error: the disk is full; free some space and run the same"),
+        (PermissionError(13, "Permission denied", "a/b"), 1, "error: a/b: permission denied; choose a writable folder"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(refuse(error))
+    assert ended.value.code == code
+    out, err = capsys.readouterr()
+    assert err.startswith(line)
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    for error in (KeyError("x"), OSError(5, "Input/output error")):
+        with pytest.raises(type(error)):
+            cli.run(refuse(error))
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def main(_: Sequence[str] | None) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+        return 0
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "interrupted; the same command resumes\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_reader_that_goes_away_ends_the_command_without_a_traceback() -> None:
@@ -14,3 +106,125 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_traceback() -> None:
     errors = process.stderr.read().decode()
     process.stderr.close()
     assert (process.wait(60), errors) == (1, "")
+
+
+def test_options_are_the_same_everywhere_and_chosen_ones_are_found() -> None:
+    parser = cli.Parser("harness.example", "An example.", "examples:")
+    cli.add(parser, "--data", "--size", "--runs", "--max-megabytes")
+    cli.add(parser, "--device", default=None)
+    given = parser.parse_args(["--data", "synthetic", "--max-megabytes", "1.06"])
+    assert (given.runs, given.device, given.max_bytes) == (Path("runs"), None, 1_060_000)
+    assert cli.chosen(given, "size", "device", source="data") == {"source": "synthetic"}
+
+
+def test_the_device_is_cuda_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, name in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        assert cli.device("auto") == name
+        assert cli.device("cuda:1") == "cuda:1"
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=rf"--runs: {path} is not a writable folder \("):
+            cli.require_writable("--runs", path)
+    cli.require_writable("--runs", tmp_path / "new" / "deep")
+    assert not list((tmp_path / "new" / "deep").iterdir())
+
+    (tmp_path / "folder.png").mkdir()
+    for name, message in (
+        ("a.txt", r"--plot must end in \.png, \.svg or \.pdf, got .*a\.txt"),
+        ("folder.png", r"folder\.png is a folder: name a file"),
+        ("file/a.svg", r"--plot: .*file is not a writable folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            cli.require_picture(tmp_path / name)
+    cli.require_picture(tmp_path / "pictures" / "A.PNG")
+    cli.require_picture(None)
+
+
+def test_texts_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "runs/[red]study/" + "long/" * 60
+    cli.show(f"report: {path}")
+    assert capsys.readouterr().out == f"report: {path}\n"
+    cli.emit({"share": None})
+    assert json.loads(capsys.readouterr().out) == {"share": None}
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def progress(*, terminal: bool, in_bytes: bool = False) -> tuple[cli.Progress, io.StringIO, Clock]:
+    output, clock = io.StringIO(), Clock()
+    console = Console(file=output, force_terminal=terminal, width=160)
+    return cli.Progress(console=console, in_bytes=in_bytes, clock=clock), output, clock
+
+
+BOARD = Board("toy", 5, 9, 12, {"complete": 3}, {"0004": Running("0004", 255_000, epochs=3, epoch=1, ap=0.512)})
+
+
+def test_a_terminal_shows_a_stage_with_its_time_left_and_the_lines_above() -> None:
+    shown, output, clock = progress(terminal=True)
+    with shown:
+        shown.stage("V1 teacher, epoch 1 of 10", 60, 1_060)
+        clock.now = 20.0
+        shown.stage("V1 teacher, epoch 2 of 10", 260, 1_060)
+        shown.line("0003: [pruned]")
+    for text in ("V1 teacher, epoch 2 of 10", "260 of 1,060, about 0:01:20 left", "0003: [pruned]"):
+        assert text in output.getvalue()
+
+
+def test_a_terminal_shows_what_a_study_trains_and_where_it_stands() -> None:
+    shown, output, _ = progress(terminal=True)
+    with shown:
+        shown.stage("decoding", 1, 2)
+        shown.board(BOARD)
+    for text in ("0004  255,000 parameters", "epoch 1 of 3, AP 51.2", BOARD.summary()):
+        assert text in output.getvalue()
+    assert "decoding" not in output.getvalue().rpartition("epoch 1 of 3")[2]
+
+
+def test_elsewhere_a_stage_gets_a_line_once_it_has_taken_two_seconds_and_one_a_minute() -> None:
+    shown, output, clock = progress(terminal=False)
+    with shown:
+        for second in range(130):
+            clock.now = second
+            shown.stage("decoding" if second else "listing", second, 130)
+    assert output.getvalue().splitlines() == [
+        "decoding: 2 of 130",
+        "decoding: 62 of 130",
+        "decoding: 122 of 130",
+    ]
+
+
+def test_elsewhere_what_is_over_soon_says_nothing() -> None:
+    shown, output, clock = progress(terminal=False)
+    with shown:
+        for done in range(100):
+            clock.now = done / 51
+            shown.stage(f"epoch {done // 50}", done, 100)
+    assert output.getvalue() == ""
+
+
+def test_elsewhere_the_board_is_a_line_whenever_trials_have_ended() -> None:
+    shown, output, _ = progress(terminal=False)
+    with shown:
+        shown.board(BOARD)
+        shown.board(BOARD)
+        shown.line("a line that is longer than the console is wide, " * 5)
+    assert output.getvalue().splitlines() == [BOARD.summary(), "a line that is longer than the console is wide, " * 5]
+
+
+def test_bytes_are_shown_in_their_units() -> None:
+    shown, output, clock = progress(terminal=False, in_bytes=True)
+    with shown:
+        clock.now = 3.0
+        shown.stage("fetching WIDER_val.zip", 1_500_000, 362_752_168)
+    assert output.getvalue() == "fetching WIDER_val.zip: 1.5 MB of 362.8 MB\n"

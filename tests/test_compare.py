@@ -15,15 +15,9 @@ from harness.errors import InputError
 from harness.evaluation.attributes import ATTRIBUTES
 from harness.evaluation.predictions import write_predictions
 from tests import fake_comparison
+from tests.mat import column
 
 FEW = ["--resamples", "100"]
-
-
-def cell(items: list[object]) -> np.ndarray:
-    column = np.empty((len(items), 1), dtype=object)
-    for row, item in enumerate(items):
-        column[row, 0] = item
-    return column
 
 
 def write_ground_truth(folder: Path, truth: GroundTruth) -> None:
@@ -33,13 +27,13 @@ def write_ground_truth(folder: Path, truth: GroundTruth) -> None:
     of = [[i for i, name in enumerate(truth.ids) if name.startswith(f"{event}/")] for event in events]
 
     def table(values: list[np.ndarray]) -> np.ndarray:
-        return cell([cell([values[i] for i in images]) for images in of])
+        return column([column([values[i] for i in images]) for images in of])
 
     corners = [np.concatenate((b[:, :2], b[:, 2:] - b[:, :2]), axis=1) for b in truth.boxes]
     labels = {f"{name}_label_list": table([np.zeros((len(b), 1)) for b in truth.boxes]) for name in ATTRIBUTES}
     labels["blur_label_list"] = table([np.arange(len(b))[:, None] % 2 for b in truth.boxes])
-    content = {"event_list": cell(list(events)), "face_bbx_list": table(corners), **labels}
-    content["file_list"] = cell([cell([truth.ids[i].partition("/")[2] for i in images]) for images in of])
+    content = {"event_list": column(list(events)), "face_bbx_list": table(corners), **labels}
+    content["file_list"] = column([column([truth.ids[i].partition("/")[2] for i in images]) for images in of])
     savemat(folder / "wider_face_val.mat", content)
     for name in LISTS:
         kept = [1 + np.flatnonzero(mask)[:, None] for mask in truth.keep[name]]

@@ -1,40 +1,88 @@
-"""The command from end to end on a study of toy size: what it writes, what it finds by itself, what it refuses."""
+"""The command on a study of toy size: what it writes, what it finds by itself, what it refuses."""
 
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
-from harness import study
-from harness.diagnose import find_start, main
+from harness import cli
+from harness.core.arch import ARCHS
+from harness.core.manifest import Images, Manifest, Space, Standing, Start, UsedTeacher
+from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.provenance import Provenance
+from harness.core.record import TrialRecord
+from harness.data import load_split
+from harness.diagnose import main
+from harness.diagnosis.study import find_start
 from harness.errors import DataError, InputError
-from harness.models.weights import file_digest
+from harness.models.builder import build
+from harness.models.weights import file_digest, save_weights
 from harness.reporting.diagnosis import load_diagnosis
 
-STUDY = ["--study", "quick", "--name", "toy", "--trials", "1", "--epochs", "1", "--pruner", "none"]
-STUDY += ["--references", "v2", "--workers", "1", "--device", "cpu", "--tracking-uri", "none"]
+DISTILL = DistillConfig()
+CONFIG = StudyConfig(
+    name="toy",
+    description="scenes of 64 pixels",
+    space="v2_light",
+    data=DataConfig(size=64, train_images=32, search_images=4, val_images=4),
+    train=TrainConfig(epochs=1, batch=8),
+    distill=DISTILL,
+)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study as ``harness.study`` leaves it, of networks whose weights are random: nothing here depends on them."""
     runs = tmp_path_factory.mktemp("diagnose") / "runs"
-    assert study.main([*STUDY, "--runs", str(runs)]) == 0
+    folder = runs / "toy"
+    networks = {
+        "v1": TrialRecord("v1", "teacher", params=487_103),
+        "v2": TrialRecord("v2", "reference", distill=asdict(DISTILL)),
+        "v2-s2": TrialRecord("v2-s2", "reference", repeat_of="v2", distill=asdict(DISTILL)),
+        "v2-alone": TrialRecord("v2-alone", "reference"),
+        "0000": TrialRecord("0000", "candidate", 0, distill=asdict(DISTILL)),
+        "0001": TrialRecord("0001", "candidate", 1, distill=asdict(DISTILL)),
+    }
+    for seed, (label, record) in enumerate(networks.items()):
+        record.arch, record.state = ARCHS["v1" if label == "v1" else "v2"].to_dict(), "complete"
+        torch.manual_seed(seed)
+        trial = folder / "trials" / label
+        record.save(trial)
+        save_weights(build(ARCHS["v1" if label == "v1" else "v2"]), trial / "weights.safetensors")
+    digest = file_digest(folder / "trials" / "v1" / "weights.safetensors")
+    faces = load_split(CONFIG.data, "train", runs / "cache")
+    Manifest(
+        config=CONFIG,
+        space=Space({}, "", 0, 0, 0),
+        data={"train": Images(faces.digest, len(faces), len(faces.boxes))},
+        search_protocol={},
+        protocol={},
+        start=Start("teacher", digest),
+        teacher=UsedTeacher("v1", digest, 487_103, ARCHS["v1"].to_dict()),
+        identity={},
+        workers=1,
+        threads=1,
+        command="",
+        provenance=Provenance(),
+        started="",
+        standing=Standing(best="0001"),
+    ).save(folder)
     return runs
 
 
 @pytest.fixture
-def changed(runs: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """Return arguments that name a copy of the study whose ``study.json`` says something else."""
+def changed(runs: Path, tmp_path: Path) -> Callable[[Callable[[Manifest], Manifest]], list[str]]:
+    """Return arguments that name a copy of the study with another manifest."""
 
-    def change(**values: Any) -> list[str]:
+    def change(edit: Callable[[Manifest], Manifest]) -> list[str]:
         shutil.copytree(runs / "toy", tmp_path / "toy")
         (tmp_path / "cache").symlink_to(runs / "cache")
-        path = tmp_path / "toy" / "study.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
-        return ["toy", "--runs", str(tmp_path), "--batches", "1"]
+        edit(Manifest.load(tmp_path / "toy")).save(tmp_path / "toy")
+        return ["toy", "--runs", str(tmp_path), "--batches", "1", "--device", "cpu"]
 
     return change
 
@@ -43,9 +91,9 @@ def test_the_references_and_the_best_student_are_diagnosed(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plot = tmp_path / "pictures" / "shares.svg"
-    assert main(["toy", "--runs", str(runs), "--plot", str(plot), "--json"]) == 0
+    assert main(["toy", "--runs", str(runs), "--device", "cpu", "--plot", str(plot), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found["students"]) == {"v2", "0000"}
+    assert set(found["students"]) == {"v2", "0001"}
     assert found["teacher"] == {"label": "v1", "params": 487_103}
     for student in found["students"].values():
         assert (student["batches"], student["images"], student["notes"]) == (4, 32, [])
@@ -70,70 +118,89 @@ def test_the_references_and_the_best_student_are_diagnosed(
 
 
 def test_one_student_is_told_in_sentences(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["toy", "v2", "--runs", str(runs), "--batches", "1"]) == 0
+    assert main(["toy", "v2", "--runs", str(runs), "--device", "cpu", "--batches", "1"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("- v2, start: the largest gradient is ")
-    assert "0000" not in output
+    assert "0001" not in output
     assert output.splitlines()[-1] == f"report: {runs / 'toy' / 'diagnosis' / 'diagnosis.md'}"
     assert "`python -m harness.diagnose toy v2 --batches 1`" in (runs / "toy/diagnosis/diagnosis.md").read_text()
 
 
-def test_a_start_that_is_not_found_is_left_out_and_said(
-    changed: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+def test_a_student_without_a_teacher_has_the_truths_terms_only(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["toy", "v2-alone", "--runs", str(runs), "--device", "cpu", "--batches", "1", "--json"]
+    assert main(given) == 0
+    found = json.loads(capsys.readouterr().out)["students"]["v2-alone"]
+    assert set(found["end"]) == {"box", "class", "landmark", "truth", "total"}
+    assert found["teacher"]["positives"] > 0
+
+
+def test_a_start_that_is_not_found_is_left_out_and_reported(
+    changed: Callable[[Callable[[Manifest], Manifest]], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*changed(identity={"teacher weights": "auto, backbone from 0123"}), "v2", "--json"]) == 0
+    given = changed(lambda study: replace(study, start=Start("file", "0123456789abcdef")))
+    assert main([*given, "v2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["students"]["v2"]["start"] is None
     assert found["students"]["v2"]["end"]["box"]["norm"] > 0
-    assert "the backbone that it began with was not found: give --init-backbone" in found["findings"][-1]
+    assert "started from were not found: give --init-backbone" in found["findings"][-1]
 
 
-def test_images_of_another_study_are_refused(changed: Callable[..., list[str]]) -> None:
+def test_images_of_another_study_are_refused(
+    changed: Callable[[Callable[[Manifest], Manifest]], list[str]],
+) -> None:
+    given = changed(lambda study: replace(study, data={"train": Images("0123", 32, 1)}))
     with pytest.raises(InputError, match="synthetic does not hold the images that toy was trained on"):
-        main(changed(data={"train_digest": "0123", "val_digest": "4567"}))
+        main(given)
 
 
 def test_the_start_is_the_file_of_the_recorded_digest(tmp_path: Path) -> None:
-    teacher, other = tmp_path / "teacher.safetensors", tmp_path / "other.safetensors"
-    teacher.write_bytes(b"teacher")
-    other.write_bytes(b"other")
-    config = {"from_scratch": False}
-    usual = {"name": "toy", "config": config, "command": "python -m harness.study"}
-    usual |= {"identity": {"teacher weights": "auto"}, "teacher": {"digest": file_digest(teacher)}}
-    assert find_start(usual, teacher, None) == (True, teacher)
-    with pytest.raises(InputError, match=r"other\.safetensors: the students of toy began with a file of digest"):
-        find_start(usual, teacher, other)
+    study, other = tmp_path / "runs" / "toy", tmp_path / "other.safetensors"
+    teacher = study / "trials" / "v1" / "weights.safetensors"
+    earlier = tmp_path / "runs" / "teachers" / "0123" / "weights.safetensors"
+    for path in (teacher, earlier, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.parent.name.encode())
+    of_teacher, of_file = Start("teacher", file_digest(teacher)), Start("file", file_digest(other))
+    assert find_start(of_teacher, study, None) == (True, teacher)
+    assert find_start(Start("file", file_digest(earlier)), study, None) == (True, earlier)
+    with pytest.raises(
+        InputError, match=rf"other\.safetensors: the students of toy .* a file of digest {of_teacher.digest}"
+    ):
+        find_start(of_teacher, study, other)
 
-    given = usual | {"identity": {"teacher weights": f"auto, backbone from {file_digest(other)}"}}
-    assert find_start(given, teacher, None) == (False, None)
-    assert find_start(given, teacher, other) == (True, other)
-    for option in (f"--init-backbone {other}", f"--init-backbone={other}"):
-        assert find_start(given | {"command": f"python -m harness.study {option}"}, teacher, None) == (True, other)
+    assert find_start(of_file, study, None) == (False, None)
+    assert find_start(of_file, study, other) == (True, other)
 
-    scratch = usual | {"config": {"from_scratch": True}}
-    assert find_start(scratch, teacher, None) == (True, None)
-    with pytest.raises(InputError, match="began with random numbers"):
-        find_start(scratch, teacher, other)
+    assert find_start(Start("random"), study, None) == (True, None)
+    with pytest.raises(InputError, match="started from random numbers"):
+        find_start(Start("random"), study, other)
 
 
 def test_unknown_names_list_the_known_ones(runs: Path) -> None:
     with pytest.raises(InputError, match=r"unknown study in .* 'toi'; did you mean 'toy'\?"):
         main(["toi", "--runs", str(runs)])
-    with pytest.raises(InputError, match=r"unknown student trained to its end in toy: 'v1'.* \(known: 0000, v2\)"):
+    known = r"\(known: 0000, 0001, v2, v2-alone, v2-s2\)"
+    with pytest.raises(InputError, match=rf"unknown student trained to its end in toy: 'v1'.* {known}"):
         main(["toy", "v1", "--runs", str(runs)])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--batches", "0"], "--batches must be at least 1, got 0"), (["--plot", "a.txt"], "--plot must end in .png")],
+    [
+        (["--batches", "0"], "--batches must be at least 1, got 0"),
+        (["--plot", "a.txt"], "--plot must end in .png, .svg or .pdf, got a.txt"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+    ],
 )
-def test_options_are_refused_before_anything_loads(
-    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_bad_options_are_one_line_and_code_2(
+    runs: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["toy", *options])
+        cli.run(main, ["toy", "--runs", str(runs), *options])
     assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert message in err
+    assert (out, err.count("\n")) == ("", 1)
 
 
 def test_a_broken_diagnosis_says_how_to_make_it_again(tmp_path: Path) -> None:

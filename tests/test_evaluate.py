@@ -1,12 +1,12 @@
 """The command as a shell sees it: what it prints, writes and refuses."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,16 +19,9 @@ from harness.errors import InputError
 from harness.evaluation import inference as prediction
 from harness.models.builder import build, resolve_arch
 from harness.models.weights import save_weights
+from tests.mat import column
 
-ROOT = os.environ.get("WIDERFACE_ROOT", "")
 FOLDER = Path(__file__).parent.parent
-
-
-def column(items: list[object]) -> np.ndarray:
-    cell = np.empty((len(items), 1), dtype=object)
-    for row, item in enumerate(items):
-        cell[row, 0] = item
-    return cell
 
 
 @pytest.fixture
@@ -81,7 +74,7 @@ def network(copy: Path, runs: Path, *more: str, weights: str = "w.safetensors") 
     return [*given, "--json", *more]
 
 
-def answer(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, object]:
+def answer(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, Any]:
     """Return what the command prints, without what differs from run to run."""
     assert evaluate.main(arguments) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -181,7 +174,12 @@ def test_a_killed_run_goes_on(
 ) -> None:
     seen: list[int] = []
     prepare = prediction.prepare
-    monkeypatch.setattr(prediction, "prepare", lambda images, *rest: seen.append(len(images)) or prepare(images, *rest))
+
+    def counted(images: list[np.ndarray], *rest: Any) -> Any:
+        seen.append(len(images))
+        return prepare(images, *rest)
+
+    monkeypatch.setattr(prediction, "prepare", counted)
     monkeypatch.setattr(prediction, "CHUNK_IMAGES", 2)
     whole = answer(capsys, network(copy, tmp_path / "whole"))
     assert sum(seen) == IMAGES
@@ -231,7 +229,7 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
         ([*NETWORK, "--images", "none.txt"], r"image list none\.txt cannot be read"),
         (["--arch", "v9", *NETWORK[2:]], "unknown arch 'v9'"),
         (["--arch", "v2", "--weights", "no.pth", "--data", "synthetic"], r"no\.pth"),
-        ([*FILES, "--plot", "z.txt"], r"--plot writes \.png"),
+        ([*FILES, "--plot", "z.txt"], r"--plot must end in \.png"),
         (FILES, r"y/wider_face_val\.mat is missing"),
     ],
 )
@@ -258,7 +256,7 @@ def test_files_that_do_not_fit_are_refused(copy: Path, wider: Path) -> None:
         ),
         "no PyTorch file of plain tensors": network(copy, wider, weights=str(broken)),
         "does not fit this architecture": ["--arch", "v1", *network(copy, wider)[2:]],
-        "holds no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
+        "has no WIDER FACE val split": [*network(copy, wider), "--data", str(wider)],
         "torn.tar": ["--predictions", str(torn), *truth],
         "no ground truth for 1 images, the first is 9--Nowhere/x": [
             *("--predictions", str(wider / "found"), "--images", str(images)),
@@ -302,11 +300,13 @@ def test_the_shell_sees_one_line_and_code_2(copy: Path, wider: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(not ROOT, reason="WIDERFACE_ROOT does not name a copy of the real images")
-def test_a_network_on_real_images_and_its_files_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_on_real_images_and_its_files_agree(
+    widerface_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     save_weights(build(resolve_arch("v2")), tmp_path / "w.safetensors")
-    given = ["--arch", "v2", "--weights", str(tmp_path / "w.safetensors"), "--data", ROOT, "--side", "160"]
+    given = ["--arch", "v2", "--weights", str(tmp_path / "w.safetensors"), "--side", "160"]
+    given += ["--data", str(widerface_root)]
     files = tmp_path / "files"
     evaluate.main([*given, "--limit", "6", "--runs", str(tmp_path), "--write", str(files), "--json"])
     first = json.loads(capsys.readouterr().out)
@@ -314,7 +314,7 @@ def test_a_network_on_real_images_and_its_files_agree(tmp_path: Path, capsys: py
     assert first["protocol"]["eval_side"] == 160
     names = sorted(str(path.relative_to(files)) for path in files.rglob("*.txt"))
     (tmp_path / "list.txt").write_text("\n".join(names))
-    truth = str(Path(ROOT) / "ground_truth")
+    truth = str(widerface_root / "ground_truth")
     images = str(tmp_path / "list.txt")
     evaluate.main(["--predictions", str(files), "--ground-truth", truth, "--images", images, "--json"])
     second = json.loads(capsys.readouterr().out)

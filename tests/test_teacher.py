@@ -16,15 +16,18 @@ from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights
+from harness.search.run import Resources
+from harness.study import main as study
 from harness.teacher import main
-from harness.training.loop import CHECKPOINT, PREDICTIONS
-from harness.training.teacher import ensure_teacher, find_teacher
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.job import PREDICTIONS
+from harness.training.teacher import Teacher, ensure_teacher, find_teacher
 
 STUDY = StudyConfig(
     name="tiny",
     description="a handful of scenes",
     space="none",
-    data=DataConfig(size=64, train_images=16, val_images=8),
+    data=DataConfig(size=64, train_images=16, search_images=8, val_images=8),
     teacher=TrainConfig(epochs=2, batch=8, lr=2e-3),
     evaluation=EvalConfig(max_detections=50),
 )
@@ -162,10 +165,45 @@ def test_the_command_prints_one_json_object(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_teacher_of_another_schedule_is_given_to_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--study", "quick", "--size", "64", "--train-images", "16", "--val-images", "8"]
+    options += ["--runs", str(tmp_path)]
+    assert main([*options, "--threads", "1", "--epochs", "1"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    path = Path(printed[1])
+    assert printed[-1] == f"trained with another schedule than study 'quick': give the study --teacher {path}"
+
+    found: list[Teacher] = []
+
+    def only_the_teacher(config: StudyConfig, resources: Resources, _: object) -> Path:
+        found.append(ensure_teacher(config, resources.runs, resources.teacher))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.search.run.run_study", only_the_teacher)
+    with pytest.raises(KeyboardInterrupt):
+        study([*options, "--device", "cpu", "--teacher", str(path)])
+    (teacher,) = found
+    assert teacher.path.read_bytes() == path.read_bytes()
+    assert teacher.record.state == "complete"
+    assert teacher.record.epochs == [], "it was evaluated, not trained"
+
+
+def test_the_study_finds_a_teacher_of_its_own_schedule(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.teacher.load_study", lambda _: STUDY)
+    assert main(["--study", "tiny", "--epochs", str(STUDY.teacher.epochs), "--runs", str(runs), "--threads", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert str(ensure_teacher(STUDY, runs).path) in printed.splitlines()
+    assert "--teacher" not in printed
+
+
 def test_the_command_refuses_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="threads must be at least 1"):
         main(["--runs", str(tmp_path), "--threads", "0"])
-    with pytest.raises(InputError, match="--runs /proc/nowhere cannot be made"):
+    with pytest.raises(InputError, match="--runs: /proc/nowhere is not a writable folder"):
         main(["--runs", "/proc/nowhere", "--study", "quick"])
     with pytest.raises(InputError, match="unknown study 'nowhere'"):
         main(["--study", "nowhere", "--runs", str(tmp_path)])

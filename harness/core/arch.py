@@ -1,7 +1,7 @@
-"""``ArchConfig``: which interchangeable part stands in each slot of a detector, and with which options.
+"""``ArchConfig``: the part in each slot of a detector, and its options.
 
-It is plain frozen data: it compares, hashes, sorts into JSON and needs no tensor library. Whether the names and
-options exist is the registries' business (``harness.models.builder``); here only the shape of the data is checked.
+It is plain frozen data: it can be compared, hashed and written as JSON, and needs no tensor library. Only the shape of
+the data is checked here; ``harness.models.builder`` checks names and options against the registries.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from harness.errors import InputError
 OptionValue = bool | int | float | str
 
 SLOTS = ("backbone", "attention", "neck", "neck_attention", "context", "shuffle", "head")
-"""The parts in the order in which an image passes through them."""
+"""The slots in the order of the forward pass."""
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """One slot's choice: a registered ``name`` and its ``options``, sorted by key."""
+    """What fills a slot: a registered ``name``, and its ``options`` sorted by key."""
 
     name: str
     options: tuple[tuple[str, OptionValue], ...] = ()
@@ -49,7 +49,7 @@ class Part:
 
 
 def part(name: str, **options: OptionValue) -> Part:
-    """Write a ``Part`` as one writes a call: ``part("bifpn", channels=74, repeats=2)``."""
+    """Return a ``Part``, with its options as keyword arguments: ``part("bifpn", channels=74, repeats=2)``."""
     return Part(name, tuple(options.items()))
 
 
@@ -57,8 +57,8 @@ def part(name: str, **options: OptionValue) -> Part:
 class ArchConfig:
     """A detector as data: one ``Part`` for each of ``SLOTS``.
 
-    ``attention`` stands after the backbone and ``neck_attention`` after the neck; both draw from the attention
-    registry. The neck's ``channels`` option sets the width of everything after it.
+    ``attention`` follows the backbone and ``neck_attention`` the neck; both take parts of the attention registry. The
+    neck's ``channels`` option sets the width of all slots after it.
     """
 
     backbone: Part
@@ -75,7 +75,7 @@ class ArchConfig:
                 raise InputError(f"arch slot '{field.name}' must be a Part, got {getattr(self, field.name)!r}")
 
     def parts(self) -> dict[str, Part]:
-        """Return slot → part, in forward order."""
+        """Return slot → part, in the order of the forward pass."""
         return {slot: getattr(self, slot) for slot in SLOTS}
 
     def to_dict(self) -> dict[str, dict[str, OptionValue]]:
@@ -101,7 +101,7 @@ class ArchConfig:
         return cls(**parts)
 
     def digest(self) -> str:
-        """Return 12 hex digits that identify this arch."""
+        """Return 12 hex digits that identify this architecture."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
@@ -152,5 +152,17 @@ ARCHS: dict[str, ArchConfig] = {
         head=part("separate"),
     ),
 }
-"""The named architectures: those that the documents describe, and the FeatherFace that trained weights were released
-for. ``reduction=0`` in ``ssh_grouped`` is the snippets' direct grouped convolutions without 1×1 reductions."""
+"""The named architectures: those of the documents, and FeatherFace as its authors released it.
+
+Given the same weights, each computes what its reference computes (``tests/models/test_reference.py``; for
+``featherface``, the AP of the released weights in ``tests/models/test_released.py``):
+
+- ``v1``: the implementation behind the documents, without exception.
+- ``v2``: the implementation behind the documents. Its spatial gates take the mean before the maximum, here the maximum
+  comes first: the two input channels of their 7×7 convolutions are numbered the other way round.
+- ``v2_as_written``: the documents' snippets. Nothing runs them, so what they leave open is as in ``v2``.
+- ``featherface``: the released code. Its deformable convolution is written in plain PyTorch operators.
+
+All of them start training differently from their references in one respect: class biases start at a face probability
+of 1 / 8 instead of at random.
+"""

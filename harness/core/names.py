@@ -1,4 +1,4 @@
-"""Spaces and studies by name: a module of ``search_spaces`` or ``studies`` is found when it is asked for."""
+"""Spaces and studies by name: the modules of ``search_spaces`` and ``studies``, imported when they are asked for."""
 
 import importlib
 import pkgutil

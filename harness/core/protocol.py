@@ -6,6 +6,7 @@ A protocol that cannot be run cannot be constructed: each class names the field,
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,15 +47,15 @@ class Measure:
     Attributes:
         name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (these and BatchNorm's buffers), ``deployed``
             (BatchNorms folded into the convolutions straight before them), ``bytes`` (all tensors of the weights file,
-            without its header) or ``macs`` (multiply-adds of convolutions and linears).
-        size: side of the square image that multiply-adds are counted on, pixels; 0 for the others.
+            without its header) or ``macs`` (of convolutions and linears).
+        size: side of the square image that MACs are counted on, pixels; 0 for the others.
     """
 
     name: str
     size: int = 0
 
     def __str__(self) -> str:
-        return _UNITS.get(self.name, f"multiply-adds at {self.size}×{self.size}")
+        return _UNITS.get(self.name, f"MACs at {self.size}×{self.size}")
 
 
 PARAMS = Measure("params")
@@ -68,7 +69,7 @@ class Budget:
         max_params: parameters: every ``nn.Parameter`` counts, frozen or not.
         max_with_buffers: parameters and buffers, element by element.
         max_deployed: parameters after folding every BatchNorm into the convolution straight before it.
-        max_macs: multiply-adds of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
+        max_macs: MACs of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
         macs_size: the image's side, read where ``max_macs`` is given.
         max_bytes: bytes of all tensors of the float32 weights file, buffers included; its header, a few names a
             tensor, is left out.
@@ -109,12 +110,12 @@ class DataConfig:
     Attributes:
         source: ``synthetic``, or the folder of a WIDER FACE copy.
         size: side of the square training crop, pixels.
-        train_images: how many training images to use; 0 uses all (synthetic: must be positive).
-        val_images: how many validation images to use; 0 uses all (synthetic: must be positive).
-        epoch_images: how many of the validation images the AP after each epoch is taken on; 0 uses all. The final
-            AP always uses all.
+        train_images: how many training images to use; 0 uses all that are not held out (synthetic: must be positive).
+        search_images: size of the search split, which every choice reads (objective, pruning, best epoch, early
+            stopping): scenes generated for it, or images held out of a folder's training images. Must be positive.
+        val_images: how many validation images to use; 0 uses all (synthetic: must be positive). They only grade.
         eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
-        landmark_images: how many annotated training images of a folder are held out of training, to measure the
+        landmark_images: how many training images with landmarks of a folder are held out of training, to measure the
             landmark error on; WIDER FACE's validation images have no landmarks. Synthetic scenes need none: 0.
         seed: seed of the synthetic scenes and of the choice of images.
     """
@@ -122,16 +123,20 @@ class DataConfig:
     source: str = "synthetic"
     size: int = 128
     train_images: int = 1_200
+    search_images: int = 400
     val_images: int = 400
-    epoch_images: int = 0
     eval_side: int = 0
     landmark_images: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.size >= 32 and self.size % 32 == 0, f"size must be a multiple of 32, got {self.size}")
-        for name in ("train_images", "val_images", "epoch_images", "eval_side", "landmark_images"):
+        for name in ("train_images", "val_images", "eval_side", "landmark_images"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        _require(
+            self.search_images > 0,
+            f"search_images must be positive, because every choice reads the search split, got {self.search_images}",
+        )
         if self.source == "synthetic":
             _require(
                 self.train_images > 0 and self.val_images > 0,
@@ -142,6 +147,15 @@ class DataConfig:
                 self.landmark_images == 0,
                 f"synthetic validation images have landmarks: landmark_images must be 0, got {self.landmark_images}",
             )
+
+    def images(self, split: str) -> int:
+        """Return how many images ``train``, ``search``, ``val`` or ``landmarks`` is asked to have; 0 uses all."""
+        return {
+            "train": self.train_images,
+            "search": self.search_images,
+            "val": self.val_images,
+            "landmarks": self.landmark_images,
+        }[split]
 
 
 @dataclass(frozen=True)
@@ -257,8 +271,17 @@ class SpeedConfig:
 ALONE = "-alone"
 """Behind a reference's arch: trained without a teacher."""
 
-SAMPLERS = ("tpe", "random", "nsga2", "gp")
-PRUNERS = ("median", "halving", "none")
+SAMPLERS = {
+    "tpe": "tree-structured Parzen estimator (Optuna's default)",
+    "random": "uniform over everything that fits the budget",
+    "nsga2": "genetic algorithm NSGA-II",
+    "gp": "Gaussian process",
+}
+PRUNERS = {
+    "median": "stops a trial below the median of earlier ones at its epoch",
+    "halving": "keeps the better half at epochs 1, 2, 4, …",
+    "none": "trains every trial to its end",
+}
 OBJECTIVES = ("ap", "params", "latency")
 
 
@@ -272,6 +295,8 @@ class StudyConfig:
         trials: how many candidates to try.
         sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
+        window: trial n is proposed from the results of trials 0 … n - window, so that at most ``window`` train at
+            once and the trials do not depend on how many do.
         seed: study seed; every trial's sampler and training seed derive from it.
         from_scratch: students do not start from trained backbone weights.
         references: arch names trained outside the search by the students' protocol; with ``-alone`` behind it, an
@@ -293,6 +318,7 @@ class StudyConfig:
     sampler: str = "tpe"
     pruner: str = "median"
     objectives: tuple[str, ...] = ("ap",)
+    window: int = 4
     seed: int = 0
     from_scratch: bool = False
     references: tuple[str, ...] = ("v2",)
@@ -305,6 +331,7 @@ class StudyConfig:
             f"trials must be positive, or 0 to train the references only, got {self.trials}",
         )
         _require(self.seeds > 0, f"seeds must be positive, got {self.seeds}")
+        _require(self.window > 0, f"window must be positive, got {self.window}")
         _require(self.sampler in SAMPLERS, f"unknown sampler '{self.sampler}' (known: {', '.join(SAMPLERS)})")
         _require(self.pruner in PRUNERS, f"unknown pruner '{self.pruner}' (known: {', '.join(PRUNERS)})")
         _require(
@@ -323,6 +350,27 @@ class StudyConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
+        """Rebuild from ``to_dict``'s form, also after it went through JSON.
+
+        Raises:
+            TypeError: a field is unknown.
+            InputError: a value is not accepted.
+        """
+        parts: dict[str, Any] = {
+            "budget": Budget,
+            "data": DataConfig,
+            "train": TrainConfig,
+            "teacher": TrainConfig,
+            "distill": DistillConfig,
+            "evaluation": EvalConfig,
+            "speed": SpeedConfig,
+        }
+        built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
+        lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
+        return cls(**built | lists)
 
 
 def digest(value: Any) -> str:

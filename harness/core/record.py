@@ -1,7 +1,7 @@
-"""``TrialRecord``: all that is known of one trained network, as one JSON file that survives everything else.
+"""``TrialRecord``: everything known about one trained network, in one JSON file.
 
-Reports and tables read these files and nothing else, so that they need neither the study's database nor a tracking
-server. A record is written before training starts, after every epoch, and at the end, each time atomically.
+Reports read these files, and need neither the study's database nor a tracking server. A record is written before
+training starts, after every epoch, and at the end, each time atomically.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.files import write_atomically
+from harness.core.provenance import Provenance
 from harness.errors import DataError, InputError, unknown_name
 
 ROLES = ("teacher", "reference", "candidate", "repeat")
@@ -18,7 +19,7 @@ STATES = ("running", "complete", "pruned", "failed")
 
 @dataclass
 class TrialRecord:
-    """One network's way through training and measurement.
+    """A network that is trained, and what was measured of it.
 
     Attributes:
         label: folder name below ``trials/`` and row label: ``v1``, ``v2``, the trial's number in four digits, or one of
@@ -30,17 +31,22 @@ class TrialRecord:
         arch: ``ArchConfig.to_dict()``.
         distill: ``DistillConfig`` as a dict; empty where no teacher was used.
         teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
-        params: parameters in total; ``parts``: slot → parameters; ``macs``: multiply-adds at the speed size;
+        params: parameters in total; ``parts``: slot → parameters; ``macs``: MACs at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
-        epochs: a dict an epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` (easy, medium, hard, mean),
-            ``lr``, ``seconds``.
-        ap: final AP in [0, 1]: easy, medium, hard, mean (None where a list holds no face).
+        epochs: one dict per epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search split, ``lr``,
+            ``seconds``.
+        search_ap: AP of the network that was kept on the search split, in [0, 1]: easy, medium, hard, mean. This is
+            what choices are made by.
+        ap: AP on the validation images, which choose nothing (None where a list holds no face); empty for networks
+            that the report does not grade.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
             ``evaluation.landmarks`` defines them; empty where no face has landmarks.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
-        protocol: what the AP was measured by (``evaluation`` digest, data digest, …).
+        search_protocol, protocol: what ``search_ap`` and ``ap`` were measured by.
+        provenance: ``Provenance`` as a dict, one per run that trained this network; several where code, libraries or
+            machine changed between an interruption and the end.
     """
 
     label: str
@@ -59,12 +65,20 @@ class TrialRecord:
     macs: int = 0
     size_mb: float = 0.0
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    search_ap: dict[str, float | None] = field(default_factory=dict)
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     landmark: dict[str, Any] = field(default_factory=dict)
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    search_protocol: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    provenance: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_provenance(self, made_by: Provenance) -> None:
+        """Note which code, libraries and machine train this network from here on; what was noted before stays."""
+        if asdict(made_by) not in self.provenance:
+            self.provenance = [*self.provenance, asdict(made_by)]
 
     def save(self, folder: Path) -> None:
         """Write ``folder/record.json`` atomically."""

@@ -1,8 +1,8 @@
-"""A search space as data: axes with conditions over a base architecture. Nothing here knows how it is searched.
+"""A search space as data: axes with conditions over a base architecture, independent of any sampler.
 
-An axis is named by a dotted path. ``attention.reduction`` sets the option ``reduction`` of the slot ``attention``;
-``attention.name`` chooses the slot's part; ``distill.temperature`` sets a distillation value. What no axis sets stays
-as the base architecture has it.
+An axis is named by a dotted path: ``attention.reduction`` sets the option ``reduction`` of the slot ``attention``,
+``attention.name`` chooses the slot's part, ``distill.temperature`` sets a distillation value. What no axis sets is as
+in the base architecture.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
 from harness.errors import InputError, unknown_name
 
 Configuration = dict[str, OptionValue]
-"""Axis name → value, holding exactly the axes that are active."""
+"""Axis name → value, for exactly the axes that are active."""
 
 DISTILL_AXES = ("temperature", "alpha", "feature_weight")
 
 
 @dataclass(frozen=True)
 class When:
-    """A condition: the axis exists only where ``axis`` of the same group has one of ``values``."""
+    """A condition: the axis is active only where ``axis`` of the same group has one of ``values``."""
 
     axis: str
     values: tuple[OptionValue, ...]
@@ -83,8 +83,8 @@ class SearchSpace:
     """Axes over a base architecture.
 
     Raises:
-        InputError: an axis stands twice, or a condition names an axis that does not come before it or a value that
-            the axis does not have.
+        InputError: two axes have one name, or a condition names an axis that does not come before it or a value that
+            this axis does not have.
     """
 
     name: str
@@ -96,7 +96,7 @@ class SearchSpace:
         seen: dict[str, Axis] = {}
         for axis in self.axes:
             if axis.name in seen:
-                raise InputError(f"space '{self.name}': axis '{axis.name}' stands twice")
+                raise InputError(f"space '{self.name}': axis '{axis.name}' is defined twice")
             if axis.when is not None:
                 if axis.when.axis not in seen:
                     raise InputError(
@@ -104,7 +104,10 @@ class SearchSpace:
                     )
                 strange = [v for v in axis.when.values if v not in seen[axis.when.axis].values]
                 if strange:
-                    raise InputError(f"space '{self.name}': '{axis.name}' waits for {strange}, never chosen")
+                    raise InputError(
+                        f"space '{self.name}': '{axis.name}' depends on {axis.when.axis}={strange[0]}, which that axis "
+                        "does not offer"
+                    )
             seen[axis.name] = axis
 
     def axis(self, name: str) -> Axis:
@@ -119,7 +122,7 @@ class SearchSpace:
         raise unknown_name("axis", name, (a.name for a in self.axes))
 
     def groups(self) -> dict[str, tuple[Axis, ...]]:
-        """Return the axes by group (slot, or ``distill``). Groups are independent: conditions stay inside one."""
+        """Return group (a slot, or ``distill``) → its axes. Groups are independent: conditions never cross them."""
         names = [axis.name.partition(".")[0] for axis in self.axes]
         return {
             group: tuple(axis for axis, name in zip(self.axes, names, strict=True) if name == group)
@@ -128,11 +131,11 @@ class SearchSpace:
         }
 
     def active(self, axis: Axis, chosen: Mapping[str, OptionValue]) -> bool:
-        """Say whether ``axis`` exists, given the values chosen before it."""
+        """Return whether ``axis`` is active, given the values chosen before it."""
         return axis.when is None or (axis.when.axis in chosen and chosen[axis.when.axis] in axis.when.values)
 
     def group_configurations(self, group: str) -> list[Configuration]:
-        """List every combination of the axes of one group, in axis order."""
+        """Return every combination of one group's axes, in the order of the axes."""
         found: list[Configuration] = [{}]
         for axis in self.groups().get(group, ()):
             longer: list[Configuration] = []
@@ -152,7 +155,7 @@ class SearchSpace:
         return product
 
     def enumerate(self) -> Iterator[Configuration]:
-        """Yield every configuration once, groups in slot order, the last group fastest."""
+        """Yield every configuration once, groups in the order of the slots; the last group varies fastest."""
         tables = [self.group_configurations(group) for group in self.groups()]
         for combination in itertools.product(*tables):
             yield {name: value for piece in combination for name, value in piece.items()}
@@ -177,7 +180,7 @@ class SearchSpace:
                 raise InputError(f"space '{self.name}': axis '{axis.name}' offers {list(axis.values)}, not {value!r}")
 
     def contains(self, configuration: Mapping[str, Any]) -> bool:
-        """Say whether the configuration is in the space."""
+        """Return whether the configuration is in the space."""
         try:
             self.check(configuration)
         except InputError:
@@ -187,8 +190,8 @@ class SearchSpace:
     def arch(self, configuration: Mapping[str, OptionValue]) -> ArchConfig:
         """Return the architecture of a configuration.
 
-        A slot whose ``name`` axis leaves the base's part starts from no options; otherwise the base's options stand
-        where no axis sets them.
+        Options that no axis sets are the base's, except in a slot whose ``name`` axis chooses another part than the
+        base's.
         """
         parts: dict[str, Part] = {}
         for slot, base in self.base.parts().items():
@@ -225,6 +228,6 @@ class SearchSpace:
         }
 
     def digest(self) -> str:
-        """Return 12 hex digits of what can be searched (the name and description do not count)."""
+        """Return 12 hex digits that identify the base and the axes; name and description are left out."""
         content = {key: value for key, value in self.to_dict().items() if key in ("base", "axes")}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Other people's counters beside the closed form: ``numel``, fvcore and thop, with every difference explained."""
+"""Independent counters beside the closed form: ``numel``, fvcore and thop, with every difference explained."""
 
 import copy
 import warnings
@@ -17,17 +17,17 @@ from harness.models.wiring import assemble
 
 @dataclass(frozen=True)
 class Comparison:
-    """What each counter answers for one architecture.
+    """The result of each counter for one architecture.
 
     Attributes:
         closed_form, numel, fvcore, thop: parameters.
-        skipped: name → size of each parameter that thop leaves out; with them, thop's count is ``numel``.
-        size: height and width of the image that multiply-adds are counted on.
-        macs_closed_form: multiply-adds of convolutions and linears.
-        macs_fvcore: the same operators by fvcore.
-        fvcore_extra: what fvcore counts besides them, by operator.
-        fvcore_missing: operators that fvcore does not count → how often they run.
-        macs_thop: thop's total, which includes norms and activations that are modules.
+        skipped: name → size of each parameter that thop leaves out; thop's count plus these is ``numel``.
+        size: height and width of the image that MACs are counted for, pixels.
+        macs_closed_form: MACs of convolutions and linears.
+        macs_fvcore: the same operators, counted by fvcore.
+        fvcore_extra: what fvcore counts for other operators, by operator.
+        fvcore_missing: operator that fvcore does not count → number of calls.
+        macs_thop: thop's total, which includes norms, and activations that are modules.
     """
 
     closed_form: int
@@ -44,14 +44,14 @@ class Comparison:
 
 
 def compare(arch: ArchConfig, height: int = 64, width: int = 64) -> Comparison:
-    """Build the architecture and count it every way there is, on an image of ``height`` × ``width`` pixels.
+    """Build the architecture and run every counter on it, for an image of ``height`` × ``width`` pixels.
 
     Raises:
         InputError: the architecture cannot be built.
-        HarnessError: two counters differ, and the difference is not explained by what one of them skips.
+        HarnessError: two counters differ, and what one of them skips does not explain the difference.
     """
     with warnings.catch_warnings():
-        # fvcore scripts a function at import, thop compares versions through distutils.
+        # fvcore scripts a function on import; thop compares versions through distutils.
         warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", "distutils Version classes are deprecated", DeprecationWarning)
         import fvcore.nn
@@ -63,7 +63,7 @@ def compare(arch: ArchConfig, height: int = 64, width: int = 64) -> Comparison:
         fvcore.nn.FlopCountAnalysis(detector, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     )
     by_operator = {name: int(number) for name, number in flops.by_operator().items()}
-    # thop leaves its buffers behind: it gets a copy.
+    # thop leaves its own buffers in the network, so it gets a copy.
     profiled = copy.deepcopy(detector)
     thop_macs, thop_params, layers = thop.profile(profiled, (image,), verbose=False, ret_layer_info=True)
     answer = Comparison(
@@ -88,8 +88,8 @@ def _skipped(
 ) -> dict[str, int]:
     """Return the parameters below ``module`` that thop did not count: name → size.
 
-    thop counts a module only if its exact type has a rule and it was called; of other modules it visits the children
-    and leaves out the parameters that the module itself holds.
+    thop counts a module only if it has a rule for exactly its type and the module was called. Of any other module it
+    visits the children, and leaves out parameters of the module's own.
     """
     found = {f"{prefix}{name}": p.numel() for name, p in module.named_parameters(recurse=False)}
     for name, child in module.named_children():
@@ -111,6 +111,6 @@ def _require_explained(answer: Comparison) -> None:
         )
     if answer.macs_closed_form != answer.macs_fvcore:
         raise HarnessError(
-            f"multiply-adds at {answer.size} differ: closed form {answer.macs_closed_form:,}, "
+            f"MACs at {answer.size} differ: closed form {answer.macs_closed_form:,}, "
             f"fvcore's convolutions and linears {answer.macs_fvcore:,}"
         )

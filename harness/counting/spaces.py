@@ -1,11 +1,11 @@
-"""A whole space counted exactly, without visiting its configurations; and listed, where it is small enough.
+"""A whole space counted exactly, without visiting its configurations; and listed, if it is small enough.
 
-Slots are independent of each other except through widths: the attention and the neck meet the backbone's, and whatever
-follows the neck meets the neck's. So for each combination of those widths there is a chain of tables, one a slot, from
-which every row goes with every other. Convolving a chain's tables from the last to the first gives the totals there
-are with their multiplicities; counting is then a sum over chains, and a uniform draw walks a chain forwards.
+Slots depend on each other only through channels: the attention and the neck take the backbone's channels, all parts
+after the neck take the neck's. For each combination of these channels there is a chain of tables, one per slot, whose
+rows combine freely. Convolving a chain's tables from the last to the first gives all its totals with their
+multiplicities. Counting is a sum over chains; a uniform draw walks one chain from the first table to the last.
 
-A budget of several bounds cannot be counted from one list of totals: then the architectures are listed.
+For a budget of several bounds one list of totals is not enough: there the architectures are listed.
 """
 
 import itertools
@@ -25,17 +25,17 @@ from harness.models.modules.part import Cost, Levels
 from harness.models.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
 _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
-"""The slots that meet the neck's width."""
+"""The slots whose input channels are the neck's."""
 
 BLOCK = 1 << 20
-"""Configurations whose totals are listed at once."""
+"""How many configurations' totals are held in one block."""
 
 LISTED_AT_MOST = 100_000_000
-"""Architectures that are listed for a budget of several bounds."""
+"""The most architectures that are listed for a budget of several bounds."""
 
 
 def part_cost(slot: str, part: Part, inputs: Levels | None, size: int = 0) -> Cost | None:
-    """Return what a part costs on maps of these widths, for a ``size`` × ``size`` image; None if it cannot be built.
+    """Return a part's cost on maps with these channels, for a ``size`` × ``size`` image; None if it cannot be built.
 
     Raises:
         InputError: the part or an option is unknown, missing or not accepted.
@@ -56,7 +56,7 @@ def _part_cost(slot: str, part: Part, inputs: Levels | None, size: int) -> Cost 
 
 @dataclass(frozen=True)
 class Move:
-    """One axis changed, with the axes that the change switches on: the new values, and the parameters saved."""
+    """A change of one axis: the parameters it saves, and the new values of it and of axes that it switches on."""
 
     saving: int
     changed: Configuration
@@ -91,7 +91,7 @@ class SpaceCounts:
         self.buildable = self.architectures * len(self._distill)
 
     def _chains(self, size: int) -> list[Link]:
-        """Return a chain for every combination of backbone widths and neck width, multiply-adds at ``size`` pixels."""
+        """Return a chain for every combination of backbone and neck channels, MACs at ``size`` × ``size`` pixels."""
         if size not in self._by_size:
             self._by_size[size] = list(self._make_chains(size))
         return self._by_size[size]
@@ -119,7 +119,7 @@ class SpaceCounts:
                 yield chain
 
     def feasible(self, budget: Budget) -> int:
-        """Return how many configurations can be built and fit the budget.
+        """Return the number of configurations that can be built and fit the budget.
 
         Raises:
             InputError: the budget has several bounds, and the space is too large to list.
@@ -129,12 +129,12 @@ class SpaceCounts:
         return int(self._weights(budget.max_params).sum()) * len(self._distill)
 
     def _weights(self, limit: int) -> Counts:
-        """Return how many architectures with at most ``limit`` parameters each chain holds."""
+        """Return for each chain the number of architectures with at most ``limit`` parameters."""
         at = np.array([limit])
         return np.concatenate([chain.totals(PARAMS).fitting(at) for chain in self._chains(0)] or [np.zeros(1, int)])
 
     def totals(self, measure: Measure = PARAMS) -> Totals:
-        """Return every total that a buildable configuration can have, with how many have it.
+        """Return every total of a buildable configuration, and how many configurations have it.
 
         Raises:
             BudgetError: nothing in the space can be built.
@@ -145,7 +145,7 @@ class SpaceCounts:
 
     @cached_property
     def histogram(self) -> Totals:
-        """Every number of parameters that a buildable configuration can have, with how many have it."""
+        """Every number of parameters of a buildable configuration, and how many configurations have it."""
         return self.totals()
 
     def _require_buildable(self) -> None:
@@ -162,7 +162,7 @@ class SpaceCounts:
         return self.least(PARAMS)
 
     def least(self, measure: Measure) -> int:
-        """Return the least that a buildable configuration has of what is measured.
+        """Return the smallest number of a buildable configuration in one way of counting.
 
         Raises:
             BudgetError: nothing in the space can be built.
@@ -173,7 +173,7 @@ class SpaceCounts:
         )
 
     def largest(self, budget: Budget | None = None) -> int:
-        """Return the most parameters that a buildable configuration has, within the budget if one is given.
+        """Return the most parameters of a buildable configuration, within the budget if one is given.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
@@ -202,7 +202,7 @@ class SpaceCounts:
         raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
 
     def cost(self, configuration: Mapping[str, OptionValue], size: int = 0) -> Cost | None:
-        """Return what a configuration of the space costs, multiply-adds at ``size``; None where it cannot be built."""
+        """Return a configuration's cost, with MACs at ``size`` × ``size`` pixels; None if it cannot be built."""
         arch = self.space.arch(configuration)
         inputs, width = backbone_widths(arch.backbone), neck_widths(arch.neck)
         whole = Cost()
@@ -215,7 +215,7 @@ class SpaceCounts:
         return whole
 
     def total(self, configuration: Mapping[str, OptionValue]) -> int | None:
-        """Return the parameters of a configuration of the space; None where it cannot be built."""
+        """Return a configuration's number of parameters; None if it cannot be built."""
         cost = self.cost(configuration)
         return None if cost is None else cost.params
 
@@ -225,7 +225,7 @@ class SpaceCounts:
         return cost is not None and all(value(cost, measure) <= limit for measure, limit in budget.bounds)
 
     def sample(self, budget: Budget, rng: np.random.Generator) -> Configuration:
-        """Draw a configuration, each that can be built and fits the budget with the same probability.
+        """Draw uniformly from the configurations that can be built and fit the budget.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
@@ -249,14 +249,15 @@ class SpaceCounts:
         return self._ordered(chosen, below(len(self._distill), rng))
 
     def _ordered(self, chosen: Configuration, distill: int | None) -> Configuration:
-        """Return a configuration with its axes in the space's order; None leaves distillation out."""
+        """Return a configuration with its axes in the space's order, without distillation if ``distill`` is None."""
         whole = chosen if distill is None else {**chosen, **self._distill[distill]}
         return {axis.name: whole[axis.name] for axis in self.space.axes if axis.name in whole}
 
     def listed(self, measure: Measure = PARAMS) -> Iterator[Ints]:
-        """Yield every buildable configuration's total, in blocks; ``configuration`` says whose it is.
+        """Yield the totals of all buildable configurations, in blocks; ``configuration`` returns the one at a position.
 
-        The configurations come chain by chain, the last slot faster than those before it, distillation fastest.
+        The order is chain by chain; within a chain the last slot varies faster than those before it, distillation
+        fastest.
         """
         for block in self._blocks(measure):
             yield np.repeat(block, len(self._distill))
@@ -280,7 +281,7 @@ class SpaceCounts:
         """Return the configuration at a position of ``listed``.
 
         Raises:
-            IndexError: there are not so many.
+            IndexError: there are fewer configurations.
         """
         if not 0 <= position < self.buildable:
             raise IndexError(f"position {position:,} of {self.buildable:,} buildable configurations")
@@ -300,7 +301,7 @@ class SpaceCounts:
         return self._ordered(chosen, distill)
 
     def _positions(self, budget: Budget) -> Ints:
-        """Return the positions of all architectures that fit, among all that can be built."""
+        """Return the positions of the architectures that fit, among those that can be built."""
         if budget not in self._fitting:
             if self.architectures > LISTED_AT_MOST:
                 raise InputError(
@@ -318,7 +319,7 @@ class SpaceCounts:
         return self._fitting[budget]
 
     def _params(self, positions: Ints) -> Ints:
-        """Return the parameters at ascending positions among all architectures that can be built."""
+        """Return the parameters of the architectures at these ascending positions."""
         found, start = [], 0
         for block in self._blocks(PARAMS):
             inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, start + len(block))]
@@ -329,7 +330,8 @@ class SpaceCounts:
     def nearest(self, budget: Budget, count: int) -> list[tuple[int, Configuration]]:
         """Return up to ``count`` in-budget architectures with the most parameters, largest first, with their totals.
 
-        Distillation axes are left out: they do not change what is built. Equal totals come in the order of ``listed``.
+        Distillation axes are left out, because they do not change what is built. Equal totals come in the order of
+        ``listed``.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.
@@ -351,7 +353,7 @@ class SpaceCounts:
         return found
 
     def over(self, budget: Budget) -> tuple[int, Configuration] | None:
-        """Return the first architecture with the fewest parameters above the budget's, if any is above."""
+        """Return the smallest total over the budget with the first architecture that has it, or None."""
         values = self.histogram.values
         position = int(np.searchsorted(values, budget.max_params, side="right"))
         if position == len(values):
@@ -361,7 +363,7 @@ class SpaceCounts:
     def moves(self, configuration: Configuration, budget: Budget) -> list[Move]:
         """Return the changes of one axis that bring a configuration within every bound, smallest saving first.
 
-        An axis that chooses a part may bring new axes with it: then every value of these is a move of its own.
+        If the axis chooses a part with axes of its own, each of their values is a separate move.
         """
         before = self.total(configuration)
         if before is None:
@@ -377,7 +379,7 @@ class SpaceCounts:
         return sorted(found, key=lambda move: (move.saving, str(move.changed)))
 
     def _one_axis_apart(self, here: Configuration, other: Configuration) -> bool:
-        """Say whether two configurations of a group differ in one axis and in what this axis switches on or off."""
+        """Say whether two configurations of a group differ in one axis, and otherwise in axes that it switches."""
         differing = [name for name in here.keys() & other.keys() if here[name] != other[name]]
         if len(differing) != 1:
             return False
@@ -385,7 +387,7 @@ class SpaceCounts:
         return all(when is not None and when.axis == differing[0] for when in switched)
 
     def _with_total(self, total: int) -> Iterator[Configuration]:
-        """Yield the architectures with exactly this many parameters."""
+        """Yield the architectures with exactly ``total`` parameters."""
 
         def completions(links: Sequence[Link], left: int) -> Iterator[Configuration]:
             if not links:
@@ -402,7 +404,7 @@ class SpaceCounts:
 
 
 def _table(slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int) -> Table:
-    """Return what of a slot's options can be built on maps of these widths."""
+    """Return the table of a slot's configurations that can be built on maps with these channels."""
     rows = [(chosen, part_cost(slot, part, inputs, size)) for chosen, part in options]
     built = [(chosen, cost) for chosen, cost in rows if cost is not None]
     return Table([chosen for chosen, _ in built], [cost for _, cost in built])

@@ -1,4 +1,4 @@
-"""Sums over independent choices: which totals there are, and how many ways lead to each."""
+"""Sums over independent choices: the possible totals, and in how many ways each is reached."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,21 @@ from harness.models.modules.part import Cost
 Ints = npt.NDArray[np.int64]
 
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.object_]
-"""Numbers of configurations: 64-bit integers, or Python's own where 62 bits are too few."""
+"""Numbers of configurations: 64-bit integers, or Python's integers where 62 bits are too few."""
 
 CHUNK = 10_000_000
-"""Sums that are held at once before equal ones are merged."""
+"""How many sums are held in memory before equal ones are merged."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals in ascending order, how many configurations have each, and how many have at most each."""
+    """Distinct totals of some configurations.
+
+    Attributes:
+        values: the totals, ascending.
+        counts: how many configurations have each.
+        up_to: how many have at most each.
+    """
 
     values: Ints
     counts: Counts
@@ -31,7 +37,7 @@ class Totals:
 
     @classmethod
     def of(cls, values: Ints, counts: Counts) -> "Totals":
-        """Merge equal values."""
+        """Return the totals of ``values``, merging equal ones."""
         order = np.argsort(values, kind="stable")
         values, counts = values[order], counts[order]
         starts = np.flatnonzero(np.diff(values, prepend=-1))
@@ -40,11 +46,11 @@ class Totals:
 
     @classmethod
     def join(cls, several: Sequence["Totals"]) -> "Totals":
-        """Return the totals of alternatives, of which there is at least one."""
+        """Return the totals of the union of at least one set of configurations."""
         return cls.of(np.concatenate([t.values for t in several]), np.concatenate([t.counts for t in several]))
 
     def plus(self, values: Ints) -> "Totals":
-        """Return the totals after adding one of ``values`` to each in turn."""
+        """Return the totals of all sums of one configuration's total and one of ``values``."""
         different, often = np.unique(values, return_counts=True)
         rows = max(CHUNK // max(len(self.values), 1), 1)
         parts = [
@@ -65,7 +71,7 @@ class Totals:
 
 
 class Table:
-    """The configurations of one slot that can be built on given widths, with their costs."""
+    """The configurations of one slot that can be built on given input channels, with their costs."""
 
     def __init__(self, configurations: Sequence[Configuration], costs: Sequence[Cost]) -> None:
         self.configurations = tuple(configurations)
@@ -73,7 +79,7 @@ class Table:
         self._values: dict[Measure, Ints] = {}
 
     def values(self, measure: Measure) -> Ints:
-        """Return what ``measure`` says of each."""
+        """Return each configuration's number in one way of counting."""
         if measure not in self._values:
             self._values[measure] = np.array([value(cost, measure) for cost in self.costs], np.int64)
         return self._values[measure]
@@ -83,11 +89,11 @@ class Table:
 
 
 class Link:
-    """One slot's table and the links after it, whose choices are independent of each other.
+    """One slot's table, linked to those of the slots after it; every row goes with every row of the others.
 
     Args:
-        table: the slot's.
-        rest: what follows; after the last slot the totals of nothing.
+        table: the slot's table.
+        rest: the next link, or after the last slot the totals of nothing.
     """
 
     def __init__(self, table: Table, rest: "Link | Totals") -> None:
@@ -96,21 +102,21 @@ class Link:
         self._totals: dict[Measure, Totals] = {}
 
     def totals(self, measure: Measure) -> Totals:
-        """Return the totals over this slot and those after it."""
+        """Return the totals of this slot and all after it."""
         if measure not in self._totals:
             self._totals[measure] = self.after(measure).plus(self.table.values(measure))
         return self._totals[measure]
 
     def after(self, measure: Measure) -> Totals:
-        """Return the totals over the slots after this one."""
+        """Return the totals of all slots after this one."""
         return self.rest if isinstance(self.rest, Totals) else self.rest.totals(measure)
 
     def links(self) -> "list[Link]":
-        """Return this link and those after it."""
+        """Return this link and all after it."""
         return [self] if isinstance(self.rest, Totals) else [self, *self.rest.links()]
 
     def architectures(self) -> int:
-        """Return in how many ways this slot and those after it can be filled."""
+        """Return the number of combinations of this slot's rows and those of all after it."""
         return math.prod(len(link.table) for link in self.links())
 
 
@@ -121,11 +127,11 @@ def draw(weights: Counts, rng: np.random.Generator) -> int:
 
 
 def below(limit: int, rng: np.random.Generator) -> int:
-    """Return an integer from 0 to ``limit`` - 1, each with the same probability, however large ``limit`` is."""
+    """Return an integer from 0 to ``limit`` - 1, all equally probable; ``limit`` may exceed 64 bits."""
     if limit <= np.iinfo(np.int64).max:
         return int(rng.integers(limit))
     bits = limit.bit_length()
-    while True:  # Each round ends it with a probability of at least one half.
+    while True:  # Each round is the last with a probability of at least one half.
         drawn = int.from_bytes(rng.bytes(-(-bits // 8))) >> (-bits % 8)
         if drawn < limit:
             return drawn

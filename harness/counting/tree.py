@@ -1,4 +1,4 @@
-"""One architecture down to its modules: parameters, multiply-adds and the shapes that really come out."""
+"""One architecture as a tree of modules: parameters, MACs, and output shapes observed in a forward pass."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Node:
         path: its name in the detector, such as ``neck.cells.0.p4_up``; empty for the detector itself.
         kind: its class.
         params: every ``nn.Parameter`` in it, its children's included.
-        macs: multiply-adds of the convolutions and linears in it, over all its calls for one image.
-        shapes: what its calls returned, without the batch: (C, h, w) for a map.
+        macs: MACs of the convolutions and linears in it, over all its calls for one image.
+        shapes: shapes of the tensors that its calls returned, without the batch: (C, h, w) for a map.
         children: the modules in it.
     """
 
@@ -51,7 +51,7 @@ class Node:
 
 
 def tree(arch: ArchConfig, height: int, width: int) -> Node:
-    """Send one image of ``height`` × ``width`` pixels through the network, without memory, and return what was seen.
+    """Run the network on one image of ``height`` × ``width`` pixels, on the meta device, and return its tree.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -61,7 +61,7 @@ def tree(arch: ArchConfig, height: int, width: int) -> Node:
 
     def watch(path: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if inputs:  # Fusion weights take nothing in: what they return is no map.
+            if inputs:  # Fusion weights have no input, and what they return is no map.
                 shapes.setdefault(path, []).extend(tuple(one.shape[1:]) for one in _tensors(output))
             if isinstance(module, nn.Conv1d | nn.Conv2d):
                 macs[path] = macs.get(path, 0) + module.weight.numel() * output.numel() // module.out_channels

@@ -1,35 +1,39 @@
 """Images and faces: synthetic scenes, WIDER FACE folders, augmentation and batches.
 
-``load_split`` is the way in. Nothing here imports torch but ``batches``.
+``load_split`` returns every image set. Only ``batches`` imports torch.
 """
 
-import fcntl
 import hashlib
 import logging
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from harness.core.protocol import DataConfig, digest
 from harness.data.augment import Augmentation
 from harness.data.decode import Progress, decode_split
 from harness.data.faces import FORMAT, FaceSet, choose, open_faceset
+from harness.data.lists import LEAST_HEIGHT
 from harness.data.widerface import Annotations, find_layout, fingerprint, read_annotations
 from harness.errors import DataError, InputError
 
-SPLITS = ("train", "val")
-"""What is on disk."""
+SEARCH = "search"
+"""What every choice reads: pruning, objective, best epoch, early stopping. Of a folder, held out of ``train``."""
+
+SPLITS = ("train", SEARCH, "val")
+"""The splits of every data set. ``val`` only grades: no choice reads it."""
 
 LANDMARKS = "landmarks"
-"""Training images with landmarks, held out of ``train``: only where ``DataConfig.landmark_images`` asks for some."""
+"""Training images with landmarks, held out of ``train`` where ``DataConfig.landmark_images`` asks for some."""
 
 
 class NoLandmarksError(DataError):
-    """A copy's label file holds no landmarks, as the official one does not."""
+    """The label file has no landmarks, as the official one has none."""
 
 
 log = logging.getLogger(__name__)
@@ -42,39 +46,42 @@ def load_split(
     progress: Progress | None = None,
     processes: int | None = None,
 ) -> FaceSet:
-    """Return a split's images and faces, made or decoded on first use and kept under ``cache``.
+    """Return a split's images and faces; the first call generates or decodes them into ``cache``.
 
-    The copy is found again by what it was made from, so a changed label file, image, size or seed makes a new one. Any
-    number of processes may ask for the same split at once: one makes it, the others wait.
+    A copy in the cache is named after what it was made from: a changed label file, image, size or seed makes a new
+    one. Several processes may ask for the same split at once: one makes it, the others wait.
 
-    Validation images keep their original size. Training images are reduced until their shorter side is
-    ``size / 0.3``: the smallest random crop, 0.3 of the shorter side, then still has ``size`` pixels, and nothing
-    that training could see is lost.
+    Validation and search images keep the size that they have on disk. Training images are reduced until their shorter
+    side is ``size / 0.3``: the smallest random crop, 0.3 of the shorter side, then still has ``size`` pixels, so
+    training loses no detail.
+
+    Train, search and landmarks never share an image. Search and landmark images of a folder are drawn by ``seed`` from
+    its training images; the search split's lists follow face height (``harness.data.lists``).
 
     Args:
-        config: which data; ``train_images`` or ``val_images`` of it are drawn by ``seed``.
-        split: ``train``, ``val``, or ``landmarks`` where some images are held out.
+        config: which data. ``train_images`` or ``val_images`` of a folder's images are drawn by ``seed``.
+        split: ``train``, ``search``, ``val``, or ``landmarks`` where ``landmark_images`` asks for some.
         cache: folder of all decoded copies.
         progress: called with (what, images done, images in all) while a copy is made.
         processes: how many images are made at once; by default, as many as there are cores.
 
     Raises:
-        DataError: the folder, its labels or too many of its images are missing or broken.
+        DataError: the folder or its labels are missing or broken, more than 5 % of the images are missing or broken,
+            or there are too few images to hold out.
         OSError: the cache cannot be written.
     """
     known = (*SPLITS, LANDMARKS) if config.landmark_images else SPLITS
     if split not in known:
         raise InputError(f"unknown split '{split}' (known: {', '.join(known)})")
-    count = {"train": config.train_images, "val": config.val_images, LANDMARKS: config.landmark_images}[split]
     if config.source == "synthetic":
-        return _load_synthetic(config, split, count, cache, progress, processes)
-    return _load_widerface(config, split, count, cache, progress, processes)
+        return _load_synthetic(config, split, cache, progress, processes)
+    return _load_widerface(config, split, cache, progress, processes)
 
 
 def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
     """Return the images that the landmark error is measured on, as ``load_split`` does.
 
-    None where the data asks for none, or where the copy has no landmarks: nothing is then held out of training either.
+    None where the configuration asks for none or the folder has no landmarks: nothing is then held out for them.
     """
     if not config.landmark_images:
         return None
@@ -85,15 +92,14 @@ def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
 
 
 def _load_synthetic(
-    config: DataConfig, split: str, count: int, cache: Path, progress: Progress | None, processes: int | None
+    config: DataConfig, split: str, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
     from harness.data.synthetic.generate import generate
 
-    # A scene is a function of the generator's code: another version of it must not find the old one's images.
+    # The generator's code is part of the key, so that a changed generator does not find old scenes.
     sources = sorted((Path(__file__).parent / "synthetic").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    relevant = asdict(replace(config, train_images=count, val_images=count, epoch_images=0, eval_side=0))
-    key = digest({"format": FORMAT, "split": split, "code": code, "config": relevant})
+    key = digest({"format": FORMAT, "split": split, "code": code, "images": config.images(split), "seed": config.seed})
     return cached(
         cache / f"synthetic-{split}-{key}",
         lambda folder: generate(config, split, folder, progress, processes),
@@ -101,11 +107,12 @@ def _load_synthetic(
 
 
 def _load_widerface(
-    config: DataConfig, split: str, count: int, cache: Path, progress: Progress | None, processes: int | None
+    config: DataConfig, split: str, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
     on_disk = "val" if split == "val" else "train"
     layout = find_layout(Path(config.source), on_disk)
     shorter_side = math.ceil(config.size / min(Augmentation().scales)) if split == "train" else 0
+    held_out = [config.landmark_images, config.search_images] if on_disk == "train" else []
     key = digest(
         {
             "format": FORMAT,
@@ -113,23 +120,21 @@ def _load_widerface(
             "layout": layout.name,
             "source": fingerprint(layout),
             "shorter_side": shorter_side,
-            "images": count,
-            "seed": config.seed if count or config.landmark_images else 0,
-            "held_out": config.landmark_images if split == "train" else 0,
+            "images": config.images(split),
+            "held_out": held_out,
+            "seed": config.seed if held_out or config.images(split) else 0,
+            "lists": LEAST_HEIGHT if split == SEARCH else {},
         }
     )
 
     def build(folder: Path) -> FaceSet:
         annotations = read_annotations(layout, on_disk)
         annotations.require_sound()
-        entries = annotations.entries
-        if split != "val" and config.landmark_images:
-            held_out = _with_landmarks(annotations, config.landmark_images, config.seed)
-            if not held_out and split == LANDMARKS:
-                raise NoLandmarksError(f"{layout.labels} has no landmarks")
-            entries = [entry for index, entry in enumerate(entries) if (index in held_out) == (split == LANDMARKS)]
-        annotations = replace(annotations, entries=[entries[i] for i in choose(len(entries), count, config.seed)])
-        faces = decode_split(annotations, folder, f"widerface {split}", shorter_side, progress, processes)
+        chosen = _choose(annotations, config, split)
+        annotations = replace(annotations, entries=[annotations.entries[i] for i in chosen])
+        faces = decode_split(
+            annotations, folder, f"widerface {split}", shorter_side, split == SEARCH, progress, processes
+        )
         if faces.notes["faults"]:
             log.warning(
                 "%s: skipped %s images and %s faces; first: %s",
@@ -143,25 +148,58 @@ def _load_widerface(
     return cached(cache / f"widerface-{split}-{key}", build)
 
 
-def _with_landmarks(annotations: Annotations, count: int, seed: int) -> set[int]:
-    """Return ``count`` entries of a training split, by position, that have a face with landmarks; none if none has.
+def _choose(annotations: Annotations, config: DataConfig, split: str) -> list[int]:
+    """Return the positions of a split's images among those of its label file, ascending.
+
+    Of the training images, the landmark images are drawn first, then the search images from the rest, then the
+    training images from what is left.
 
     Raises:
-        DataError: some have one, and no more than ``count``.
+        NoLandmarksError: ``split`` is ``landmarks`` and no image has any.
+        DataError: there are too few images to hold out.
     """
+    rest = list(range(len(annotations.entries)))
+    if split != "val":
+        apart = _landmark_images(annotations, config)
+        if split == LANDMARKS:
+            if not apart:
+                raise NoLandmarksError(f"{annotations.layout.labels} has no landmarks")
+            return apart
+        rest = sorted({*rest} - {*apart})
+        if len(rest) <= config.search_images:
+            without = f" without the {len(apart):,} that are held out for landmarks" if apart else ""
+            raise DataError(
+                f"{annotations.layout.labels} has {len(rest):,} images{without}: {config.search_images:,} cannot be "
+                "held out as the search split; give a smaller search_images"
+            )
+        search = _draw(rest, config.search_images, config.seed)
+        if split == SEARCH:
+            return search
+        rest = sorted({*rest} - {*search})
+    return _draw(rest, config.images(split), config.seed)
+
+
+def _landmark_images(annotations: Annotations, config: DataConfig) -> list[int]:
+    """Return the positions of ``landmark_images`` images that have a face with landmarks; none if no image has."""
     able = [i for i, entry in enumerate(annotations.entries) if np.isfinite(entry.landmarks).all(axis=1).any()]
-    if 0 < len(able) <= count:
+    if not able or not config.landmark_images:
+        return []
+    if len(able) <= config.landmark_images:
         raise DataError(
-            f"{annotations.layout.labels} has {len(able):,} images with landmarks: {count:,} cannot be held out of "
-            "training; give a smaller landmark_images, 0 for none"
+            f"{annotations.layout.labels} has {len(able):,} images with landmarks: {config.landmark_images:,} cannot "
+            "be held out of training; give a smaller landmark_images, 0 for none"
         )
-    return {able[i] for i in choose(len(able), count, seed)} if able else set()
+    return _draw(able, config.landmark_images, config.seed)
+
+
+def _draw(positions: list[int], count: int, seed: int) -> list[int]:
+    return [positions[i] for i in choose(len(positions), count, seed)]
 
 
 def cached(folder: Path, build: Callable[[Path], FaceSet]) -> FaceSet:
-    """Open the face set at ``folder``, or make it with ``build``; a broken one is made again.
+    """Open the face set at ``folder``, or make it with ``build``. A broken one is made again.
 
-    Only one process builds at a time; what a killed one left behind is removed first.
+    One process builds at a time. It first removes what a killed one left behind.
     """
     if folder.is_dir():
         try:
@@ -169,8 +207,7 @@ def cached(folder: Path, build: Callable[[Path], FaceSet]) -> FaceSet:
         except DataError as error:
             log.warning("%s: making it again", error)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         for leftover in folder.parent.glob(f"{folder.name}.*.partial"):
             shutil.rmtree(leftover)
         try:

@@ -1,4 +1,4 @@
-"""``python -m harness.data``: fetch WIDER FACE, and see what a copy holds and everything that is wrong with it."""
+"""``python -m harness.data``: fetch WIDER FACE, and check a copy: its content and all its faults."""
 
 import argparse
 import shlex
@@ -8,25 +8,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import cli
-from harness.data import SPLITS
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
-from harness.data.widerface import AbsentSplitError, find_layout
-from harness.errors import DataError, InputError
+from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
+from harness.errors import DataError
 
 EXAMPLES = """examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-`python -m harness.data ACTION --help` tells more of either.
+`python -m harness.data ACTION --help` shows the options of an action.
 """
 
 CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-exit code: 0 where every split that is there can be used (faults that are skipped are listed), 2 where one is refused
+Prints images, faces, landmarks, face heights and every fault, and writes a contact sheet of each split. Ends with exit
+code 2 if a split is refused; faults that are skipped are only listed.
 """
 
 DOWNLOAD = f"""examples:
@@ -36,22 +36,20 @@ DOWNLOAD = f"""examples:
 Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
 twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
 and leaves alone what is there. WIDER FACE may be used for research only.
-
-exit code: 0 done, 2 DIR cannot be used, 1 no network, not enough disk or not the official archives
 """
 
-BOXES = "boxes by the easiest list a face is on: easy green, medium yellow, hard orange, none grey"
+BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two actions; each has a parser, and so a ``--help``, of its own."""
+    """Run one of the two actions. Each has its own parser and ``--help``."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
     parser.add_argument(
         "action",
         choices=list(ACTIONS),
-        help="download: fetch an official data set; check: read all labels, decode all images, list every fault",
+        help="download: download an official data set; check: read all labels, decode all images, list every fault",
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the action is given")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the action")
     given = parser.parse_args(argv)
     return ACTIONS[given.action](given.arguments)
 
@@ -61,10 +59,10 @@ def download(argv: Sequence[str]) -> int:
     parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
     parser.add_argument("dataset", choices=["widerface"], help="which one")
     parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    with cli.progress(in_bytes=True) as progress:
-        fetched = fetch_widerface(given.path, progress)
+    with cli.Progress(in_bytes=True) as progress:
+        fetched = fetch_widerface(given.path, progress.stage)
     lacks = ""
     try:
         find_layout(given.path, "val")
@@ -77,38 +75,39 @@ def download(argv: Sequence[str]) -> int:
     for folder, files in fetched.items():
         print(f"{given.path / folder}: {files:,} files")
     if not fetched:
-        print(f"{given.path} has it all already, nothing to do")
+        print(f"{given.path} is complete: nothing to download")
     if lacks:
-        print(f"still lacking: {lacks}")
+        print(f"still missing: {lacks}")
     print(f"next: {following}")
     return 0
 
 
 def check(argv: Sequence[str]) -> int:
     """Check a data folder and print what was found, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data check", "What a WIDER FACE copy holds, and every fault of it.", CHECK)
-    parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=SPLITS, help="look at this one only (default: those that are there)")
-    parser.add_argument(
-        "--sheets", type=Path, metavar="DIR", default=cli.RUNS / "sheets", help="where contact sheets go (%(default)s)"
+    parser = cli.Parser(
+        "harness.data check", "Count the images and faces of a WIDER FACE copy, and list every fault.", CHECK
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
+    parser.add_argument("--split", choices=ON_DISK, help="check this split only (default: all in the folder)")
+    parser.add_argument(
+        "--sheets",
+        type=Path,
+        metavar="DIR",
+        default=cli.RUNS / "sheets",
+        help="folder for contact sheets (%(default)s)",
+    )
+    cli.add(parser, "--json")
     given = parser.parse_args(argv)
-    try:
-        given.sheets.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--sheets {given.sheets} cannot be made ({error.strerror}); choose a writable folder"
-        ) from error
+    cli.require_writable("--sheets", given.sheets)
 
     found: dict[str, SplitReport] = {}
     absent: dict[str, str] = {}
     broken: dict[str, str] = {}
-    for split in [given.split] if given.split else SPLITS:
+    for split in [given.split] if given.split else ON_DISK:
         started = time.perf_counter()
         try:
-            with cli.progress() as progress:
-                found[split] = inspect(given.path, split, progress)
+            with cli.Progress() as progress:
+                found[split] = inspect(given.path, split, progress.stage)
         except AbsentSplitError as error:
             absent[split] = str(error)
             continue
@@ -116,7 +115,7 @@ def check(argv: Sequence[str]) -> int:
             broken[split] = str(error)
             continue
         seconds = time.perf_counter() - started
-        print(f"{split}: {found[split].annotated / seconds:,.0f} images a second", file=sys.stderr)
+        print(f"{split}: {found[split].annotated / seconds:,.0f} images per second", file=sys.stderr)
     if not found:
         raise DataError(next(iter([*broken.values(), *absent.values()])))
     sheets = {}
@@ -149,9 +148,9 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
     _say(f"\n{split} ({report.layout} layout)")
     _say(f"  images     {report.images:,} of {report.annotated:,} annotated")
     _say(f"  faces      {report.faces:,}")
-    _say(f"  landmarks  {report.landmarks:,} faces have them")
+    _say(f"  landmarks  {report.landmarks:,} faces")
     for name, count in report.listed.items():
-        _say(f"  {name:<9}  {count:,} faces listed")
+        _say(f"  {name:<9}  {count:,} faces")
     _say("  face heights in pixels")
     most = max(1, *report.heights.values())
     for name, count in report.heights.items():
@@ -165,7 +164,7 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    """Print a line; file names that are no valid UTF-8 are shown escaped."""
+    """Print a line. Invalid UTF-8 in file names is escaped."""
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

@@ -1,9 +1,9 @@
-"""Training augmentation as RetinaFace's published training code does it (Deng et al., arXiv 1905.00641), on OpenCV.
+"""The training augmentation of RetinaFace's published code (Deng et al., arXiv 1905.00641), on OpenCV.
 
-A random square crop that keeps faces, colour jitter, a horizontal flip that swaps left and right landmarks. Deviations:
-the crop is resized before its colours change (a tenth of the cost, equal up to rounding); resizing draws among four
-methods, of which one stands for area averaging, and leaves out Lanczos (a millisecond a sample); landmarks that fall
-outside the crop stay where they are, while the published code moves them to its edge.
+A random square crop that keeps faces, colour jitter, and a horizontal flip that swaps left and right landmarks.
+Deviations: the crop is resized before its colours change, which is cheaper and equal up to rounding; resizing draws
+among four methods, without the slow Lanczos and with repeated halving for area averaging; landmarks outside the crop
+stay there, while the published code moves them to its edge.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEAN = (104.0, 117.0, 123.0)
-"""BGR mean that the network's input has subtracted, as RetinaFace has it."""
+"""BGR mean that is subtracted from the network's input, as in RetinaFace."""
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -28,14 +28,14 @@ _VALUES = np.arange(256, dtype=np.float32)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for a training sample; the defaults are RetinaFace's.
+    """Settings of the augmentation; the defaults are RetinaFace's.
 
     Attributes:
-        scales: sides of the square crop as shares of the image's shorter side, one drawn each time.
-        tries: crops drawn before the whole image is taken instead, padded to a square.
-        min_face: faces whose shorter side, cropped and scaled, is below this are dropped, pixels.
+        scales: possible sides of the square crop, as shares of the image's shorter side.
+        tries: number of crops drawn before the whole image, padded to a square, is used instead.
+        min_face: least shorter side of a face in the sample, pixels; smaller faces are dropped.
         flip: probability of a mirrored sample.
-        colour: probability of each of brightness, contrast, saturation and hue being changed.
+        colour: probability of each change: brightness, contrast, saturation and hue.
     """
 
     scales: tuple[float, ...] = (0.3, 0.45, 0.6, 0.8, 1.0)
@@ -56,12 +56,12 @@ def augment(
     """Return one training sample: image (size, size, 3) uint8 BGR, boxes (k, 4) and landmarks (k, 10) in its pixels.
 
     Args:
-        image: (H, W, 3) uint8 BGR; not changed.
+        image: (H, W, 3) uint8 BGR; left unchanged.
         boxes: (n, 4) x1, y1, x2, y2 in pixels.
         landmarks: (n, 10) in pixels, NaN where a face has none.
         size: side of the sample, pixels.
-        rng: everything random comes from it, in a fixed order.
-        settings: what is drawn.
+        rng: source of all random numbers, drawn in a fixed order.
+        settings: the augmentation.
     """
     window = draw_crop(image.shape[0], image.shape[1], boxes, size, rng, settings)
     method = _METHODS[int(rng.integers(len(_METHODS)))]
@@ -86,16 +86,16 @@ def augment(
 def draw_crop(
     height: int, width: int, boxes: Floats, size: int, rng: np.random.Generator, settings: Augmentation
 ) -> tuple[int, int, int] | None:
-    """Return a crop's left, top and side in whole pixels, or None where no try holds a usable face.
+    """Return a crop's left, top and side in whole pixels, or None if no try contains a usable face.
 
-    A usable face lies inside the crop entirely and is at least ``min_face`` pixels there. An image without faces takes
-    its first try.
+    A usable face lies entirely inside the crop and has at least ``min_face`` pixels in the sample. For an image without
+    faces, the first try is returned.
     """
     shorter = min(height, width)
     x1, y1, x2, y2 = boxes.T
     smaller = np.minimum(x2 - x1, y2 - y1)
     done = 0
-    # Most images need few tries, so a short round comes first.
+    # Most images need few tries, so the first round is short.
     for tries in (min(_FIRST_TRIES, settings.tries), settings.tries - _FIRST_TRIES):
         if tries <= 0:
             break
@@ -122,7 +122,7 @@ def draw_crop(
 
 
 def resize(image: Image, width: int, height: int, method: int) -> Image:
-    """Return ``image`` resized; ``_SMOOTH`` averages 2 × 2 pixels as often as it can, then interpolates linearly."""
+    """Return ``image`` resized. ``_SMOOTH`` halves it by area averaging while possible, then interpolates linearly."""
     if method == _SMOOTH:
         method = cv2.INTER_LINEAR
         while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
@@ -134,9 +134,9 @@ def resize(image: Image, width: int, height: int, method: int) -> Image:
 def move(
     boxes: Floats, landmarks: Floats, left: int, top: int, side: int, size: int, min_face: float
 ) -> tuple[Floats, Floats]:
-    """Return the faces whose centre lies in the crop, in the pixels of the resized crop.
+    """Return the faces whose centre lies in the crop, in pixels of the resized crop.
 
-    Boxes are cut at the crop's edge; a face whose shorter side then is below ``min_face`` is dropped.
+    Boxes are clipped to the crop. A face whose shorter side is then below ``min_face`` is dropped.
     """
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - (left, top)
     inside = ((centre > 0) & (centre < side)).all(axis=1)
@@ -148,7 +148,7 @@ def move(
 
 
 def mirror(boxes: Floats, landmarks: Floats, width: int) -> tuple[Floats, Floats]:
-    """Return the faces of the horizontally mirrored image; eyes and mouth corners change places."""
+    """Return the faces of the horizontally mirrored image, with left and right eyes and mouth corners swapped."""
     flipped = boxes.copy()
     flipped[:, 0], flipped[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
     points = landmarks[:, _MIRRORED]

@@ -1,4 +1,4 @@
-"""Training batches: augmented samples as the network takes them, every one reproducible by itself."""
+"""Training batches of augmented samples. Every sample is reproducible on its own."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from harness.data.faces import FaceSet
 from harness.detection.losses import Targets
 
 _MEAN = np.array([*MEAN, 0.0])
-"""Four float64 numbers: what OpenCV takes for a scalar."""
+"""OpenCV's scalar: four float64 numbers."""
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def steps_per_epoch(faces: FaceSet, batch: int) -> int:
-    """Return how many batches an epoch has: whole ones only, and one smaller one where there are fewer images."""
+    """Return the number of batches per epoch: full ones only, or a single smaller one if there are fewer images."""
     return max(1, len(faces) // batch)
 
 
@@ -45,21 +45,21 @@ def batches(
     settings: Augmentation | None = None,
     threads: int = 0,
 ) -> Iterator[Batch]:
-    """Yield an epoch's batches; the same arguments give the same bits, whatever ``threads`` is.
+    """Yield an epoch's batches. The same arguments give the same bits for any number of threads.
 
-    The order comes from (seed, epoch) and a sample's crop, colours and flip from (seed, epoch, image).
+    The order follows from (seed, epoch), and a sample's crop, colours and flip from (seed, epoch, image).
 
     Args:
         faces: the training images.
         size: side of the square samples, pixels.
-        batch: samples a batch; what is left over at the end of an epoch is not used.
+        batch: samples per batch; the images left over at the end of an epoch are not used.
         seed, epoch: not negative.
-        settings: what is drawn; RetinaFace's by default.
-        threads: how many threads prepare batches ahead, for an accelerator that would otherwise wait; 0 prepares
-            each when it is asked for, which costs the least in all and suits training on the CPU.
+        settings: the augmentation; RetinaFace's by default.
+        threads: how many threads prepare batches ahead, so that an accelerator need not wait; 0 prepares each batch on
+            demand, which costs the least processor time and suits training on the CPU.
     """
     settings = settings or Augmentation()
-    # OpenCV's own threads would fight the pinned threads of training; the images are too small to gain from them.
+    # OpenCV's threads would compete with those of training, and the images are too small to gain from them.
     cv2.setNumThreads(1)
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
     steps = steps_per_epoch(faces, batch)
@@ -90,7 +90,7 @@ def make_batch(
     images = np.empty((count, size, size, 3), dtype=np.float32)
     found: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for row, index in enumerate(indices):
-        # SeedSequence fills up with zeros: image 0 would share the stream of the epoch's order.
+        # SeedSequence pads with zeros, so image 0 would get the random stream of the epoch's order.
         rng = np.random.default_rng((seed, epoch, int(index) + 1))
         image, boxes, landmarks = augment(faces.image(index), *faces.faces(index), size, rng, settings)
         cv2.subtract(image, _MEAN, dst=images[row], dtype=cv2.CV_32F)

@@ -1,4 +1,4 @@
-"""Everything that can be said of a WIDER FACE copy before anything is trained on it."""
+"""Check a WIDER FACE copy: count its images and faces, and find every fault, before anything is trained on it."""
 
 import tempfile
 from dataclasses import dataclass
@@ -23,17 +23,19 @@ SHEET_IMAGES = 28
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What a split holds.
+    """The contents of a split and its faults.
 
     Attributes:
-        refused: why training would refuse it, one line; empty where it would not.
+        refused: why training would refuse the split, in one line; empty if it can be used.
         layout: ``retinaface`` or ``official``.
-        images: how many can be read, of ``annotated`` ones.
-        faces: how many faces the readable images have; ``landmarks``: how many of them have landmarks.
-        listed: faces on the easy, medium and hard list; empty for training.
-        heights: range of face heights in pixels → faces.
-        faults: every fault with file and line, in order of the label file.
-        sheet: contact sheet, (H, W, 3) BGR uint8; None where no image can be read.
+        annotated: number of images in the label file.
+        images: number of these that can be read.
+        faces: number of faces in the readable images.
+        landmarks: number of these that have landmarks.
+        listed: list name → number of its faces; empty for training images.
+        heights: range of face heights in pixels → number of faces.
+        faults: every fault with file and line, in the order of the label file.
+        sheet: contact sheet, (H, W, 3) BGR uint8; None if no image can be read.
     """
 
     refused: str
@@ -48,15 +50,15 @@ class SplitReport:
     sheet: NDArray[np.uint8] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the picture as plain data."""
+        """Return everything but the contact sheet as plain data."""
         return {name: value for name, value in vars(self).items() if name != "sheet"}
 
 
 def inspect(root: Path, split: str, progress: Progress | None = None, processes: int | None = None) -> SplitReport:
-    """Read a split's labels and decode every image of it, going on after every fault.
+    """Read a split's labels and decode all of its images. Faults are collected.
 
     Raises:
-        DataError: the split is not there, or its label file names no image.
+        DataError: the folder does not have the split, or its label file names no image.
     """
     layout = find_layout(root, split)
     annotations = read_annotations(layout, split)
@@ -79,7 +81,7 @@ def inspect(root: Path, split: str, progress: Progress | None = None, processes:
             for name, mask in entry.keep.items():
                 listed[name] = listed.get(name, 0) + int(mask.sum())
             if index in shown:
-                # The line keeps apart what a faulty label file names twice.
+                # The line number tells apart images that a faulty label file names twice.
                 writer.add(f"{entry.line} {entry.identity}", image, entry.boxes, entry.landmarks, entry.keep)
         sheet = None
         if writer.images:
@@ -108,7 +110,7 @@ def inspect(root: Path, split: str, progress: Progress | None = None, processes:
 
 
 def histogram(heights: NDArray[np.float64]) -> dict[str, int]:
-    """Return face heights (n,) in pixels counted by range: ``{"0-2": 3, …, "256-": 1}``."""
+    """Count face heights (n,) in pixels by range: ``{"0-2": 3, …, "256-": 1}``."""
     edges = [0, *HEIGHTS]
     counts = np.histogram(heights, bins=[*edges, np.inf])[0]
     names = [*(f"{low}-{high}" for low, high in zip(edges, HEIGHTS, strict=False)), f"{HEIGHTS[-1]}-"]

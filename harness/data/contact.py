@@ -1,4 +1,4 @@
-"""Contact sheets: many images of a face set on one, to look at before training on them."""
+"""Contact sheets: many images of a face set in one picture, to look at before training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from harness.data.faces import FaceSet
 
 COLOURS = {"easy": (80, 220, 80), "medium": (60, 200, 240), "hard": (60, 110, 250), "": (200, 200, 200)}
-"""BGR of a face's box: the easiest list that it is in; grey for none."""
+"""List name → BGR colour of a face's box, by the easiest list that the face is on; grey for none."""
 
 
 def contact_sheet(faces: FaceSet, indices: Sequence[int], boxes: bool = True, cell: int = 240) -> NDArray[Any]:
     """Return images side by side, (rows · cell, columns · cell, 3) BGR uint8.
 
     Args:
-        faces: the set.
-        indices: which of its images.
+        faces: the face set.
+        indices: the images to show.
         boxes: draw each face's box (coloured by its list) and landmarks.
-        cell: side of the square that an image is fitted into, pixels.
+        cell: side of the square that each image is fitted into, pixels.
     """
     columns = max(1, int(np.ceil(np.sqrt(len(indices) * 1.6))))
     rows = -(-len(indices) // columns)
@@ -44,7 +44,7 @@ def _draw(shown: NDArray[Any], faces: FaceSet, index: int, factor: float) -> Non
         name = next((name for name in COLOURS if name in faces.keep and faces.keep[name][first + face]), "")
         corners = np.round(box * factor * 16 - 8).astype(int)
         cv2.rectangle(shown, corners[:2].tolist(), corners[2:].tolist(), COLOURS[name], 1, cv2.LINE_AA, 4)
-        # In sixteenths of a pixel, as the places are: dots of one size would hide a small face.
+        # In sixteenths of a pixel, like positions. The dot grows with the face, because it would hide a small one.
         radius = int(np.clip((box[3] - box[1]) * factor, 6, 20))
         for point in points.reshape(5, 2)[~np.isnan(points.reshape(5, 2)).any(axis=1)]:
             place = np.round(point * factor * 16 - 8).astype(int).tolist()

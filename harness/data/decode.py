@@ -1,6 +1,5 @@
-"""Image files into a face set: decoded once, several at a time, broken ones named."""
+"""Decode a split's image files into a face set, several at a time. Broken files are skipped and named."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,27 +11,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.machine import available_cores
 from harness.data.faces import FaceSet, FaceSetWriter
+from harness.data.lists import lists_by_height
 from harness.data.widerface import Annotations, Entry, Fault
 from harness.errors import DataError
 
 Progress = Callable[[str, int, int], None]
 
 MOST_UNREADABLE = 0.05
-"""Share of a split's images that may be missing or broken before the split is refused."""
+"""A split is refused where a larger share of its images is missing or broken."""
 
 _JPEG, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 class UnreadableImageError(Exception):
-    """An image file cannot be used; the message says why."""
+    """An image file cannot be used. The message says why."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Return the image as (H, W, 3) BGR uint8.
 
     Raises:
-        UnreadableImageError: the file is missing, empty, cut off or no image that OpenCV decodes.
+        UnreadableImageError: the file is missing, empty or cut off, or OpenCV cannot decode it.
     """
     try:
         data = path.read_bytes()
@@ -40,7 +41,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise UnreadableImageError("is missing" if not path.exists() else str(error.strerror)) from error
     if not data:
         raise UnreadableImageError("is empty")
-    # OpenCV fills what a cut-off JPEG lacks with grey and says nothing.
+    # OpenCV fills the missing part of a cut-off JPEG with grey and reports no error.
     if data.startswith(_JPEG) and data.rfind(_END) < data.rfind(_SCAN):
         raise UnreadableImageError("is cut off")
     try:
@@ -57,6 +58,7 @@ def decode_split(
     folder: Path,
     name: str,
     shorter_side: int = 0,
+    listed: bool = False,
     progress: Progress | None = None,
     processes: int | None = None,
 ) -> FaceSet:
@@ -65,8 +67,9 @@ def decode_split(
     Args:
         annotations: a sound split.
         folder: where the face set will lie.
-        name: what it is, for messages and progress.
+        name: the face set's name, for messages and progress.
         shorter_side: larger images are reduced until their shorter side has this many pixels; 0 reduces none.
+        listed: give every face its easy, medium and hard lists by its height.
         progress: called with (name, images done, images in all).
         processes: how many images are decoded at once; by default, as many as there are cores.
 
@@ -90,7 +93,8 @@ def decode_split(
                     )
             else:
                 lost_faces += len(found)
-                writer.add(entry.identity, image, entry.boxes, entry.landmarks, entry.keep)
+                keep = lists_by_height(entry.boxes, image.shape[1]) if listed else entry.keep
+                writer.add(entry.identity, image, entry.boxes, entry.landmarks, keep)
             if progress is not None:
                 progress(name, done, total)
         seconds = perf_counter() - started
@@ -109,11 +113,12 @@ def decode_split(
 def decode(
     annotations: Annotations, shorter_side: int, processes: int | None = None
 ) -> Iterator[tuple[Entry, NDArray[np.uint8] | None, list[Fault]]]:
-    """Yield every entry in order with its image, both reduced, and its faults; a missing image's comes last.
+    """Yield every entry in order with its image, both reduced, and its faults.
 
-    Threads do it: OpenCV decodes outside Python's lock, and nothing has to be copied between processes.
+    An image that cannot be read is None, and its fault is the last one.
     """
-    count = processes or len(os.sched_getaffinity(0))
+    # Threads, because OpenCV decodes outside Python's lock and nothing has to be copied between processes.
+    count = processes or available_cores()
     labels = annotations.layout.labels
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:

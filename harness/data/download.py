@@ -1,10 +1,9 @@
-"""The official WIDER FACE archives, fetched from the Hugging Face hub.
+"""Download the official WIDER FACE archives from the Hugging Face hub.
 
 WIDER FACE (Yang, Luo, Loy, Tang: "WIDER FACE: A Face Detection Benchmark", CVPR 2016, arXiv 1511.06523) may be used for
 research only: its authors' hub page states CC BY-NC-ND 4.0. Nothing of it is part of this project.
 """
 
-import fcntl
 import hashlib
 import io
 import os
@@ -15,26 +14,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from harness.data.decode import Progress
 from harness.data.unpack import unpack
 from harness.errors import HarnessError, InputError
 
 REPOSITORY = "CUHK-CSE/wider_face"
-"""The authors' dataset repository on the hub; ``wider_face`` leads there."""
+"""The authors' dataset repository on the hub; ``wider_face`` redirects to it."""
 
 QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_VERBOSITY": "error"}
-"""What huggingface_hub reads from the environment when it is imported: no bar beside ours, and no warning about what it
-tries again."""
+"""Environment variables that huggingface_hub reads when it is imported: no progress bar of its own, and no warnings
+about retries."""
 
 ANSWER_SECONDS = 10
-"""How long the hub may take to answer at all."""
+"""Seconds that the hub may take to respond."""
 
-RESUMES = "the same command resumes"
+RESUMES = "the same command resumes the download"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """``folder.zip`` of the repository's ``data/``, which unpacks to ``folder``; ``size`` in bytes."""
+    """``data/folder.zip`` of the repository, which unpacks to ``folder``; ``size`` in bytes."""
 
     folder: str
     size: int
@@ -51,22 +52,24 @@ ARCHIVES = (
     Archive("WIDER_train", 1_465_602_149, "e23b76129c825cafae8be944f65310b2e1ba1c76885afe732f179c41e5ed6d59"),
     Archive("WIDER_val", 362_752_168, "f9efbd09f28c5d2d884be8c0eaef3967158c866a593fc36ab0413e4b2a58a17a"),
 )
-"""The repository's archives with its own sizes and digests. The test images have no public labels and are left out."""
+"""The archives, with the sizes and digests that the repository states. The test images are left out, because their
+labels are not public."""
 
 
 def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, int]:
-    """Fetch what ``root`` lacks of WIDER FACE and return folder → number of files, for those that were fetched.
+    """Download the folders of WIDER FACE that ``root`` lacks, and return folder → number of files for these.
 
-    A folder that is there is left as it is. Archives are kept in ``root/.download`` until they are unpacked, so an
-    interrupted download goes on where it stopped. ``HF_ENDPOINT`` names another hub, such as a mirror.
+    Existing folders are left unchanged. Archives are kept in ``root/.download`` until they are unpacked, so an
+    interrupted download resumes. The environment variable ``HF_ENDPOINT`` names another hub, such as a mirror.
 
     Args:
-        root: where ``WIDER_train/``, ``WIDER_val/`` and ``wider_face_split/`` will lie.
-        progress: called with (what, how much is done, how much there is), in bytes or files.
+        root: folder that will hold ``WIDER_train/``, ``WIDER_val/`` and ``wider_face_split/``.
+        progress: called with (what, done, total), in bytes or files.
 
     Raises:
-        InputError: ``root`` cannot be written, or a file is in the way.
-        HarnessError: no network, not enough disk, another download into ``root``, or not the archive it should be.
+        InputError: ``root`` cannot be written, or a file has the name of a folder.
+        HarnessError: there is no network or too little disk space, another download into ``root`` is running, or an
+            archive is not the official one.
     """
     wanted = [archive for archive in ARCHIVES if not (root / archive.folder).is_dir()]
     if not wanted:
@@ -75,10 +78,10 @@ def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, i
     try:
         partials.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{partials} cannot be made ({error.strerror}); give a folder that can be written") from error
+        raise InputError(f"{partials} cannot be made ({error.strerror}); give a writable folder") from error
     for archive in wanted:
         if (root / archive.folder).exists():
-            raise InputError(f"{root / archive.folder} is a file where a folder is meant to go: move it away")
+            raise InputError(f"{root / archive.folder} is a file, but must become a folder: move it away")
     fetched = {}
     with _locked(partials):
         _require_space(partials, wanted)
@@ -97,29 +100,29 @@ def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, i
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HarnessError(f"another download into {folder.parent} is under way: wait for it to end") from error
+    try:
+        held = FileLock(folder / "lock").acquire(blocking=False)
+    except Timeout as error:
+        raise HarnessError(f"another download into {folder.parent} is under way: wait for it to end") from error
+    with held:
         yield
 
 
 def _require_space(partials: Path, wanted: list[Archive]) -> None:
-    """Refuse to begin where the archives and what they unpack to, which is about as large, would not fit."""
+    """Refuse to start without disk space for the archives and the unpacked folders, which are about as large."""
     paths = [partials / archive.name for archive in wanted]
     there = sum(path.stat().st_size for path in paths if path.exists())
     need = 2 * sum(archive.size for archive in wanted) - there
     free = shutil.disk_usage(partials).free
     if free < need:
         raise HarnessError(
-            f"{partials.parent} has {free / 1e9:.1f} GB free and {need / 1e9:.1f} GB are needed: free some space, "
+            f"{partials.parent} has {free / 1e9:.1f} GB free, but {need / 1e9:.1f} GB are needed: free some space; "
             f"{RESUMES}"
         )
 
 
 def _fetch(archive: Archive, path: Path, progress: Progress | None) -> None:
-    """Make ``path`` the whole archive, going on with what is there."""
+    """Download the archive to ``path``, resuming a partial file, and verify its digest."""
     if path.exists() and path.stat().st_size > archive.size:
         path.unlink()
     if not path.exists() or path.stat().st_size < archive.size:
@@ -129,7 +132,7 @@ def _fetch(archive: Archive, path: Path, progress: Progress | None) -> None:
         path.unlink()
         raise HarnessError(
             f"{archive.name} is refused and removed: its sha256 is {found}, expected {archive.sha256}; "
-            "the same command fetches it anew"
+            "the same command downloads it again"
         )
 
 
@@ -142,11 +145,10 @@ def _transfer(archive: Archive, path: Path, progress: Progress | None) -> None:
 
     url = hf_hub_url(REPOSITORY, f"data/{archive.name}", repo_type="dataset")
     try:
-        # Asked first, because http_get tries several times where there is no network.
+        # A request of our own comes first, because http_get retries several times without a network.
         hf_raise_for_status(get_session().head(url, follow_redirects=False, timeout=ANSWER_SECONDS))
-        # hf_hub_download would begin anew: it never goes on with what an earlier process left. It would also ask the
-        # hub which programs it recognises, to say whether one of them is calling.
-        # A server may ignore a range of what it compresses.
+        # Not hf_hub_download: it does not resume the file of an earlier process.
+        # Without compression, because a server may ignore the range of a compressed response.
         with _Watched(path, archive, progress) as file:
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except (httpx.HTTPError, OSError) as error:
@@ -154,27 +156,27 @@ def _transfer(archive: Archive, path: Path, progress: Progress | None) -> None:
             raise
         done = path.stat().st_size if path.exists() else 0
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HarnessError(f"{url}: {reason}; {done:,} of {archive.size:,} bytes are here and {RESUMES}") from error
+        raise HarnessError(f"{url}: {reason}; {done:,} of {archive.size:,} bytes are downloaded; {RESUMES}") from error
 
 
 class _Watched(io.BufferedWriter):
-    """An archive that is appended to, and says so."""
+    """An archive opened for appending, which reports its size to ``progress``."""
 
     def __init__(self, path: Path, archive: Archive, progress: Progress | None) -> None:
         super().__init__(io.FileIO(path, "ab"))
         self._archive = archive
         self._progress = progress
-        self._say()
+        self._report()
 
     def write(self, data: Any, /) -> int:
         """Append ``data``."""
         written = super().write(data)
-        self._say()
+        self._report()
         return written
 
-    def _say(self) -> None:
+    def _report(self) -> None:
         if self._progress is not None:
-            self._progress(f"fetching {self._archive.name}", self.tell(), self._archive.size)
+            self._progress(f"downloading {self._archive.name}", self.tell(), self._archive.size)
 
 
 def _sha256(path: Path, progress: Progress | None) -> str:

@@ -1,8 +1,8 @@
-"""``FaceSet``: decoded images and their faces as files on disk, mapped into memory and shared by every worker.
+"""``FaceSet``: decoded images and their faces on disk, mapped into memory and shared by all processes.
 
 A face set is a folder of three files: ``pixels.bin`` (all images, BGR uint8, one after another), ``arrays.npz``
-(shapes, boxes, landmarks, offsets, lists) and ``meta.json`` (ids, digest, notes). It is written beside its place and
-renamed into it, so a folder under its own name is always complete.
+(shapes, boxes, landmarks, offsets, lists) and ``meta.json`` (ids, digest, notes). It is written under a temporary name
+and then renamed, so a folder with its final name is complete.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ from harness.data.truth import GroundTruth
 from harness.errors import DataError
 
 FORMAT = 1
-"""Rises when the files' layout changes; an older folder is then rebuilt."""
+"""Raise it when the layout of the files changes; older folders are then rebuilt."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FaceSet:
-    """Images with their faces. N images, M faces in all; pixels are shared between processes through the page cache.
+    """N images with M faces in all. Processes share the pixels through the page cache.
 
     Attributes:
-        folder: where it lies on disk.
-        name: what it is, for messages: ``synthetic train``.
-        digest: 16 hex digits of everything it holds (pixels, faces, lists, ids), and of nothing else.
-        ids: one unique name an image.
+        folder: its folder on disk.
+        name: its name in messages, such as ``synthetic train``.
+        digest: 16 hex digits of its content: pixels, faces, lists and ids.
+        ids: one unique name per image.
         shapes: (N, 2) int64, height and width.
         boxes: (M, 4) float32, x1, y1, x2, y2 in pixels; pixel column i covers [i, i + 1).
         landmarks: (M, 10) float32, five points x, y in pixels; NaN where a face has none.
         offsets: (N + 1,) int64; image i has faces ``offsets[i]:offsets[i + 1]``.
-        keep: list name → (M,) bool: the faces that count in ``easy``, ``medium`` and ``hard``; empty for training.
-        notes: how it was made: plain data, not part of the digest.
+        keep: list name → (M,) bool: the faces on ``easy``, ``medium`` and ``hard``; empty for training images.
+        notes: how it was made, as plain data; not part of the digest.
         pixels: (bytes,) uint8, read-only.
     """
 
@@ -69,7 +69,7 @@ class FaceSet:
         return f"FaceSet({self.name}: {len(self):,} images, {len(self.boxes):,} faces, {self.digest})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the folder's path: another process maps the same pages."""
+        """Pickle as the folder's path, so that another process maps the same pages."""
         return open_faceset, (self.folder,)
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -87,10 +87,10 @@ class FaceSet:
         """Return the boxes and lists that an AP is computed on.
 
         Raises:
-            DataError: the set carries no easy/medium/hard lists (a training split).
+            DataError: the set has no easy, medium and hard lists, as the training images have none.
         """
         if not self.keep:
-            raise DataError(f"{self.name} has no easy/medium/hard lists: an AP needs a validation split")
+            raise DataError(f"{self.name} has no easy, medium and hard lists: an AP needs the search or val split")
         cuts = self.offsets[1:-1]
         return GroundTruth(
             boxes=np.split(self.boxes.astype(np.float64), cuts),
@@ -104,9 +104,9 @@ class FaceSet:
 
 
 def choose(total: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Return ``count`` of ``range(total)``, ascending, drawn by ``seed``; all for 0.
+    """Return ``count`` of ``range(total)``, ascending, drawn by ``seed``; all of them if ``count`` is 0 or large.
 
-    Of one seed, a smaller draw lies inside a larger one.
+    With the same seed, a larger draw contains a smaller one.
     """
     if count == 0 or count >= total:
         return np.arange(total)
@@ -114,13 +114,13 @@ def choose(total: int, count: int, seed: int) -> NDArray[np.int64]:
 
 
 class FaceSetWriter:
-    """Writes a face set image by image; the folder appears, complete, when ``finish`` is called.
+    """Write a face set image by image. ``finish`` puts the complete folder in its place.
 
     Leaving the ``with`` block without ``finish`` removes everything that was written.
 
     Args:
-        folder: where the set will lie; its parent is made.
-        name: what it is, for messages.
+        folder: folder of the set; its parent is created.
+        name: the set's name in messages.
 
     Raises:
         DataError: an image or its faces have a wrong shape or type (``add``).
@@ -148,7 +148,7 @@ class FaceSetWriter:
 
     @property
     def images(self) -> int:
-        """How many images have been added."""
+        """Number of images added so far."""
         return len(self._ids)
 
     def __exit__(
@@ -171,11 +171,11 @@ class FaceSetWriter:
         """Append one image.
 
         Args:
-            identity: a name that no other image of the set has.
+            identity: a name that is unique in the set.
             image: (H, W, 3) uint8, BGR.
             boxes: (n, 4) x1, y1, x2, y2 in pixels.
-            landmarks: (n, 10) in pixels, NaN rows for faces without.
-            keep: list name → (n,) bool; every image of a set has the same names.
+            landmarks: (n, 10) in pixels, NaN rows for faces without landmarks.
+            keep: list name → (n,) bool; all images of a set have the same lists.
         """
         if self._pixels is None:
             raise RuntimeError("FaceSetWriter is used in a with block")
@@ -197,12 +197,12 @@ class FaceSetWriter:
         self._keep.append(lists)
 
     def finish(self) -> FaceSet:
-        """Write the rest, move the folder into its place and open it.
+        """Write the arrays, put the folder in its place and open it.
 
-        If another process has put the same set there meanwhile, that one is opened.
+        If another process has put the same set there in the meantime, that set is opened.
 
         Raises:
-            DataError: the set holds no image, or two of one name.
+            DataError: the set holds no image, or two with the same name.
         """
         if self._pixels is None or not self._ids:
             raise DataError(f"{self.name} holds no image")
@@ -245,21 +245,21 @@ class FaceSetWriter:
 
 
 def partial_folder(folder: Path) -> Path:
-    """Return where this process writes a face set before it is complete."""
+    """Return the temporary folder in which this process writes a face set."""
     return folder.with_name(f"{folder.name}.{os.getpid()}.partial")
 
 
 def open_faceset(folder: Path) -> FaceSet:
-    """Map a finished face set into memory; milliseconds, whatever its size.
+    """Map a finished face set into memory, without reading its pixels.
 
     Raises:
-        DataError: files are missing, unreadable, of another format, or of sizes that do not belong together.
+        DataError: files are missing, unreadable, of another format, or of sizes that do not match.
     """
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
             raise DataError(f"{folder} has format {meta['format']}, this version reads {FORMAT}")
-        # Opened here, since numpy leaves the file open when it is broken.
+        # Opened here, because numpy does not close a broken file.
         with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         ids, shapes, offsets = list(meta["ids"]), arrays["shapes"], arrays["offsets"]
@@ -277,9 +277,9 @@ def open_faceset(folder: Path) -> FaceSet:
         )
         if not sound:
             raise DataError(
-                f"{folder} is not whole: pixels.bin has {pixels.size:,} bytes of {wanted:,}, or arrays differ"
+                f"{folder} is not complete: pixels.bin has {pixels.size:,} of {wanted:,} bytes, or arrays do not match"
             )
-        # A plain view: indexing a memmap object costs more than the crop that follows.
+        # A plain view, because indexing a memmap object takes longer than the crop that follows.
         return FaceSet(
             folder=folder,
             name=meta["name"],

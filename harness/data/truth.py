@@ -1,4 +1,4 @@
-"""The faces an AP is measured against, and the official WIDER FACE ground truth read into them."""
+"""Ground truth for an AP: faces with their easy, medium and hard lists, and the official WIDER FACE ``.mat`` files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class GroundTruth:
 
     Attributes:
         boxes: for each image (n, 4) float64, x1, y1, x2, y2 in pixels.
-        keep: list name → for each image (n,) bool, the faces that count.
-        ids: one name an image.
+        keep: list name → for each image (n,) bool, the faces on the list.
+        ids: one name per image.
 
     Raises:
-        DataError: the lists' lengths do not agree.
+        DataError: the lists are not easy, medium and hard, or lengths do not match.
     """
 
     boxes: list[Array]
@@ -38,15 +38,15 @@ class GroundTruth:
             raise DataError(f"ground truth has the lists {', '.join(LISTS)}, got {sorted(self.keep)}")
         counts = [len(boxes) for boxes in self.boxes]
         if len(counts) != len(self.ids) or any([len(m) for m in masks] != counts for masks in self.keep.values()):
-            raise DataError("ground truth: boxes, lists and ids must have one entry an image and one flag a face")
+            raise DataError("ground truth: boxes, lists and ids need one entry per image and one flag per face")
 
     @property
     def faces(self) -> int:
-        """How many faces are annotated, on any list or on none."""
+        """Number of annotated faces, on a list or not."""
         return sum(len(boxes) for boxes in self.boxes)
 
     def pick(self, indices: Iterable[int]) -> "GroundTruth":
-        """Return some of the images, in the order of ``indices``."""
+        """Return the images ``indices``, in that order."""
         chosen = list(indices)
         return GroundTruth(
             [self.boxes[i] for i in chosen],
@@ -65,7 +65,7 @@ def image_id(text: str) -> str:
 
 
 def load_ids(path: Path) -> list[str]:
-    """Read an image list: one ``event/name.jpg`` a line.
+    """Read an image list with one ``event/name.jpg`` per line.
 
     Raises:
         DataError: the file cannot be read, is empty, or names an image twice.
@@ -76,7 +76,7 @@ def load_ids(path: Path) -> list[str]:
         raise DataError(f"image list {path} cannot be read: {error}") from error
     ids = [image_id(line) for line in lines if line.strip()]
     if not ids:
-        raise DataError(f"image list {path} is empty: one event/name.jpg a line is expected")
+        raise DataError(f"image list {path} is empty: expected one event/name.jpg per line")
     if len(set(ids)) != len(ids):
         double = next(name for name in ids if ids.count(name) > 1)
         raise DataError(f"image list {path} names {double} twice")
@@ -94,7 +94,7 @@ def _mat(path: Path, *keys: str) -> list[Any]:
         )
     try:
         content = loadmat(path)
-    except Exception as error:  # scipy raises whatever a broken file leads it into
+    except Exception as error:  # scipy raises many kinds of errors on a broken file
         raise DataError(f"{path} is not a readable MATLAB file: {_line(error)}") from error
     missing = [key for key in keys if key not in content]
     if missing:
@@ -107,7 +107,7 @@ def _line(error: Exception) -> str:
 
 
 def _walk(table: Any) -> Iterator[Any]:
-    """Yield the entries of a MATLAB cell of events that holds a cell of images."""
+    """Yield each image's entry of a MATLAB cell of events, which are cells of images."""
     for event in table.ravel():
         for entry in event.ravel():
             yield entry[0] if entry.dtype == object else entry
@@ -139,11 +139,11 @@ def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundT
     """Read the official ``wider_{face,easy,medium,hard}_val.mat``.
 
     Args:
-        folder: where the four files are.
-        ids: the images wanted, ``event/name`` in their order; all if None.
+        folder: the folder of the four files.
+        ids: ``event/name`` of the images to return, in that order; None for all.
 
     Raises:
-        DataError: a file is missing or broken, or an image is not in them.
+        DataError: a file is missing or broken, or does not have one of the images.
     """
     try:
         truth = _read(folder)

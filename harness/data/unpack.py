@@ -1,4 +1,4 @@
-"""Zip archives unpacked so that nothing lands outside their folder, and the folder is whole or not there."""
+"""Unpack zip archives safely: nothing is written outside the folder, and the folder is complete or absent."""
 
 import shutil
 import stat
@@ -9,18 +9,18 @@ from harness.data.decode import Progress
 from harness.errors import HarnessError
 
 MOST_GROWTH = 20
-"""How many times its own size an archive may unpack to: photographs and labels stay far below, a bomb far above."""
+"""An archive that unpacks to more than this many times its size is refused as a zip bomb. Images hardly compress."""
 
 
 def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None) -> int:
-    """Unpack ``folder`` of the archive ``path`` as ``into/folder`` and return how many files it has.
+    """Unpack ``folder`` of the archive ``path`` to ``into/folder`` and return its number of files.
 
-    Everything is written beside the archive first and renamed at the end. What else the archive holds (the
-    ``__MACOSX`` of one packed on a Mac) is left out.
+    Files are written to a temporary folder beside the archive, which is renamed at the end. Other folders of the
+    archive (such as the ``__MACOSX`` that macOS adds) are left out.
 
     Raises:
-        HarnessError: the archive is damaged, names a place outside itself, holds a link, grows beyond reason or has no
-            such folder. Nothing is left of it but the archive.
+        HarnessError: the archive is damaged, has no such folder, holds a link or a path outside itself, or unpacks to
+            too many bytes. No unpacked file remains.
         OSError: a file cannot be written.
     """
     scratch = path.with_suffix(".unpacking")
@@ -34,7 +34,7 @@ def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None
                 if PurePosixPath(member.filename).parts[0] == folder and not member.is_dir()
             ]
             if not members:
-                raise HarnessError(f"{path.name} holds no {folder}/")
+                raise HarnessError(f"{path.name} has no folder {folder}/")
             for done, member in enumerate(members, start=1):
                 place = scratch / member.filename
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def _require_safe(archive: zipfile.ZipFile, path: Path) -> None:
             raise HarnessError(f"{path.name} is refused: it names {member.filename!r}, outside its own folder")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise HarnessError(f"{path.name} is refused: {member.filename!r} is a link")
-    # zipfile reads no more of a member than it says here, so the sum holds for what is written.
+    # zipfile never reads more of a member than this size, so the sum bounds the bytes that are written.
     grown = sum(member.file_size for member in archive.infolist())
     most = MOST_GROWTH * path.stat().st_size
     if grown > most:

@@ -1,8 +1,8 @@
-"""WIDER FACE on disk, in the two layouts that people have: RetinaFace's and the official archives'.
+"""Read WIDER FACE's labels in the two layouts in use: that of RetinaFace and that of the official archives.
 
-Here annotations are read and judged; ``decode.py`` reads the images. A fault in a label file's structure (a line with a
-wrong count or something that is not a number, an image listed twice) refuses the whole split, because nothing after it
-can be trusted. A face without a size, a missing image and an unreadable one are skipped, counted and named.
+``decode.py`` reads the images. A fault in the structure of a label file (a wrong number of values, a value that is not
+a number, an image listed twice) refuses the whole split, because nothing after it can be trusted. A face without a
+size, a missing image and an unreadable image are skipped, counted and named.
 """
 
 import hashlib
@@ -24,16 +24,19 @@ MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "v
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 HOME = "http://shuoyang1213.me/WIDERFACE/"
 
+ON_DISK = ("train", "val")
+"""The splits that a copy has label files for."""
+
 Line = tuple[int, str]
-"""A line of a label file, after its number."""
+"""Number and text of a line of a label file."""
 
 
 class AbsentSplitError(DataError):
-    """Nothing of a split is in the folder, so it may well be meant to lack it."""
+    """The folder has nothing of a split, which may be intended."""
 
 
 class Fault(NamedTuple):
-    """Something wrong at ``line`` of ``file``."""
+    """A fault at ``line`` of ``file``."""
 
     file: Path
     line: int
@@ -50,12 +53,12 @@ class Entry:
     Attributes:
         identity: ``event/name`` without the suffix.
         path: the image file.
-        line: where the label file names it.
+        line: its line in the label file.
         boxes: (n, 4) float64 x1, y1, x2, y2 in pixels.
         landmarks: (n, 10) float64 in pixels, NaN where a face has none.
-        lines: where the label file has each face; empty where the boxes come from ``.mat`` files.
-        keep: list name → (n,) bool; empty for training.
-        faults: its faces that were left out.
+        lines: each face's line in the label file; empty if the boxes come from the ``.mat`` files.
+        keep: list name → (n,) bool; empty for training images.
+        faults: one for each face that was left out.
     """
 
     identity: str
@@ -70,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a split's parts lie. ``truth`` is the folder of the ``.mat`` files, for validation."""
+    """Places of a split's label file and images; ``truth`` is the folder of the ``.mat`` files, for validation."""
 
     name: str
     labels: Path
@@ -80,14 +83,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A split as its label file describes it. ``fatal`` faults refuse it; those of an entry are skipped and counted."""
+    """The images of a split by its label file. ``fatal`` faults refuse the split; those of an entry are skipped."""
 
     layout: Layout
     entries: list[Entry]
     fatal: list[Fault]
 
     def require_sound(self) -> None:
-        """Raise ``DataError`` naming the first fatal fault, if there is one."""
+        """Raise a ``DataError`` that names the first fatal fault, if there is one."""
         if self.fatal:
             first = min(self.fatal, key=lambda fault: fault.line)
             more = f" (and {len(self.fatal) - 1:,} more)" if len(self.fatal) > 1 else ""
@@ -95,11 +98,11 @@ class Annotations:
 
 
 def find_layout(root: Path, split: str) -> Layout:
-    """Return where ``split`` (``train`` or ``val``) lies below ``root``.
+    """Return the places of ``split`` (``train`` or ``val``) below ``root``.
 
     Raises:
-        AbsentSplitError: nothing of it is there; the message lists what was looked for.
-        DataError: only a part of it is there, or ``root`` is no folder.
+        AbsentSplitError: nothing of the split is there; the message lists the places.
+        DataError: a part of the split is missing, or ``root`` is not a folder.
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
@@ -130,7 +133,7 @@ def find_layout(root: Path, split: str) -> Layout:
         wanted = f"{layout.labels.relative_to(root)} and {layout.images.relative_to(root)}/"
         found = f", of which {missing[0]} is missing" if len(missing) == 1 else ""
         looked.append(f"{wanted} ({layout.name} layout{found})")
-    message = f"{root} holds no WIDER FACE {split} split: looked for {' and for '.join(looked)}"
+    message = f"{root} has no WIDER FACE {split} split: looked for {' and for '.join(looked)}"
     raise DataError(message) if partial else AbsentSplitError(message)
 
 
@@ -139,14 +142,14 @@ def _find_truth(root: Path) -> Path:
         if all((root / folder / name).is_file() for name in MATS):
             return root / folder
     raise DataError(
-        f"{root} has validation images but not their easy/medium/hard lists: looked for {', '.join(MATS)} in "
-        f"{', '.join(f'{folder}/' for folder in MAT_FOLDERS)}; they are in eval_tools.zip of {HOME}: "
+        f"{root} has validation images but not their easy, medium and hard lists: looked for {', '.join(MATS)} in "
+        f"{', '.join(f'{folder}/' for folder in MAT_FOLDERS)}; take them from eval_tools.zip of {HOME} and "
         f"put them into {root / MAT_FOLDERS[0]}"
     )
 
 
 def read_annotations(layout: Layout, split: str) -> Annotations:
-    """Read a split's label file, and for ``val`` the boxes and lists of the ``.mat`` files. Faults are collected.
+    """Read a split's label file, and for ``val`` the boxes and lists of the ``.mat`` files. Collect the faults.
 
     Raises:
         DataError: the label file names no image, or a ``.mat`` file cannot be read.
@@ -165,7 +168,7 @@ def read_annotations(layout: Layout, split: str) -> Annotations:
 
 
 def fingerprint(layout: Layout) -> str:
-    """Return 16 hex digits of everything a decoded copy depends on: label and ``.mat`` bytes, image sizes and times."""
+    """Return 16 hex digits of the label and ``.mat`` files' content and of all images' names, sizes and times."""
     found = hashlib.sha256(layout.labels.read_bytes())
     if layout.truth is not None:
         for name in MATS:
@@ -186,14 +189,14 @@ def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, int, int]]:
 
 
 def _read_lines(path: Path) -> list[Line]:
-    """Return the non-empty lines with their numbers; bytes that are not UTF-8 survive as they are."""
+    """Return the non-empty lines with their numbers. Bytes that are not UTF-8 are kept as surrogates."""
     text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     stripped = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     return [(number, line) for number, line in stripped if line]
 
 
 def _read_retinaface(layout: Layout, lines: Sequence[Line]) -> Annotations:
-    """``# event/name.jpg``, then a line a face: x y w h, five times x y visibility, blur."""
+    """Read ``# event/name.jpg``, then one line per face: x y w h, five times x y visibility, blur."""
     read = Annotations(layout, [], [])
     for header, faces in _blocks(layout, lines, read.fatal, lambda line: line.startswith("#")):
         number, line = header
@@ -208,9 +211,9 @@ def _read_retinaface(layout: Layout, lines: Sequence[Line]) -> Annotations:
 
 
 def _read_official(layout: Layout, lines: Sequence[Line]) -> Annotations:
-    """``event/name.jpg``, a line with the number of faces, then a line a face: x y w h and six attributes.
+    """Read ``event/name.jpg``, a line with the number of faces, then one line per face: x y w h and six attributes.
 
-    An image with 0 faces is followed by one line of zeros.
+    After an image with 0 faces comes one line of zeros.
     """
     read = Annotations(layout, [], [])
     for header, body in _blocks(layout, lines, read.fatal, lambda line: line.lower().endswith(IMAGE_SUFFIXES)):
@@ -224,7 +227,7 @@ def _read_official(layout: Layout, lines: Sequence[Line]) -> Annotations:
         if said == 0 and len(faces) == 1 and set(faces[0][1].split()) == {"0"}:
             faces = []
         if said != len(faces):
-            what = f"says {said:,} faces, {len(faces):,} lines follow"
+            what = f"announces {said:,} faces, but {len(faces):,} lines follow"
             read.fatal.append(Fault(layout.labels, body[0][0], what))
         values, at = _numbers(layout, faces, (10, 4), read.fatal)
         if entry is not None:
@@ -234,7 +237,7 @@ def _read_official(layout: Layout, lines: Sequence[Line]) -> Annotations:
 
 
 def _read_list(layout: Layout, lines: Sequence[Line]) -> Annotations:
-    """``/event/name.jpg`` a line; the faces are in the ``.mat`` files."""
+    """Read one ``/event/name.jpg`` per line; the faces are in the ``.mat`` files."""
     read = Annotations(layout, [], [])
     for number, line in lines:
         entry = _entry(layout, number, line, read.fatal)
@@ -255,7 +258,7 @@ def _blocks(
                 yield header, body
             header, body = line, []
         elif header is None:
-            fatal.append(Fault(layout.labels, line[0], f"belongs to no image: {_quote(line[1])}"))
+            fatal.append(Fault(layout.labels, line[0], f"comes before the first image: {_quote(line[1])}"))
         else:
             body.append(line)
     if header is not None:
@@ -263,7 +266,7 @@ def _blocks(
 
 
 def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry | None:
-    """Return an entry without faces, or None (and a fault) where ``name`` is not a path below the image folder."""
+    """Return an entry without faces; None, with a fault, if ``name`` is not a path below the image folder."""
     relative = PurePosixPath(name.lstrip("/"))
     if relative.suffix.lower() not in IMAGE_SUFFIXES or ".." in relative.parts:
         what = f"expected an image as event/name.jpg, got {_quote(name)}"
@@ -277,7 +280,7 @@ def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry 
 def _numbers(
     layout: Layout, lines: Sequence[Line], counts: tuple[int, ...], fatal: list[Fault]
 ) -> tuple[list[list[float]], list[int]]:
-    """Return the lines' numbers and where they stand; a line without one of ``counts`` finite numbers is a fault."""
+    """Return each line's values and its line number. A line needs one of ``counts`` finite numbers, or is a fault."""
     values: list[list[float]] = []
     at: list[int] = []
     for number, line in lines:
@@ -285,13 +288,13 @@ def _numbers(
         try:
             row = [float(token) for token in tokens]
         except ValueError:
-            fatal.append(Fault(layout.labels, number, f"holds something not a number: {_quote(line)}"))
+            fatal.append(Fault(layout.labels, number, f"has a value that is not a number: {_quote(line)}"))
             continue
         if len(row) not in counts:
             wanted = " or ".join(map(str, counts))
-            fatal.append(Fault(layout.labels, number, f"holds {len(row)} numbers, a face has {wanted}"))
+            fatal.append(Fault(layout.labels, number, f"has {len(row)} numbers, but a face has {wanted}"))
         elif not all(map(math.isfinite, row)):
-            fatal.append(Fault(layout.labels, number, f"holds a number that is not finite: {_quote(line)}"))
+            fatal.append(Fault(layout.labels, number, f"has a number that is not finite: {_quote(line)}"))
         else:
             values.append(row)
             at.append(number)
@@ -301,7 +304,7 @@ def _numbers(
 def _with_faces(
     layout: Layout, entry: Entry, values: list[list[float]], landmarks: NDArray[np.float64], at: list[int]
 ) -> Entry:
-    """Return ``entry`` with the faces that have a size; one without is a fault and left out."""
+    """Return ``entry`` with its faces. A face without a size is a fault and left out."""
     boxes = np.array([row[:4] for row in values], dtype=np.float64).reshape(-1, 4)
     sized = (boxes[:, 2:] > 0).all(axis=1)
     faults = tuple(
@@ -327,7 +330,7 @@ def _refuse_doubles(read: Annotations) -> None:
 
 
 def _with_truth(read: Annotations, folder: Path) -> Annotations:
-    """Replace boxes by the official ground truth's, all of them, in its order: the lists refer to that."""
+    """Replace all boxes by those of the official ground truth, in its order, because the lists refer to that order."""
     truth = load_ground_truth(folder)
     rows = {identity: row for row, identity in enumerate(truth.ids)}
     entries = []

@@ -1,1 +1,1 @@
-"""Why a teacher helps or does not: gradients by loss term, and errors prior by prior."""
+"""What distillation does to a trained student: gradients by loss term, and errors prior by prior."""

@@ -1,7 +1,7 @@
-"""Which loss terms move a student, and whether the teacher's terms point where the ground truth's do.
+"""Gradients by loss term: how large each is, and how well the teacher's terms agree with the ground truth's.
 
-Directions are compared by the cosine of their gradients, as in Yu et al., "Gradient Surgery for Multi-Task Learning"
-(arXiv 2001.06782, section 2): negative where one term's step undoes another's.
+Two gradients are compared by their cosine, as in Yu et al., "Gradient Surgery for Multi-Task Learning" (arXiv
+2001.06782, section 2): where it is negative, a step along one undoes a part of the other's.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from harness.models.detector import Detector, RawOutput
 from harness.training.distill import Distiller
 
 TRUTH = ("box", "class", "landmark")
-"""The terms of the ground truth; every other one is the teacher's."""
+"""The terms of the ground truth; all others are the teacher's."""
 
 
 def term_weights(train: TrainConfig, distill: DistillConfig) -> dict[str, float]:
@@ -34,18 +34,20 @@ def term_weights(train: TrainConfig, distill: DistillConfig) -> dict[str, float]
 def term_gradients(
     student: Detector, taught: RawOutput, batch: Batch, priors: Tensor, train: TrainConfig, distiller: Distiller
 ) -> dict[str, Tensor]:
-    """Return term → gradient of the student's parameters times the term's weight; their sum is the total loss's.
+    """Return term → its gradient with respect to the student's parameters, times its weight in the total loss.
+
+    Their sum is the gradient of the total loss.
 
     Args:
         student: in train mode, its BatchNorms use the batch's own statistics, as in training.
-        taught: the teacher's answer to ``batch``.
+        taught: the teacher's output for ``batch``.
         batch: images with their faces.
         priors: (A, 4) of the images' size.
         train: weights of the ground truth's terms.
-        distiller: gives α, λ, T and the adapters; with neither α nor λ there are no terms but the ground truth's.
+        distiller: gives α, λ, T and the adapters; with neither α nor λ there are only the ground truth's terms.
 
     Returns:
-        float64 (P,) a term, in the order of ``student.parameters()``.
+        One float64 (P,) per term, in the order of ``student.parameters()``.
     """
     output = student.raw(batch.images)
     truth = multibox_loss(output, batch.targets, priors, train)
@@ -59,10 +61,10 @@ def term_gradients(
 
 
 class GradientMeter:
-    """Means over batches of every term's gradient.
+    """Norms and cosines of every term's gradient, averaged over batches.
 
     Args:
-        student: gives the parts, its direct children, and where their parameters lie among all.
+        student: its direct children are the parts that norms are also given for.
     """
 
     def __init__(self, student: nn.Module) -> None:
@@ -71,7 +73,7 @@ class GradientMeter:
         self._cosines: dict[str, list[float]] = {}
 
     def add(self, gradients: Mapping[str, Tensor]) -> None:
-        """Take in what ``term_gradients`` returns for one batch."""
+        """Add what ``term_gradients`` returns for one batch."""
         truth = torch.stack([gradients[name] for name in TRUTH]).sum(0)
         imitation = [gradient for name, gradient in gradients.items() if name not in TRUTH]
         taught = {"teacher": torch.stack(imitation).sum(0)} if imitation else {}
@@ -83,11 +85,12 @@ class GradientMeter:
             self._cosines.setdefault(name, []).extend([(gradient @ truth).item() / scale] if scale > 0 else [])
 
     def result(self) -> dict[str, dict[str, Any]]:
-        """Return a row a term, and one each of the sums ``truth``, ``teacher`` (where it has terms) and ``total``.
+        """Return one row per term, and one for each of the sums ``truth``, ``teacher`` (if it has terms) and ``total``.
 
-        A row has the mean ``norm``, ``parts`` (part → mean norm there), ``share`` (norm over the sum of all terms'
-        norms; a sum's is its terms' together), and ``cosine``, ``cosine_std``: mean and standard deviation over the
-        batches of the cosine to the truth's gradient on the same batch, None where either is always zero.
+        A row has the mean ``norm``; ``parts``: part → mean norm in it; ``share``: norm over the sum of all terms'
+        norms (for a sum, the shares of its terms added up), None where all are zero; ``cosine`` and ``cosine_std``:
+        mean and standard deviation over the batches of the cosine to the truth's gradient on the same batch, None
+        where either gradient is zero in every batch.
         """
         norms = {name: np.mean(rows, axis=0).tolist() for name, rows in self._norms.items()}
         terms = [name for name in norms if name not in ("truth", "teacher", "total")]
@@ -96,13 +99,13 @@ class GradientMeter:
             "teacher": [name for name in terms if name not in TRUTH],
             "total": terms,
         }
-        whole = sum(norms[name][0] for name in terms) or 1.0
+        whole = sum(norms[name][0] for name in terms)
         rows: dict[str, dict[str, Any]] = {}
         for name, (norm, *parts) in norms.items():
             cosines = self._cosines[name]
             rows[name] = {
                 "norm": norm,
-                "share": sum(norms[member][0] for member in members[name]) / whole,
+                "share": sum(norms[member][0] for member in members[name]) / whole if whole else None,
                 "cosine": float(np.mean(cosines)) if cosines else None,
                 "cosine_std": float(np.std(cosines)) if cosines else None,
                 "parts": {part: n for (part, size), n in zip(self._sizes.items(), parts, strict=True) if size},

@@ -1,4 +1,4 @@
-"""``build``: the way from an ``ArchConfig`` to a ``Detector``, past the budget."""
+"""``build`` makes a ``Detector`` from an ``ArchConfig``, after checking the budget."""
 
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.protocol import Budget
@@ -10,14 +10,14 @@ from harness.models.wiring import REGISTRIES, assemble, resolve
 __all__ = ["build", "registries", "resolve_arch", "validate"]
 
 registries = REGISTRIES
-"""Slot → the registry that its part is looked up in."""
+"""Slot → the registry of its parts."""
 
 
 def resolve_arch(name: str) -> ArchConfig:
     """Return the architecture called ``name``.
 
     Raises:
-        InputError: there is none, or ``name`` is a path; the message lists those there are.
+        InputError: there is none, or ``name`` is a path; the message lists the known names.
     """
     if name not in ARCHS:
         raise unknown_name("arch", name, ARCHS)
@@ -28,7 +28,7 @@ def validate(arch: ArchConfig) -> None:
     """Refuse an architecture that cannot be built; no tensor is made.
 
     Raises:
-        InputError: a name or option is unknown, missing, not accepted, or does not fit the widths it meets.
+        InputError: a name or option is unknown, missing or not accepted, or does not fit its input channels.
     """
     resolve(arch)
 
@@ -38,7 +38,7 @@ def build(arch: ArchConfig, budget: Budget | None = None) -> Detector:
 
     Raises:
         InputError: as ``validate``.
-        BudgetError: a budget is given and the architecture is over it; no tensor was made.
+        BudgetError: the architecture is over the budget; no tensor was made.
     """
     if budget is not None:
         check_budget(arch, budget)

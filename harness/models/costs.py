@@ -1,4 +1,4 @@
-"""What an architecture costs, from closed forms: no tensor is made unless counters are compared."""
+"""What an architecture costs, from closed forms: no tensor is made."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from harness.models.wiring import REGISTRIES, component, resolve
 
 
 def costs(arch: ArchConfig, height: int = 0, width: int = 0) -> dict[str, Cost]:
-    """Return slot → everything that is counted, multiply-adds on one image of ``height`` × ``width`` pixels.
+    """Return slot → cost, with MACs for one image of ``height`` × ``width`` pixels.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -20,7 +20,7 @@ def costs(arch: ArchConfig, height: int = 0, width: int = 0) -> dict[str, Cost]:
 
 
 def measured(arch: ArchConfig, measure: Measure) -> dict[str, int]:
-    """Return slot → what one way of counting answers.
+    """Return slot → number, counted in one way.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -29,7 +29,7 @@ def measured(arch: ArchConfig, measure: Measure) -> dict[str, int]:
 
 
 def value(cost: Cost, measure: Measure) -> int:
-    """Return what ``measure`` says of a cost."""
+    """Return a cost's number in one way of counting."""
     number: int = getattr(cost, measure.name)
     return number
 
@@ -53,7 +53,7 @@ def count(arch: ArchConfig) -> int:
 
 
 def macs(arch: ArchConfig, height: int, width: int) -> dict[str, int]:
-    """Return slot → multiply-adds of its convolutions and linears on one image of ``height`` × ``width`` pixels.
+    """Return slot → MACs of its convolutions and linears for one image of ``height`` × ``width`` pixels.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -62,7 +62,7 @@ def macs(arch: ArchConfig, height: int, width: int) -> dict[str, int]:
 
 
 def shares(parts: Mapping[str, int]) -> str:
-    """Return ``backbone 79 %, neck 10 %, …``, largest first, without parts below half a per cent."""
+    """Return ``backbone 79 %, neck 10 %, …``, largest first, without parts below 0.5 %."""
     whole = sum(parts.values())
     ranked = sorted(parts.items(), key=lambda item: -item[1])
     return ", ".join(f"{slot} {100 * n / whole:.0f} %" for slot, n in ranked if n >= 0.005 * whole)
@@ -70,7 +70,7 @@ def shares(parts: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """One option or part changed: how much that saves of what is counted, and how it is written."""
+    """A change of one option or part: how much it saves, how it is written, and its slot."""
 
     saving: int
     text: str
@@ -78,7 +78,7 @@ class Change:
 
 
 def _alternatives(slot: str, part: Part) -> Iterator[tuple[str, Part]]:
-    """Yield the parts that differ from ``part`` in one option, or have the slot left empty, with how it is written."""
+    """Yield ``none`` and the parts that differ from ``part`` in one option, each with the change as text."""
     names = {entry.name for entry in REGISTRIES[slot]}
     if "none" in names and part.name != "none":
         yield f"{slot}=none", Part("none")
@@ -95,7 +95,7 @@ def _alternatives(slot: str, part: Part) -> Iterator[tuple[str, Part]]:
 
 
 def savings(arch: ArchConfig, measure: Measure = PARAMS) -> list[Change]:
-    """Return every single change of an option that saves something, and every part left out, smallest saving first.
+    """Return every change of one option, or removal of one part, that saves something; smallest saving first.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -114,19 +114,19 @@ def savings(arch: ArchConfig, measure: Measure = PARAMS) -> list[Change]:
 
 
 def hints(arch: ArchConfig, excess: int, measure: Measure = PARAMS, most: int = 3) -> str:
-    """Return the smallest change of each slot that saves ``excess``, or the largest there are."""
+    """Return as text each slot's smallest change that saves ``excess``, or the largest changes if none is enough."""
     changes = savings(arch, measure)
     enough = {change.slot: change for change in reversed(changes) if change.saving >= excess}
     if enough:
         return ", ".join(f"{change.text} saves {change.saving:,}" for change in sorted(enough.values())[:most])
     largest = {change.slot: change for change in changes}
     texts = [f"{change.text} saves {change.saving:,}" for change in sorted(largest.values(), reverse=True)[:most]]
-    return f"no single change is enough ({', '.join(texts)})" if texts else "no option of it saves anything"
+    return f"no single change is enough ({', '.join(texts)})" if texts else "no change of one option saves anything"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A bound that an architecture breaks: what it has, where, what is allowed, and changes that would mend it."""
+    """A bound that an architecture exceeds: its number by slot, the limit, and changes that save enough."""
 
     measure: Measure
     parts: dict[str, int]
@@ -135,12 +135,12 @@ class Broken:
 
     @property
     def total(self) -> int:
-        """Return how much the architecture has."""
+        """Return the architecture's number."""
         return sum(self.parts.values())
 
     @property
     def excess(self) -> int:
-        """Return how much of it is too much."""
+        """Return how far that is over the limit."""
         return self.total - self.limit
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ class Broken:
 
 
 def broken(arch: ArchConfig, budget: Budget) -> list[Broken]:
-    """Return every bound of the budget that an architecture breaks.
+    """Return every bound of the budget that an architecture exceeds.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -166,12 +166,12 @@ def broken(arch: ArchConfig, budget: Budget) -> list[Broken]:
 
 
 def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
-    """Refuse an architecture that breaks the budget.
+    """Refuse an architecture that exceeds the budget.
 
     Raises:
         InputError: the architecture cannot be built.
-        BudgetError: it is over the budget; for every bound that it breaks the message holds the total, the excess, the
-            parts, and changes that would bring it under.
+        BudgetError: it is over the budget; the message gives for every bound that it exceeds the total, the excess,
+            the shares of its parts, and changes that save enough.
     """
     problems = broken(arch, budget)
     if problems:

@@ -1,4 +1,4 @@
-"""``Detector``: the seven parts in a row. It knows nothing of architectures, registries or options."""
+"""``Detector``: the seven parts, one after the other. Registries and options are unknown to it."""
 
 from typing import NamedTuple, cast
 
@@ -9,7 +9,7 @@ from harness.models.modules.part import Features
 
 
 class RawOutput(NamedTuple):
-    """What the heads answer before any softmax, with A = 2 · Σ ceil(H / s) · ceil(W / s) over s = 8, 16, 32.
+    """The heads' outputs before any softmax, with A = 2 · Σ ceil(H / s) · ceil(W / s) over s = 8, 16, 32.
 
     Attributes:
         boxes: (B, A, 4) encoded offsets.
@@ -28,7 +28,7 @@ class Detector(nn.Module):
     """Images (B, 3, H, W) of any size → predictions for every prior.
 
     Attributes:
-        feature_channels: width of the three maps that enter the heads.
+        feature_channels: channels of the three maps that enter the heads.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Detector(nn.Module):
         self.feature_channels = feature_channels
 
     def raw(self, images: Tensor) -> RawOutput:
-        """Return class logits in either mode, together with the maps that entered the heads."""
+        """Return the heads' outputs, with class logits in either mode, and the maps that entered the heads."""
         features = cast(Features, self.neck(self.attention(self.backbone(images))))
         features = self.shuffle(self.context(self.neck_attention(features)))
         boxes, classes, landmarks = self.head(features)

@@ -7,9 +7,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def freeze(network: nn.Module) -> None:
-    """Put a network into eval mode for good: no gradients, every BatchNorm behind a convolution folded into it.
+    """Prepare a network for inference: eval mode, no gradients, each BatchNorm folded into the convolution before it.
 
-    Its outputs stay the same up to rounding. Its state dict no longer has the keys of its weights file.
+    Its outputs stay the same up to rounding. It can be neither trained nor loaded again: tensors are gone from its
+    state dict.
     """
     network.requires_grad_(False).eval()
     for block in list(network.modules()):

@@ -1,4 +1,4 @@
-"""``Registry``: names → interchangeable parts, each entry plain data that a list can be printed from."""
+"""``Registry``: name → interchangeable part, with a description and a source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Named entries of one kind. A duplicate raises; a miss lists the names and the closest one."""
+    """Named entries of one kind. An unknown name raises an InputError that lists the known ones and the closest."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

@@ -1,15 +1,15 @@
-"""The released FeatherFace's checkpoint: what its tensors are called there, and what they are called here.
+"""Names of the tensors in the released FeatherFace's checkpoint, and in ``featherface`` here.
 
-The map is written out module by module; a tensor keeps its last part (``weight``, ``bias``, ``running_mean``, …).
-Some released names do not say which of two equal shapes they mean:
+The map goes module by module; a tensor keeps the last part of its name (``weight``, ``bias``, ``running_mean``, …).
+Where two modules have equal shapes, the released names mean:
 
 - ``p4_down_channel`` and ``p5_down_channel`` feed the top-down pass, their ``_2`` the bottom-up pass.
-- Fusion weights are named by their level and by how often it was fused: ``p4_w1`` is P4 on the way down, ``p4_w2`` on
-  the way up; ``p3_w1`` is P3's only fusion, and so is P5's, though called ``p5_w2``.
-- ``conv4_up`` and ``conv3_up`` are the nodes of the top-down pass, which upsamples; ``conv4_down`` and ``conv5_down``
-  those of the bottom-up pass, which downsamples.
-- The 7×7 branch is ``conv7X7_2`` and then ``conv7x7_3``; it and ``conv5X5_2`` both start from ``conv5X5_1``.
-- ``bacbkbone`` is spelt so.
+- Fusion weights: ``p4_w1`` belongs to P4 in the top-down pass, ``p4_w2`` to P4 in the bottom-up pass; ``p3_w1`` and
+  ``p5_w2`` to the only fusion of P3 and of P5.
+- ``conv4_up`` and ``conv3_up`` are the nodes of the top-down pass (it upsamples), ``conv4_down`` and ``conv5_down``
+  those of the bottom-up pass (it downsamples).
+- The 7×7 branch is ``conv7X7_2``, then ``conv7x7_3``; it and ``conv5X5_2`` both take the output of ``conv5X5_1``.
+- ``bacbkbone`` is the checkpoint's spelling.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,9 +59,9 @@ def _below(ours: str, theirs: str, names: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def _modules() -> Iterator[tuple[str, str]]:
-    """Yield our name and the released one of every module that holds tensors itself, and of every fusion weight.
+    """Yield (our name, released name) of every module with tensors of its own, and of every fusion weight.
 
-    Below a backbone's stage the two agree.
+    Inside a backbone's stage the names are the same, so only the stage is listed.
     """
     yield from ((f"backbone.{stage}", f"body.{stage}") for stage in _STAGES)
     for lateral, theirs in _LATERALS.items():
@@ -87,15 +87,12 @@ _TOP = frozenset(theirs.partition(".")[0] for theirs in MODULES.values())
 
 
 def is_released(names: Iterable[str]) -> bool:
-    """Say whether tensors are named as in the released checkpoint: some stand below a module that it alone has."""
+    """Say whether tensors have released names: one of them belongs to a module that only that checkpoint has."""
     return any(name.partition(".")[0] in _TOP for name in names)
 
 
 def released_name(ours: str) -> str:
-    """Return what a tensor of ``featherface`` is called in the released checkpoint.
-
-    A tensor that the released network does not have keeps its name, which no released tensor has.
-    """
+    """Return the released name of a tensor of ``featherface``; a tensor that was not released keeps its name."""
     module, rest = ours, ""
     while module and module not in MODULES:
         module, _, last = module.rpartition(".")

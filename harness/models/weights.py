@@ -1,6 +1,6 @@
-"""Weights on disk: saved and read as plain tensors, loaded strictly, every mismatch named.
+"""Weights on disk: saved and read as plain tensors, loaded strictly, with every mismatch named.
 
-Nothing here unpickles code: safetensors files hold tensors only, and PyTorch files are read with ``weights_only``.
+No code in a file is ever run: safetensors files hold tensors only, and PyTorch files are read with ``weights_only``.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
 
 def state_digest(module: nn.Module) -> str:
-    """Return 16 hex digits over every parameter and buffer, names included."""
+    """Return 16 hex digits of the SHA-256 of all parameters and buffers with their names."""
     found = hashlib.sha256()
     for name, value in module.state_dict().items():
         found.update(name.encode())
@@ -41,7 +41,7 @@ def state_digest(module: nn.Module) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return 16 hex digits over a file's content."""
+    """Return 16 hex digits of the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -50,7 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read name → tensor from a ``.safetensors`` file or a PyTorch file (a state dict, or one under ``state_dict``).
 
     Raises:
-        DataError: the file is missing, unreadable, or holds anything but named tensors.
+        DataError: the file is missing or unreadable, or holds something other than named tensors.
     """
     if not path.is_file():
         raise DataError(f"there is no weights file {path}")
@@ -58,11 +58,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            # A file that is refused is refused in one line.
+            # The refusal below is one line; this warning would add more.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # PyTorch's own message recommends reading the file with code execution allowed.
+        # PyTorch's own message recommends allowing code execution.
         raise DataError(f"{path} is not a readable weights file: it is no PyTorch file of plain tensors") from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -76,7 +76,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
-    """List, one phrase each, where ``tensors`` are not exactly those ``wanted``, by name and shape."""
+    """Return one phrase for every name or shape in which ``tensors`` differ from ``wanted``."""
     found = [f"'{name}' is missing" for name in wanted if name not in tensors]
     found += [f"'{name}' is not part of it" for name in tensors if name not in wanted]
     found += [
@@ -90,7 +90,7 @@ def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> l
 def _load_strictly(
     module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str, spelling: Callable[[str], str] = str
 ) -> None:
-    """Load every tensor into its one place; ``spelling`` tells what the file calls a tensor of the module."""
+    """Load every tensor; ``spelling`` maps the module's name of a tensor to the file's."""
     state = module.state_dict()
     ours = {spelling(name): name for name in state}
     problems = mismatches({theirs: state[name] for theirs, name in ours.items()}, tensors)
@@ -102,11 +102,11 @@ def _load_strictly(
 
 
 def load_weights(detector: nn.Module, path: Path) -> None:
-    """Load a detector's weights strictly: saved here, or the released FeatherFace's under its released names.
+    """Load a detector's weights strictly, from a file of this project or from the released FeatherFace's checkpoint.
 
     Raises:
         DataError: the file is missing or unreadable.
-        InputError: a name is missing or unknown, or a shape differs; the message names them as the file does.
+        InputError: a name is missing or unknown, or a shape differs; the message uses the file's names.
     """
     tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
     try:
@@ -116,7 +116,7 @@ def load_weights(detector: nn.Module, path: Path) -> None:
 
 
 def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
-    """Return what a file that does not fit holds, as far as that is known."""
+    """Return a phrase that says what a file holds that does not fit, or nothing if that is unknown."""
     if all(_bare(name).startswith("stage") for name in tensors):
         return "; it holds a backbone alone, which --init-backbone takes"
     spelling = released_name if is_released(tensors) else str
@@ -131,15 +131,15 @@ def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
 
 
 def init_backbone(detector: nn.Module, path: Path) -> None:
-    """Load only ``detector.backbone``, strictly, from a whole detector's weights or from a bare backbone's.
+    """Load only ``detector.backbone``, strictly, from the weights of a whole detector or of a backbone alone.
 
-    Backbone keys are ``stage1.…``, ``stage2.…`` and ``stage3.…``, as RetinaFace and FeatherFace publish them, behind
-    any of the prefixes ``module.``, ``model.``, ``body.`` and ``backbone.``. A whole detector's other parts are left
-    aside, and so is an ImageNet classifier's ``fc``.
+    Backbone tensors are called ``stage1.…``, ``stage2.…`` and ``stage3.…``, as RetinaFace and FeatherFace publish them,
+    after any of the prefixes ``module.``, ``model.``, ``body.`` and ``backbone.``. Other tensors are ignored: a
+    detector's other parts, an ImageNet classifier's ``fc``.
 
     Raises:
         DataError: the file is missing or unreadable.
-        InputError: the file holds no backbone, or another one; the message names what differs.
+        InputError: the file holds no backbone, or one of other names or shapes; the message names what differs.
     """
     stored = read_tensors(path)
     named = {_bare(name): value for name, value in stored.items()}

@@ -1,6 +1,6 @@
-"""Where an ``ArchConfig`` meets the registries: every slot's component, its options and the widths it meets.
+"""From an ``ArchConfig`` to the registered components: looked up, checked, and assembled.
 
-Nothing here makes a tensor until ``assemble`` does. ``builder`` and ``costs`` both stand on it.
+Only ``assemble`` makes tensors. ``builder`` and ``costs`` are built on this module.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ REGISTRIES: dict[str, Registry[Component]] = {
     "shuffle": SHUFFLES,
     "head": HEADS,
 }
-"""Slot → the registry that its part is looked up in."""
+"""Slot → the registry of its parts."""
 
 _BEFORE_NECK = ("attention", "neck")
 
 
 def component(slot: str, part: Part) -> Component:
-    """Return the registered component of ``part``, whose options are then known to be accepted one by one.
+    """Return the registered component of ``part``, after checking every option by itself.
 
     Raises:
         InputError: the part or an option is unknown, an option is missing, or its value is not accepted.
@@ -39,7 +39,7 @@ def component(slot: str, part: Part) -> Component:
 
 @cache
 def _component(slot: str, part: Part, types: tuple[type, ...]) -> Component:  # noqa: ARG001
-    # The types keep apart what compares equal: True is not accepted where 1 is.
+    # True and 1 are equal as cache keys, but only one of them may be accepted: the types tell them apart.
     found = REGISTRIES[slot][part.name].item
     for name, value in part.options:
         option = found.option(name)
@@ -56,49 +56,49 @@ def _component(slot: str, part: Part, types: tuple[type, ...]) -> Component:  # 
 
 
 def backbone_widths(backbone: Part) -> Levels:
-    """Return the widths of the three maps that leave the backbone."""
+    """Return the channels of the backbone's three maps."""
     channels = component("backbone", backbone).channels
-    assert channels is not None, f"backbone {backbone.name} does not say its widths"
+    assert channels is not None, f"backbone {backbone.name} has no function for its channels"
     return channels(**backbone.option_dict())
 
 
 def neck_widths(neck: Part) -> Levels:
-    """Return the widths of the three maps that leave the neck and enter the heads."""
+    """Return the channels of the neck's three maps, which keep them up to the heads."""
     component("neck", neck)
     width = int(neck.option_dict()["channels"])
     return width, width, width
 
 
 def inputs_of(slot: str, backbone: Part, neck: Part) -> Levels:
-    """Return the widths that the part in ``slot`` meets (not for the backbone)."""
+    """Return the input channels of the part in ``slot`` (not for the backbone)."""
     return backbone_widths(backbone) if slot in _BEFORE_NECK else neck_widths(neck)
 
 
 @cache
 def misfit(slot: str, part: Part, inputs: Levels) -> Misfit | None:
-    """Say why the part cannot be built on maps of these widths, or nothing."""
+    """Return why the part cannot be built on maps with these channels, or None if it can."""
     return component(slot, part).misfit(inputs, **part.option_dict())
 
 
 def misfit_error(slot: str, part: Part, found: Misfit) -> InputError:
-    """Return the error for a part that does not fit."""
+    """Return the error for a part that cannot be built."""
     if not found.option:
         return InputError(f"{slot}={part.name} {found.reason}")
-    allowed = ", ".join(map(str, found.allowed)) or f"nothing: choose another {slot}"
+    allowed = ", ".join(map(str, found.allowed)) or f"no value; choose another {slot}"
     value = part.option_dict()[found.option]
     return InputError(f"{slot}.{found.option}={value} {found.reason}; allowed: {allowed}")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One slot, looked up and checked: the component, its options and the widths of the maps it takes in."""
+    """One slot, looked up and checked: the component, its options and its input channels (None for the backbone)."""
 
     component: Component
     options: dict[str, OptionValue]
     inputs: Levels | None
 
     def cost(self, height: int, width: int) -> Cost:
-        """Return what the part costs on one image of ``height`` × ``width`` pixels."""
+        """Return the part's cost for one image of ``height`` × ``width`` pixels."""
         if self.inputs is None:
             return self.component.cost((height, width), **self.options)
         return self.component.cost(self.inputs, level_pixels(height, width), **self.options)
@@ -114,7 +114,7 @@ def resolve(arch: ArchConfig) -> dict[str, Step]:
     """Return every slot's step in forward order; no tensor is made.
 
     Raises:
-        InputError: a name or option is unknown, missing, not accepted, or does not fit the widths it meets.
+        InputError: a name or option is unknown, missing or not accepted, or does not fit its input channels.
     """
     steps: dict[str, Step] = {}
     for slot, part in arch.parts().items():

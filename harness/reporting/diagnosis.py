@@ -64,7 +64,7 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
     Args:
         folder: the study's.
         found: ``study``, ``command``, ``data``, ``teacher`` (label, params), ``seed``, ``epoch`` and ``students``:
-            label → what ``harness.diagnosis.measure.diagnose`` returns.
+            label → what ``harness.diagnosis.student.diagnose`` returns.
     """
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
@@ -84,7 +84,9 @@ def findings(found: Data) -> list[str]:
 
 
 def _pull(where: str, rows: Data) -> str:
-    shares = {name: row["share"] for name, row in rows.items() if name not in SUMS}
+    shares = {name: row["share"] for name, row in rows.items() if name not in SUMS and row["share"] is not None}
+    if not shares:
+        return f"{where}: every gradient is zero."
     largest = max(shares, key=lambda name: shares[name])
     text = f"{where}: the largest gradient is {largest}'s with {percent(shares[largest])} % of all norms"
     if "teacher" not in rows:
@@ -127,17 +129,19 @@ def _taught(label: str, student: Data) -> list[str]:
             )
             verdict = better or "no less: on average, imitating it leads no nearer to the truth"
             said.append(f"The teacher's {name} error is {theirs:.3f} beside `{label}`'s {ours:.3f}, {verdict}.")
-    said.append(
-        f"Of the teacher's {teacher['confident']:,} confident priors (score above {distill['score_threshold']:g}), "
-        f"{percent(teacher['unmatched_share'])} % are no positives and {percent(teacher['false_alarm_share'])} % are "
-        "false alarms that it teaches."
-    )
-    spreads = [teacher["spread_positive"], teacher["spread_negative"] or 0.0]
-    verdict = "it tells priors of a label apart" if max(spreads) >= SPREAD else "little more than a smoothed label"
+    if teacher["confident"]:
+        said.append(
+            f"Of the teacher's {teacher['confident']:,} confident priors (score above {distill['score_threshold']:g}), "
+            f"{percent(teacher['unmatched_share'])} % are no positives and {percent(teacher['false_alarm_share'])} % "
+            "are false alarms that it teaches."
+        )
+    spreads = [teacher["spread_positive"], teacher["spread_negative"]]
+    known = [spread for spread in spreads if spread is not None]
+    verdict = "it tells priors of a label apart" if max(known) >= SPREAD else "little more than a smoothed label"
     said.append(
         f"Softened by T = {distill['temperature']:g}, the teacher's classes hold {teacher['entropy_positive']:.2f} "
-        f"bits on positives, where a label holds 0; its face probability spreads by {spreads[0]:.3f} among positives, "
-        f"{spreads[1]:.3f} among negatives: {verdict} (threshold {SPREAD:g})."
+        f"bits on positives, where a label holds 0; its face probability spreads by {_spread(spreads[0])} among "
+        f"positives, {_spread(spreads[1])} among negatives: {verdict} (threshold {SPREAD:g})."
     )
     return said
 
@@ -202,7 +206,7 @@ def picture(found: Data) -> Figure:
         terms = [name for name in student["end"] | (student["start"] or {}) if name not in SUMS]
         for moment, offset in zip(MOMENTS, (-0.2, 0.2), strict=True):
             for name, row in (student[moment] or {}).items():
-                if name in SUMS:
+                if name in SUMS or row["share"] is None:
                     continue
                 colour, share, position = (
                     BLUE if name in TRUTH else ORANGE,
@@ -215,9 +219,13 @@ def picture(found: Data) -> Figure:
         axes.set_yticks(range(len(terms)), terms)
         axes.invert_yaxis()
         axes.set_title(label, loc="left", fontsize=10)
-    grid[-1].set_xlim(0, 1.3 * max(axes.dataLim.xmax for axes in grid))  # Room for the longest bar's text.
+    grid[-1].set_xlim(0, 1.3 * max(1, *(axes.dataLim.xmax for axes in grid)))  # Room for the longest bar's text.
     grid[-1].set_xlabel("share of all terms' gradient norms, %  (blue: ground truth, orange: teacher)")
     return figure
+
+
+def _spread(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
 
 
 def _cosine(value: float | None, deviation: float | None = None) -> str:

@@ -1,14 +1,16 @@
 """The search loop: propose, train, tell, with several trainings side by side and the same outcome in any order.
 
-Trial n is proposed from the results of trials 0 … n - window, and of no others, and pruned against the same ones. The
-window is a little wider than the number of workers, so that a fast worker goes on while a slow one finishes, and the
-sequence of trials depends neither on which was faster, nor on how many workers there are (up to the window), nor on
-where the study was interrupted. Trials are told in the order of their numbers.
+Trial n is proposed from the results of trials 0 … n - window and of no others, and pruned against the same ones. The
+window is part of the study, not of the machine, so the sequence of trials depends neither on how many workers there
+are, nor on which of them was faster, nor on where the study was interrupted. Trials are told in the order of their
+numbers. Everything is decided by AP on the search split; validation images are read at the end, for the networks that
+the report grades.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.study import StudyDirection
@@ -16,7 +18,7 @@ from optuna.trial import TrialState
 
 from harness.core.protocol import OBJECTIVES
 from harness.core.record import TrialRecord, load_records
-from harness.errors import DataError
+from harness.errors import HarnessError
 from harness.search.candidates import Proposer, identity
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
@@ -25,15 +27,34 @@ from harness.search.speeds import Stopwatch
 from harness.search.storage import HISTORY, Ledger
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
+from harness.training.job import WEIGHTS, TrainResult
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _BETTER = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
 DIRECTIONS = dict(zip(OBJECTIVES, _BETTER, strict=True))
 
 
-def window(workers: int) -> int:
-    """Return how many trials may be under way, or wait to be told, at once."""
-    return max(3, workers + workers // 2)
+@dataclass
+class _Training:
+    """A training that a worker has.
+
+    Attributes:
+        record: what it fills.
+        judge: decides whether it is pruned; None outside the search.
+        grading: whether the network is trained already and only its validation AP is wanted.
+        begun: when its worker was free, seconds of ``time.monotonic``.
+        spent: seconds of earlier runs and other purposes.
+        answer: what the worker will be told once a due speed measurement is done; None if it does not wait for one.
+        kills: how often its worker was killed from outside.
+    """
+
+    record: TrialRecord
+    judge: Judge | None
+    grading: bool
+    begun: float
+    spent: float
+    answer: bool | None = None
+    kills: int = 0
 
 
 class Search:
@@ -44,14 +65,14 @@ class Search:
         ledger: the trials so far; everything that happens to one is written there.
         proposer: chooses configurations.
         pool: the workers.
-        tracker: hears of every epoch.
+        tracker: is told every epoch.
         progress: shows where the search stands.
-        width: see ``window``.
+        stopwatch: measures speeds.
 
     Attributes:
         records: label → record of every reference and candidate.
         exhausted: whether all configurations that fit were trained.
-        changed: called when a trial was told.
+        changed: is called when a trial was told.
         trained: whether this run trained anything.
         idle_share: the part of the workers' time in which they had no trial, once ``run`` has ended.
     """
@@ -65,7 +86,6 @@ class Search:
         tracker: Tracker,
         progress: Progress,
         stopwatch: Stopwatch,
-        width: int,
     ) -> None:
         self.plan = plan
         self.ledger = ledger
@@ -74,64 +94,63 @@ class Search:
         self.tracker = tracker
         self.progress = progress
         self.stopwatch = stopwatch
-        self.width = width
         self.exhausted = False
         self.changed: Callable[[], None] = lambda: None
         self.records = {record.label: record for record in load_records(plan.folder) if record.role != "teacher"}
+        self.trained = False
+        self.idle_share = 0.0
         self._trials = ledger.trials()
         self._told = sum(trial.state.is_finished() for trial in self._trials)
         self._ready: deque[str] = deque()
-        self._judges: dict[str, Judge] = {}
-        self._since: dict[str, float] = {}
-        self._assigned: dict[str, float] = {}
+        self._running: dict[str, _Training] = {}
         self._busy = 0.0
-        self.idle_share = 0.0
-        self.trained = False
-        self._held: dict[str, bool] = {}
         self._begun = time.monotonic()
         self._epochs_here = 0
-        self.board = Board(
-            plan.config.name, proposer.feasible, proposer.counts.size, max(plan.config.trials, len(self._trials))
-        )
         self._timed = "latency" in plan.config.objectives
+        wanted = max(plan.config.trials, len(self._trials))
+        self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
 
     def run(self) -> None:
-        """Train until all trials are told.
+        """Train until all trials are told, then repeat and grade the best one.
 
         Raises:
             HarnessError, OSError: something that every later trial would meet as well; the study resumes from here.
         """
-        self._queue()
+        self._line_up(self.plan.references())
+        self._line_up_interrupted()
         self._tell()
         self._measure()
         self._show()
         begun, slots = time.monotonic(), self.pool.idle
         self._work()
         if self.best is not None:
+            if not self.best.ap:
+                self._ready.append(self.best.label)
             self._line_up(self.plan.repeats(self.best))
             self._work()
         self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
 
     def _work(self) -> None:
         """Train until nothing is left that could be."""
-        while self._fill() or self._since:
+        while self._fill() or self._running:
             for event in self.pool.wait():
                 self._handle(event)
             self._measure()
             self._show()
 
     def _line_up(self, wanted: Iterable[TrialRecord]) -> None:
-        """Put those of the wanted trainings outside the search in line that are not complete."""
+        """Queue those of the wanted trainings outside the search that are not complete."""
         for record in wanted:
             known = self.records.get(record.label)
-            if known is None or known.state != "complete":
-                record.seconds = known.seconds if known is not None else {}
-                self.records[record.label] = record
-                self._ready.append(record.label)
+            if known is not None and known.state == "complete":
+                continue
+            if known is not None:
+                record.seconds, record.provenance = known.seconds, known.provenance
+            self.records[record.label] = record
+            self._ready.append(record.label)
 
-    def _queue(self) -> None:
-        """Line up what an earlier run left: references that are not complete, and trials that were running."""
-        self._line_up(self.plan.references())
+    def _line_up_interrupted(self) -> None:
+        """Queue the candidates that were running when an earlier run ended."""
         for trial in self._trials:
             name = label(trial.number)
             if trial.state.is_finished():
@@ -154,10 +173,10 @@ class Search:
 
     def _propose(self) -> bool:
         """Ask for the next trial if one is wanted and its history is complete."""
-        number = len(self._trials)
-        if number >= self.plan.config.trials or number - self._told >= self.width or self.exhausted:
+        number, width = len(self._trials), self.plan.config.window
+        if number >= self.plan.config.trials or number - self._told >= width or self.exhausted:
             return False
-        history = max(0, number + 1 - self.width)
+        history = max(0, number + 1 - width)
         seen = {identity(trial.params) for trial in self._trials}
         proposal = self.proposer.propose(number, self._trials[:history], self._trials[history:], seen)
         if proposal is None:
@@ -175,72 +194,97 @@ class Search:
         self._ready.append(label(number))
         return True
 
-    def _start(self, name: str, begun: float) -> None:
+    def _start(self, name: str, begun: float, kills: int = 0) -> None:
         record = self.records[name]
-        if record.number is not None:
-            history = self._trials[record.number].user_attrs[HISTORY]
-            self._judges[name] = Judge(self.plan.config.pruner, self._trials[:history])
-        # A resumed job reports its past epochs again, so the record starts over too, except for its time.
-        record.epochs, record.state, record.reason = [], "running", ""
-        self.trained = True
-        self._assigned[name] = begun
-        self._since[name] = begun - record.seconds.get("total", 0.0)
+        grading = record.state == "complete"
+        judge = None
+        if not grading:
+            if record.number is not None:
+                history = self._trials[record.number].user_attrs[HISTORY]
+                judge = Judge(self.plan.config.pruner, self._trials[:history])
+            # A resumed job reports its past epochs again, so the record starts over too, except for its time.
+            record.epochs, record.state, record.reason = [], "running", ""
+            record.add_provenance(self.plan.provenance)
+            self.trained = True
+        self._running[name] = _Training(record, judge, grading, begun, record.seconds.get("total", 0.0), kills=kills)
         self._keep(record)
-        self.pool.start(name, self.plan.job(record))
+        job = self.plan.job(record)
+        self.pool.start(name, replace(job, grade=True) if grading else job)
         self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
 
     def _keep(self, record: TrialRecord) -> None:
-        if record.label in self._since:
-            record.seconds["total"] = time.monotonic() - self._since[record.label]
+        training = self._running.get(record.label)
+        if training is not None:
+            record.seconds["total"] = training.spent + time.monotonic() - training.begun
         record.save(self.plan.trial_folder(record.label))
         self.tracker.trial(record)
 
     def _handle(self, event: Event) -> None:
-        record = self.records[event.label]
         if event.kind == "fatal":
             raise event.content
         if event.kind == "epoch":
-            self._epoch(record, event.content)
+            self._epoch(self._running[event.label], event.content)
+            return
+        training = self._running[event.label]
+        record = training.record
+        if event.kind == "killed":
+            self._restart(training, event.content)
             return
         if event.kind == "failed":
+            if training.grading:
+                raise HarnessError(f"{record.label} could not be graded: {event.content}")
             record.state, record.reason = "failed", str(event.content)
             if event.details:
                 (self.plan.trial_folder(event.label) / "error.txt").write_text(event.details, encoding="utf-8")
         else:
-            result = event.content
-            record.state, record.ap, record.epochs = result.state, result.ap, result.epochs
-            record.curves, record.landmark = result.curves, result.landmark
-            record.seconds |= result.seconds
-            weights = self.plan.trial_folder(event.label) / "weights.safetensors"
-            record.size_mb = weights.stat().st_size / 1e6 if weights.exists() else 0.0
-            if record.state == "pruned":
-                record.reason = f"stopped after epoch {len(record.epochs)} by the {self.plan.config.pruner} rule"
+            self._finish(record, event.content)
         self._keep(record)
-        self._busy += time.monotonic() - self._assigned.pop(event.label)
-        del self._since[event.label]
-        self._judges.pop(event.label, None)
-        self._held.pop(event.label, None)
+        self._busy += time.monotonic() - training.begun
+        del self._running[event.label]
         del self.board.running[event.label]
         self._say(record)
         self._tell()
 
-    def _epoch(self, record: TrialRecord, info: dict[str, Any]) -> None:
-        value = info["ap"]["mean"]
-        if value is None:
-            raise DataError("no AP can be taken: a list of the validation images holds no face; use more images")
+    def _finish(self, record: TrialRecord, result: TrainResult) -> None:
+        result.fill(record)
+        weights = self.plan.trial_folder(record.label) / WEIGHTS
+        record.size_mb = weights.stat().st_size / 1e6 if weights.exists() else 0.0
+        if record.state == "pruned":
+            record.reason = f"stopped after epoch {len(record.epochs)} by the {self.plan.config.pruner} rule"
+
+    def _restart(self, training: _Training, cause: str) -> None:
+        """Continue a training whose worker was killed from outside; the second time, end the run.
+
+        Raises:
+            HarnessError: it was killed before; its record says ``running``, so the same command trains it again.
+        """
+        name = training.record.label
+        if training.kills:
+            raise HarnessError(f"{name}: {cause}, for the second time; the same command trains it again")
+        self.progress.line(f"{name}: {cause}; it continues from its last epoch")
+        self._keep(training.record)
+        self._busy += time.monotonic() - training.begun
+        del self._running[name]
+        self._start(name, time.monotonic(), kills=training.kills + 1)
+
+    def _epoch(self, training: _Training, info: dict[str, Any]) -> None:
+        record, value = training.record, info["ap"]["mean"]
+        if training.grading:
+            self.pool.answer(record.label, go_on=True)
+            return
         record.epochs.append(info)
         self._epochs_here += 1
         go_on = True
-        if record.number is not None:
+        if training.judge is not None and record.number is not None:
             if len(self.plan.config.objectives) == 1:
                 self.ledger.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
-            go_on = last or not self._judges[record.label].stops(value)
+            go_on = last or not training.judge.stops(value)
         self._keep(record)
         running = self.board.running[record.label]
         running.epoch, running.ap = info["epoch"], value
         if self._unmeasured():
-            self._held[record.label] = go_on  # The speed of another trial is due, and wants a quiet machine.
+            training.answer = go_on  # The speed of another trial is due, and wants a quiet machine.
         else:
             self.pool.answer(record.label, go_on)
 
@@ -258,9 +302,10 @@ class Search:
                 self._keep(record)
             self._tell()
         if not self._unmeasured():
-            for name, go_on in self._held.items():
-                self.pool.answer(name, go_on)
-            self._held.clear()
+            for name, training in self._running.items():
+                if training.answer is not None:
+                    self.pool.answer(name, training.answer)
+                    training.answer = None
 
     def _tell(self) -> None:
         """Tell, in the order of their numbers, the trials that have ended."""
@@ -277,25 +322,29 @@ class Search:
     def objectives(self, record: TrialRecord) -> list[float]:
         """Return a complete record's objective values, in the order of the study's objectives.
 
-        Latency is taken relative to V1's, which was measured in alternation with it and so shares its noise.
+        AP is that on the search split. Latency is taken relative to V1's, measured in alternation with it, so that
+        both share the machine's noise.
         """
-        values = {"ap": record.ap["mean"] or 0.0, "params": float(record.params)}
+        values = {"ap": mean_ap(record), "params": float(record.params)}
         if self._timed:
             values["latency"] = 1.0 / record.speed["ratio_to_v1"]
         return [values[name] for name in self.plan.config.objectives]
 
     @property
     def best(self) -> TrialRecord | None:
-        """The candidate trained to the end with the highest mean AP; fewer parameters break a tie."""
+        """The candidate trained to the end with the highest mean AP on the search split.
+
+        Of equal ones the one with fewer parameters.
+        """
         done = [r for r in self.records.values() if r.role == "candidate" and r.state == "complete"]
-        return min(done, key=lambda r: (-(r.ap["mean"] or 0.0), r.params, r.label), default=None)
+        return min(done, key=lambda r: (-mean_ap(r), r.params, r.label), default=None)
 
     def candidates(self) -> list[TrialRecord]:
         """Return the candidates' records by number."""
         return sorted((r for r in self.records.values() if r.number is not None), key=lambda r: r.label)
 
     def _say(self, record: TrialRecord) -> None:
-        ap = record.ap.get("mean")
+        ap = record.search_ap.get("mean")
         what = "" if ap is None else f", AP {100 * ap:.1f}"
         why = f" ({record.reason})" if record.reason else ""
         self.progress.line(f"{record.label}: {record.state}{why}{what}, {record.params:,} parameters")
@@ -305,7 +354,7 @@ class Search:
         self.board.states = {state: states.count(state) for state in STATES}
         best = self.best
         if best is not None:
-            self.board.best = (best.label, best.ap["mean"] or 0.0, best.params)
+            self.board.best = (best.label, mean_ap(best), best.params)
         self.board.seconds_left = self._estimate()
         self.progress.board(self.board)
 
@@ -317,3 +366,15 @@ class Search:
         waiting = max(0, self.plan.config.trials - len(self._trials)) + len(self._ready)
         left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
         return (time.monotonic() - self._begun) / self._epochs_here * left
+
+
+def mean_ap(record: TrialRecord) -> float:
+    """Return the mean AP on the search split of a network trained to the end.
+
+    Raises:
+        HarnessError: the record has none: it was changed by hand, or is of another version.
+    """
+    value = record.search_ap.get("mean")
+    if value is None:
+        raise HarnessError(f"the record of {record.label} has no AP on the search split: remove its folder")
+    return value

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig
 from harness.core.protocol import ALONE, DistillConfig, StudyConfig
+from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.space import Configuration, SearchSpace
 from harness.models.builder import resolve_arch
 from harness.models.costs import count_parts, macs
 from harness.models.weights import file_digest
 from harness.search.samplers import derive_seed
-from harness.training.loop import Job
+from harness.training.job import Job, job_of
 from harness.training.teacher import Teacher
 
 
@@ -29,9 +31,10 @@ class Plan:
     Attributes:
         folder: ``runs/<study>``.
         cache: where decoded images lie.
-        protocol: what every AP of this study was measured by.
+        search_protocol, protocol: what APs on the search split and on the validation images are measured by.
         start: trained backbone weights that every student starts from; None starts from random numbers.
         device, threads: of each training.
+        provenance: of whatever this run trains.
     """
 
     config: StudyConfig
@@ -39,10 +42,12 @@ class Plan:
     folder: Path
     cache: Path
     teacher: Teacher
+    search_protocol: dict[str, Any]
     protocol: dict[str, Any]
     start: Path | None
     device: str
     threads: int
+    provenance: Provenance
 
     def trial_folder(self, name: str) -> Path:
         """Return the folder of the trial labelled ``name``."""
@@ -96,29 +101,27 @@ class Plan:
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, side, side).values()),
+            search_protocol=self.search_protocol,
             protocol=self.protocol,
         )
 
-    @property
+    @cached_property
     def _taught_by(self) -> dict[str, Any]:
         record = self.teacher.record
         return {"label": record.label, "digest": file_digest(self.teacher.path), "params": record.params}
 
     def job(self, record: TrialRecord) -> Job:
         """Return what a worker needs to train a record's network."""
-        return Job(
-            label=record.label,
-            arch=ArchConfig.from_dict(record.arch),
-            seed=record.seed,
-            train=self.config.train,
+        return job_of(
+            record,
             data=self.config.data,
+            train=self.config.train,
             evaluation=self.config.evaluation,
-            folder=self.trial_folder(record.label),
-            cache=self.cache,
-            distill=DistillConfig(**record.distill) if record.distill else None,
             teacher=self.teacher.path,
             teacher_arch=self.teacher.arch,
-            init_backbone=self.start,
+            start=self.start,
+            folder=self.trial_folder(record.label),
+            cache=self.cache,
             device=self.device,
             threads=self.threads,
         )

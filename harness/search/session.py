@@ -5,16 +5,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from harness.core.manifest import FILE, Manifest, Standing
 from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet
 from harness.errors import HarnessError
-from harness.search import finish, manifest
+from harness.search import finish
 from harness.search.candidates import identity
 from harness.search.loop import Search
-from harness.training.loop import PREDICTIONS, WEIGHTS
+from harness.search.timing import timing
+from harness.training.job import PREDICTIONS, WEIGHTS
 
 
 class Session:
@@ -22,26 +24,21 @@ class Session:
 
     Args:
         search: ready to run.
-        content: ``study.json``'s content so far.
+        manifest: of the study so far.
         val: the validation images.
-        earlier: ``study.json`` of an earlier run of the same study, if there was one.
         begun: ``time.monotonic()`` when the command started.
     """
 
-    def __init__(
-        self, search: Search, content: dict[str, Any], val: FaceSet, earlier: dict[str, Any] | None, begun: float
-    ) -> None:
+    def __init__(self, search: Search, manifest: Manifest, val: FaceSet, begun: float) -> None:
         self.search = search
         self.plan = search.plan
         self.folder = search.plan.folder
         self.tracker = search.tracker
-        self.content = content
+        self.manifest = manifest
         self.val = val
         self._begun = begun
-        self._before = 0.0 if earlier is None else float(earlier["timing"].get("total", 0.0))
-        if earlier is not None:
-            content["started"] = earlier["started"]
-        self._idle_share: float | None = None if earlier is None else earlier["timing"].get("idle_share")
+        self._before = manifest.standing.timing.get("total", 0.0)
+        self._idle_share = manifest.standing.timing.get("idle_share")
         self.teacher = self._keep_teacher()
         search.changed = self.write
 
@@ -52,7 +49,7 @@ class Session:
             HarnessError, OSError, KeyboardInterrupt: the search ended early. What the trials so far allow was made.
         """
         self.write()
-        self.tracker.start_study(self.content)
+        self.tracker.start_study(self.manifest)
         self.tracker.trial(self.teacher)
         try:
             self.search.pool.ready()
@@ -77,16 +74,16 @@ class Session:
         best = self.search.best
         fits = self.search.proposer.counts.is_feasible
         total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
-        self.content |= {
-            "trials": {state: states[state] for state in ("complete", "pruned", "failed", "running")}
-            | {"wanted": wanted},
-            "proposals": self._proposals(),
-            "wasted": sum(not fits(record.configuration, self.plan.config.budget) for record in candidates),
-            "repeated": len(candidates) - len({identity(record.configuration) for record in candidates}),
-            "best": None if best is None else best.label,
-            "timing": manifest.timing(list(self.search.records.values()), total, self._idle_share),
-        }
-        manifest.write(self.folder, self.content)
+        standing = Standing(
+            trials={state: states[state] for state in ("complete", "pruned", "failed", "running")} | {"wanted": wanted},
+            proposals=self._proposals(),
+            wasted=sum(not fits(record.configuration, self.plan.config.budget) for record in candidates),
+            repeated=len(candidates) - len({identity(record.configuration) for record in candidates}),
+            best=None if best is None else best.label,
+            timing=timing(list(self.search.records.values()), total, self._idle_share),
+        )
+        self.manifest = replace(self.manifest, standing=standing)
+        self.manifest.save(self.folder)
 
     def _proposals(self) -> dict[str, int]:
         """Count where the candidates came from, and what was turned down before a trial existed."""
@@ -101,7 +98,6 @@ class Session:
         teacher = self.plan.teacher
         target = self.plan.trial_folder(teacher.record.label)
         record = TrialRecord(**vars(teacher.record))
-        record.protocol = self.plan.protocol
         with suppress(HarnessError):
             record.speed = TrialRecord.load(target).speed
         target.mkdir(parents=True, exist_ok=True)
@@ -132,12 +128,12 @@ class Session:
             finish.write_examples(self.folder, self.val, found)
         self.write()
         report = build_report(self.folder)
-        files: Sequence[Path] = [report.parent, self.folder / manifest.NAME]
+        files: Sequence[Path] = [report.parent, self.folder / FILE]
         self.tracker.artifacts(None, files)
         if best is not None:
             weights = self.plan.trial_folder(best.label) / WEIGHTS
             self.tracker.artifacts(best.label, [weights])
-        self.tracker.finish_study(self.content)
+        self.tracker.finish_study(self.manifest)
         return report
 
     def _check_outcome(self) -> None:

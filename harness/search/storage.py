@@ -1,12 +1,12 @@
 """The study's database: one writer, each trial created whole, so that a kill leaves a study that resumes."""
 
-import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.core.secrets import mask_text, mask_url
 from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError
 
@@ -29,14 +30,17 @@ def single_writer(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process runs this study.
     """
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
-            ) from error
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def check_url(url: str) -> None:
@@ -47,11 +51,12 @@ def check_url(url: str) -> None:
     """
     try:
         make_url(url).get_dialect().import_dbapi()
-    except (SQLAlchemyError, ValueError, TypeError) as error:
-        raise InputError(f"storage '{_shown(url)}' is not a database URL (accepted: {ACCEPTED})") from error
+    except (SQLAlchemyError, ValueError, TypeError):
+        reason = f"storage '{mask_url(url)}' is not a database URL (accepted: {ACCEPTED})"
+        raise InputError(reason) from None  # The error may quote the password.
     except ImportError as error:
         extra = "; pip install -e .[postgres] installs it" if url.startswith("postgresql") else ""
-        raise InputError(f"storage '{_shown(url)}' needs the driver '{error.name}'{extra}") from error
+        raise InputError(f"storage '{mask_url(url)}' needs the driver '{error.name}'{extra}") from error
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -65,17 +70,8 @@ def open_storage(url: str) -> BaseStorage:
     try:
         return RDBStorage(url)
     except (SQLAlchemyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"storage '{_shown(url)}' cannot be opened: {reason}") from error
-
-
-def _shown(url: str) -> str:
-    """Hide a password."""
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, _, credentials = head.partition("://")
-    return f"{scheme}://{credentials.partition(':')[0]}:***@{tail}"
+        reason = mask_text(str(error).splitlines()[0], url)
+        raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
 
 
 class Ledger:
@@ -158,7 +154,7 @@ def storage_errors(url: str) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        reason = str(cause).splitlines()[0]
+        reason = mask_text(str(cause).splitlines()[0], url)
         raise HarnessError(
-            f"storage '{_shown(url)}' failed: {reason}; once that is mended the same command resumes"
-        ) from error
+            f"storage '{mask_url(url)}' failed: {reason}; once that is mended the same command resumes"
+        ) from None

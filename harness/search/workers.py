@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, NonFiniteLossError
@@ -24,16 +23,21 @@ from harness.errors import HarnessError, NonFiniteLossError
 Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
 """A function of a job and of what is called after every epoch: ``engine.train``. Sent by name, so at module level."""
 
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Signals that a training does not raise itself: somebody, or a system short of memory, ended the process."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker tells of the job with this label.
+    """What happened to the job with this label.
 
-    ``kind``: ``epoch`` (``content``: the epoch's dict; the worker waits for ``Pool.answer``), ``result`` (what the work
-    returned), ``failed`` (the reason; ``details``: a traceback) or ``fatal`` (an exception that no other job would
-    be spared).
+    Attributes:
+        kind: ``epoch`` (``content``: the epoch's dict; the worker waits for ``Pool.answer``), ``result`` (what the work
+            returned), ``failed`` (the reason), ``killed`` (its process was killed from outside; the cause) or
+            ``fatal`` (an exception that every other job would meet too).
+        details: a traceback, where there is one.
     """
 
     kind: str
@@ -114,9 +118,9 @@ class Pool:
             worker.pipe.send(go_on)
 
     def wait(self, timeout: float | None = None) -> list[Event]:
-        """Return what the workers have to say, at least one event unless the timeout (seconds) passes.
+        """Return what happened, at least one event unless the timeout (seconds) passes.
 
-        A worker that died is replaced, and its job, if it had one, has failed.
+        A worker that died is replaced; its job, if it had one, has failed or was killed.
         """
         by_pipe = {worker.pipe: worker for worker in self._workers}
         events = []
@@ -127,7 +131,9 @@ class Pool:
                 kind, content, details = pipe.recv()
             except (EOFError, ConnectionResetError):
                 if worker.label is not None:
-                    events.append(Event("failed", worker.label, _cause_of_death(worker.process)))
+                    cause = _cause_of_death(worker.process)
+                    killed = -(worker.process.exitcode or 0) in _FROM_OUTSIDE
+                    events.append(Event("killed" if killed else "failed", worker.label, cause))
                 self._replace(worker)
                 continue
             if kind == "ready":
@@ -234,13 +240,3 @@ def _pin(threads: int) -> None:
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: its affinity, and a container's quota where there is one."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores

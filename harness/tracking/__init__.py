@@ -1,6 +1,7 @@
-"""Tracking: what a study tells an experiment server while it runs. The only package that imports MLflow.
+"""Tracking: sends a study's progress to an experiment server while it runs. The only package that imports MLflow.
 
-Training never waits for it and never fails by it: everything that is sent stands in the study's folder first.
+Training never waits for the server and never fails because of it: everything is written to the study's folder before it
+is sent.
 """
 
 from harness.tracking.address import default_uri

@@ -1,4 +1,4 @@
-"""Where runs are tracked: the accepted forms of a tracking URI, checked before anything starts."""
+"""Tracking URIs: which forms are accepted, checked before anything starts."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.core.secrets import mask_text, mask_url
 from harness.errors import InputError
 
 ACCEPTED = "http(s)://HOST:PORT, sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mssql://…"
@@ -23,16 +24,17 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def redact(uri: str) -> str:
-    """Return ``uri`` without its password, fit for a message or a file."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+def page_root(uri: str) -> str:
+    """Return the address of an MLflow server's pages: ``uri`` without user name, password and query."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def check_uri(uri: str) -> str:
-    """Return ``uri`` in the form that MLflow is given (SQLite paths absolute), without contacting anything.
+    """Return ``uri`` as MLflow takes it, with SQLite paths made absolute. No connection is opened.
 
     Raises:
-        InputError: MLflow could never use this address; the message names the accepted forms.
+        InputError: MLflow cannot use this address; the message lists the accepted forms.
     """
     scheme, separator, rest = uri.partition("://")
     scheme = scheme.lower()
@@ -49,10 +51,10 @@ def check_uri(uri: str) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Open and close a connection to a database host, since a database driver may wait for minutes.
+    """Open and close a connection to a database's host: a database driver alone may wait for minutes.
 
     Raises:
-        OSError: nothing answers there.
+        OSError: the host does not answer.
     """
     parts = urlsplit(uri)
     port = _DATABASES.get(parts.scheme.partition("+")[0])
@@ -61,7 +63,8 @@ def check_reachable(uri: str) -> None:
 
 
 def _refused(uri: str, reason: str, hint: str = "") -> InputError:
-    return InputError(f"tracking URI '{redact(uri)}': {reason}{hint} (accepted: {ACCEPTED})")
+    told = mask_text(f"{reason}{hint}", uri)
+    return InputError(f"tracking URI '{mask_url(uri)}': {told} (accepted: {ACCEPTED})")
 
 
 def _meant(uri: str) -> str:
@@ -79,7 +82,8 @@ def _check_server(uri: str) -> str:
         parts = urlsplit(uri)
         sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise _refused(uri, str(error)) from error
+        hint = "; in a password, write @ : / ? # percent-encoded" if "@" in uri else ""
+        raise _refused(uri, str(error), hint) from None
     if not sound:
         raise _refused(uri, "it names no host")
     return uri.rstrip("/")
@@ -90,7 +94,7 @@ def _check_sqlite(uri: str, rest: str) -> str:
         raise _refused(uri, "a SQLite store needs a file, written after three slashes")
     path = Path(rest[1:]).absolute()
     if path.is_dir():
-        raise _refused(uri, "it names a folder, not a file")
+        raise _refused(uri, "it names a folder; give a file")
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\0":
@@ -115,7 +119,7 @@ def _check_database(uri: str) -> str:
         extra = "; install it with pip install -e .[postgres]" if uri.startswith("postgresql") else ""
         raise _refused(uri, f"its driver '{error.name}' is not installed{extra}") from error
     except (SQLAlchemyError, ValueError) as error:
-        raise _refused(uri, str(error).splitlines()[0]) from error
+        raise _refused(uri, str(error).splitlines()[0]) from None
     if not url.host or not url.database:
         raise _refused(uri, "it names no host or no database")
     return uri

@@ -1,22 +1,25 @@
-"""What is logged, as plain data: a study and its trials turned into parameters, metrics, tags and a description.
+"""What is logged, as plain data: the parameters, metrics, tags and description of a study and of its trials.
 
-Metric names are the same for every run, so that runs compare column by column. Final values have bare names
-(``ap_mean``, ``fps``, ``params``); curves are grouped by a prefix (``loss/…``, ``epoch/…``), which the MLflow page
-shows as sections.
+Every run uses the same metric names, so that runs compare column by column. Final values have bare names (``ap_mean``,
+``fps``, ``params``). ``search_ap_*`` is the AP on the search split, logged for every network trained to the end;
+``ap_*`` is the AP on the validation images, logged for the networks that the report grades. Curves have a prefix
+(``loss/…``, ``epoch/…``), which the MLflow page shows as a section.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.core.arch import SLOTS
-from harness.core.protocol import Budget, digest
+from harness.core.manifest import Manifest
+from harness.core.protocol import digest
+from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-"""A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP, so ``status = 'FINISHED'`` selects
-exactly the runs whose AP compares."""
+"""A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP. ``status = 'FINISHED'`` selects
+exactly the runs whose final APs compare."""
 
 DIFFICULTIES = ("easy", "medium", "hard", "mean")
 _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
@@ -24,7 +27,13 @@ _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
 
 @dataclass(frozen=True)
 class Content:
-    """All that one run shows: ``params``, ``tags``, final ``metrics``, and ``curves``, a dict of metrics an epoch."""
+    """Everything that one run shows.
+
+    Attributes:
+        name, status: the run's name and MLflow status.
+        params, tags, metrics: name → value; metrics are final values.
+        curves: per epoch ``(epoch, seconds since the start, metrics)``.
+    """
 
     name: str
     status: str
@@ -32,7 +41,6 @@ class Content:
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     curves: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
-    """``(epoch, seconds since the start, metrics)``"""
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -49,8 +57,18 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-_DECIMALS = {"ap": 4, "fps": 2, "ratio": 3, "latency": 2, "size": 3, "landmark": 4, "seconds": 1, "overhead": 4}
-"""Decimals of final values, which MLflow's table prints in full; the records keep every digit."""
+_DECIMALS = {
+    "ap": 4,
+    "search": 4,
+    "fps": 2,
+    "ratio": 3,
+    "latency": 2,
+    "size": 3,
+    "landmark": 4,
+    "seconds": 1,
+    "overhead": 4,
+}
+"""Decimals of final values by the first word of their name: MLflow's table prints every digit it gets."""
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -67,17 +85,18 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
+def trial_content(record: TrialRecord, study: Manifest) -> Content:
     """Return what the run of one trained network shows.
 
-    Every part's options are logged, also those that the search holds fixed and those of the references, so that V1
-    and V2 stand in the same columns as the candidates.
+    The options of every part are logged, also the fixed ones and those of the references: V1 and V2 then share the
+    candidates' columns.
     """
     params = flatten(record.arch) | flatten(record.distill, "distill.") | flatten(record.configuration)
     params |= _trial_protocol(record, study)
     metrics = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
     metrics = {key: value for key, value in metrics.items() if value}
     metrics |= {f"params_{slot}": record.parts[slot] for slot in SLOTS if slot in record.parts}
+    metrics |= _prefixed("search_ap_", record.search_ap, DIFFICULTIES)
     metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
     metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate", "matched", "faces"))
     metrics |= _prefixed("", record.speed, _SPEED)
@@ -89,11 +108,14 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
         "state": record.state,
         "reason": record.reason,
         "arch_digest": digest(record.arch) if record.arch else "",
-        "space_digest": str(study.get("space_digest", "")),
-        "data_digest": str(study.get("data", {}).get("val_digest", "")),
+        "space_digest": study.space.digest,
+        "data_digest": study.data["val"].digest,
+        "search_protocol_digest": digest(record.search_protocol) if record.search_protocol else "",
         "protocol_digest": digest(record.protocol) if record.protocol else "",
         "speed_device": " ".join(str(record.speed[k]) for k in ("device", "threads", "size") if k in record.speed),
     }
+    for made_by in record.provenance[-1:]:
+        tags |= _provenance(Provenance(**made_by))
     return Content(
         record.label,
         STATUS[record.state],
@@ -104,17 +126,17 @@ def trial_content(record: TrialRecord, study: Mapping[str, Any]) -> Content:
     )
 
 
-def _trial_protocol(record: TrialRecord, study: Mapping[str, Any]) -> dict[str, str]:
-    config = study.get("config", {})
-    schedule = config.get("teacher" if record.role == "teacher" else "train", {})
+def _trial_protocol(record: TrialRecord, study: Manifest) -> dict[str, str]:
+    config = study.config
+    schedule = config.teacher if record.role == "teacher" else config.train
     values = {
-        "data": config.get("data", {}).get("source"),
-        "size": config.get("data", {}).get("size"),
-        "epochs": schedule.get("epochs"),
-        "batch": schedule.get("batch"),
-        "lr": schedule.get("lr"),
+        "data": config.data.source,
+        "size": config.data.size,
+        "epochs": schedule.epochs,
+        "batch": schedule.batch,
+        "lr": schedule.lr,
         "seed": record.seed,
-        "ema": schedule.get("ema"),
+        "ema": schedule.ema,
         "teacher": " ".join(str(record.teacher[key]) for key in ("label", "digest")) if record.teacher else None,
     }
     return flatten(values, "protocol.")
@@ -129,47 +151,50 @@ def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
     for number, epoch in enumerate(record.epochs, start=1):
         elapsed += float(epoch.get("seconds") or 0.0)
         metrics = {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
-        metrics |= _prefixed("epoch/ap_", epoch.get("ap") or {}, DIFFICULTIES)
+        metrics |= _prefixed("epoch/search_ap_", epoch.get("ap") or {}, DIFFICULTIES)
         metrics |= _prefixed("epoch/", epoch, ("lr", "seconds"))
         curves.append((int(epoch.get("epoch", number)), elapsed, _numbers(metrics)))
     return curves
 
 
-def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
+def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
     """Return what the parent run of a study shows.
 
     Args:
-        study: ``study.json``'s content.
+        study: what it is and where it stands.
         records: label → record, for the description's table.
-        finished: None while it runs, else whether all trials were made.
+        finished: None while the study runs, then whether all of its trials were run.
     """
-    metrics = _prefixed("", study, ("space_size", "space_feasible"))
+    standing = study.standing
+    metrics: dict[str, Any] = {"space_size": study.space.size, "space_feasible": study.space.feasible}
     if finished is not None:
-        metrics |= _prefixed("", study, ("wasted", "repeated"))
-        metrics |= _prefixed("trials_", study.get("trials", {}), ("complete", "pruned", "failed"))
-        metrics |= _prefixed("seconds_", study.get("timing", {}), ("total",))
-        metrics |= _prefixed("", study.get("timing", {}), ("overhead_share",))
-    best = records.get(str(study.get("best", ""))) if finished is not None else None
+        metrics |= {"wasted": standing.wasted, "repeated": standing.repeated}
+        metrics |= _prefixed("trials_", standing.trials, ("complete", "pruned", "failed"))
+        metrics |= _prefixed("seconds_", standing.timing, ("total",)) | _prefixed(
+            "", standing.timing, ("overhead_share",)
+        )
+    best = records.get(standing.best) if finished is not None and standing.best is not None else None
     if best is not None:
-        metrics |= {"best_params": best.params} | _prefixed("best_ap_", best.ap, DIFFICULTIES)
+        metrics |= {"best_params": best.params}
+        metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",))
+        metrics |= _prefixed("best_ap_", best.ap, DIFFICULTIES)
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
-    params = flatten(study.get("config", {})) | flatten(_prefixed("", study, ("workers", "threads")))
-    params |= flatten(study.get("teacher", {}), "teacher_used.")
-    tags = flatten(study.get("versions", {}), "version.") | flatten(study.get("machine", {}), "machine.")
-    tags |= flatten(study.get("data", {}), "data.")
-    tags |= {
+    params = flatten(study.config.to_dict() | {"workers": study.workers, "threads": study.threads})
+    params |= flatten(asdict(study.teacher), "teacher_used.") | flatten(asdict(study.start), "start.")
+    tags = _provenance(study.provenance) | {
         "role": "study",
         "state": "running" if finished is None else "complete" if finished else "interrupted",
-        "best": str(study.get("best", "") or ""),
-        "space_digest": str(study.get("space_digest", "")),
-        "data_digest": str(study.get("data", {}).get("val_digest", "")),
-        "protocol_digest": str(study.get("protocol", {}).get("digest", "")),
-        "command": str(study.get("command", "")),
-        "mlflow.source.git.commit": str(study.get("commit", "") or ""),
+        "best": standing.best or "",
+        "space_digest": study.space.digest,
+        **{f"data.{split}_digest": images.digest for split, images in study.data.items()},
+        "data_digest": study.data["val"].digest,
+        "search_protocol_digest": str(study.search_protocol.get("digest", "")),
+        "protocol_digest": str(study.protocol.get("digest", "")),
+        "command": study.command,
         "mlflow.note.content": describe(study, records),
     }
     return Content(
-        str(study.get("name", "study")),
+        study.name,
         "RUNNING" if finished is None else "FINISHED" if finished else "KILLED",
         params,
         {key: value for key, value in tags.items() if value},
@@ -177,42 +202,44 @@ def study_content(study: Mapping[str, Any], records: Mapping[str, TrialRecord], 
     )
 
 
-def describe(study: Mapping[str, Any], records: Mapping[str, TrialRecord]) -> str:
-    """Return the Markdown that stands on the study's page."""
-    config = study.get("config", {})
-    data, budget = config.get("data", {}), config.get("budget", {})
-    lines = [f"**{study.get('name', 'study')}**: {config.get('description', '')}".rstrip(": "), ""]
-    if budget:
-        feasible, size = study.get("space_feasible"), study.get("space_size")
-        count = f": {feasible:,} of {size:,} configurations fit" if feasible is not None and size is not None else ""
-        lines.append(f"- Space `{config.get('space')}`, budget {Budget(**budget)}{count}.")
-    if data:
-        lines.append(
-            f"- Data `{data.get('source')}` at {data.get('size')} px, {config.get('train', {}).get('epochs')} epochs; "
-            "AP by WIDER FACE's rule, in [0, 1]."
-        )
-    if study.get("command"):
-        lines.append(f"- `{study['command']}`")
-    shown = [r.label for r in records.values() if r.role != "candidate" or r.label == study.get("best")]
+def _provenance(made_by: Provenance) -> dict[str, str]:
+    """Return the tags that say which code ran on which machine."""
+    tags = flatten(made_by.versions, "version.") | flatten(made_by.machine, "machine.")
+    return tags | {"mlflow.source.git.commit": made_by.commit or ""}
+
+
+def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
+    """Return the Markdown that the study's page shows."""
+    config, space = study.config, study.space
+    lines = [
+        f"**{study.name}**: {config.description}",
+        "",
+        f"- Space `{config.space}`, budget {config.budget}: {space.feasible:,} of {space.size:,} configurations fit.",
+        f"- Data `{config.data.source}` at {config.data.size} px, {config.train.epochs} epochs; AP by WIDER FACE's "
+        "rule, in [0, 1]; search AP is on the search split, AP on the validation images.",
+        f"- `{study.command}`",
+    ]
+    shown = [r.label for r in records.values() if r.role != "candidate" or r.label == study.standing.best]
     if shown:
         lines += [
             "",
-            "| run | role | params | AP easy | medium | hard | mean | FPS | × V1 |",
-            "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+            "| run | role | params | search AP, mean | AP easy | medium | hard | mean | FPS | × V1 |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
-        lines += [_row(records[label], label == study.get("best")) for label in shown]
+        lines += [_row(records[label], label == study.standing.best) for label in shown]
     lines += [
         "",
-        "Runs: `role` is teacher, reference, candidate or repeat (of a candidate, with another seed). FINISHED runs "
-        "have a final AP; KILLED ones were pruned or "
-        "interrupted (tag `state`), FAILED ones say why (tag `reason`). `ap_*`, `fps`, `latency_ms`, `params`, "
-        "`macs` are final; `loss/*` and `epoch/*` are curves by epoch.",
+        "Runs: the tag `role` is teacher, reference, candidate or repeat (a candidate trained again with another "
+        "seed). FINISHED runs were trained to the end and have a final `search_ap_*`; those that the report grades "
+        "also have `ap_*`. KILLED runs were pruned or interrupted (tag `state`). FAILED runs give their error in the "
+        "tag `reason`. `loss/*` and `epoch/*` are curves by epoch.",
     ]
     return "\n".join(lines)
 
 
 def _row(record: TrialRecord, best: bool) -> str:
-    ap = " | ".join(_cell(record.ap.get(key), ".4f") for key in DIFFICULTIES)
+    aps = (record.search_ap.get("mean"), *(record.ap.get(key) for key in DIFFICULTIES))
+    ap = " | ".join(_cell(value, ".4f") for value in aps)
     speed = f"{_cell(record.speed.get('fps'), '.1f')} | {_cell(record.speed.get('ratio_to_v1'), '.2f')}"
     return f"| {record.label}{' (best)' if best else ''} | {record.role} | {record.params:,} | {ap} | {speed} |"
 

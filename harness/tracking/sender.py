@@ -1,21 +1,22 @@
-"""``Sender``: brings a server up to date with a study's folder. Belongs to one thread and may fail at any point.
+"""``Sender``: brings a server up to date with a study's folder. One thread uses it; any call may fail halfway.
 
-What it was told is remembered until it has arrived; calling ``send`` again goes on where the last call failed.
+What it was given is kept until it has arrived: after a failure, ``send`` continues where the last call stopped.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from harness.core.manifest import FILE, Manifest
 from harness.core.record import TrialRecord
+from harness.core.secrets import mask_url
 from harness.errors import DataError
-from harness.tracking.address import redact
 from harness.tracking.content import Content, study_content, trial_content
 from harness.tracking.state import TrackingState
 from harness.tracking.store import RejectedError, Store
@@ -23,72 +24,75 @@ from harness.tracking.view import experiment_tags
 
 
 def now() -> int:
-    """Return milliseconds since the epoch, as MLflow counts time."""
+    """Return the time in milliseconds since 1970, as MLflow stores it."""
     return round(time.time() * 1000)
 
 
 class Sender:
-    """What is to be sent of one study, and what has arrived.
+    """What of one study is to be sent, and what has arrived.
 
     Args:
         uri: a checked tracking URI.
         folder: ``runs/<study>``.
         experiment: the experiment's name.
-        warn: takes one line when the server refuses a value for good.
+        warn: called with one line when the server refuses a value for good.
     """
 
     def __init__(self, uri: str, folder: Path, experiment: str, warn: Callable[[str], None]) -> None:
         self._uri, self._folder, self._experiment, self._warn = uri, folder, experiment, warn
-        self.state = TrackingState.load(folder / "tracking.json", redact(uri))
+        self.state = TrackingState.load(folder / "tracking.json", mask_url(uri))
         self.pending: set[str] = set()
         self.study_pending = False
-        self._study: dict[str, Any] = {}
+        self._study: Manifest | None = None
         self._finished: bool | None = None
         self._records: dict[str, TrialRecord] = {}
         self._store: Store | None = None
         self._rejected: set[str] = set()
 
-    def tell_study(self, study: dict[str, Any], finished: bool | None) -> None:
-        """Take ``study.json``'s content; ``finished`` is None while the study runs, False if it was interrupted."""
+    def set_study(self, study: Manifest, finished: bool | None) -> None:
+        """Send a study; ``finished`` is None while it runs, False if it was interrupted."""
         self._study, self._finished, self.study_pending = study, finished, True
         if finished is None:
             self.state.started.setdefault("", now())
 
-    def tell_trial(self, record: TrialRecord, seen: int) -> None:
-        """Take all that is known of a trial at the time ``seen``."""
+    def add_trial(self, record: TrialRecord, seen: int) -> None:
+        """Send a trial's record as it was at the time ``seen``, in milliseconds since 1970."""
         self._records[record.label] = record
         self.pending.add(record.label)
         self._note_times(record, seen, 0)
 
-    def tell_artifact(self, label: str, path: Path) -> None:
-        """Take a file or folder to be kept with a trial's run, or with the study's (empty label)."""
+    def add_artifact(self, label: str, path: Path) -> None:
+        """Store a file or folder with a trial's run, or with the study's own (empty label)."""
         name = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
         self.state.artifacts.setdefault(f"{label}:{name}", "")
 
     def disconnect(self) -> None:
-        """Forget the connection: the next ``send`` looks anew at what the server holds."""
+        """Drop the connection: the next ``send`` reads again what the server holds."""
         self._store = None
 
     def send(self) -> None:
-        """Send all that has not arrived.
+        """Send everything that has not arrived.
 
         Raises:
-            GoneError: runs that were there have been deleted; after ``disconnect``, sending again creates them anew.
+            GoneError: runs were deleted from the server; after ``disconnect``, the next ``send`` creates them again.
             Exception: whatever MLflow raises while a server or database does not answer.
         """
+        study = self._study
+        if study is None:
+            return
         self._read_records()
         self._save()
         store = self._connected()
         try:
             if self.study_pending:
-                self._send_study(store)
+                self._send_study(store, study)
                 self.study_pending = False
             for label in sorted(self.pending):
-                self._send_trial(store, label)
+                self._send_trial(store, study, label)
             if self._finished is not None:
                 for label, record in self._records.items():
                     if record.state == "running":
-                        self._send_trial(store, label)
+                        self._send_trial(store, study, label)
             self._send_artifacts(store)
         finally:
             self._save()
@@ -104,7 +108,7 @@ class Sender:
             self.state.ended.setdefault(record.label, seen)
 
     def _read_records(self) -> None:
-        """Find trials on disk that were never told: made before a resume, or while the server was down."""
+        """Find trials on disk that were never sent: trained before a resume, or while the server was down."""
         for path in sorted(self._folder.glob("trials/*/record.json")):
             if path.parent.name in self._records:
                 continue
@@ -132,22 +136,22 @@ class Sender:
             state.parent, state.runs, self._store = parent, runs, store
         return self._store
 
-    def _send_study(self, store: Store) -> None:
-        state, study = self.state, self._study
+    def _send_study(self, store: Store, study: Manifest) -> None:
+        state = self.state
         content = study_content(study, self._records, self._finished)
         started = state.started.setdefault("", min([now(), *state.started.values()]))
         if not state.parent:
             state.parent = store.create_run(content.name, state.study_id, "", started, "")
         self._write(store, state.parent, content, started, now())
-        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], study.get("space", {})))
-        if "space" in study:
-            store.upload_json(state.parent, study["space"], "space.json")
+        space = study.space.definition
+        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], space))
+        store.upload_json(state.parent, space, "space.json")
         if self._finished is not None:
-            store.upload_json(state.parent, study, "study.json")
+            store.upload_json(state.parent, study.to_dict(), FILE)
 
-    def _send_trial(self, store: Store, label: str) -> None:
+    def _send_trial(self, store: Store, study: Manifest, label: str) -> None:
         state, record = self.state, self._records[label]
-        content = trial_content(record, self._study)
+        content = trial_content(record, study)
         if self._finished is not None and record.state == "running":
             content = replace(content, status="KILLED", tags=content.tags | {"state": "interrupted"})
         if label not in state.runs:
@@ -178,11 +182,11 @@ class Sender:
     def _warn_refused(self, what: str, error: Exception) -> None:
         if what not in self._rejected:
             self._rejected.add(what)
-            self._warn(f"tracking at {redact(self._uri)} refuses {what}: {error}")
+            self._warn(f"tracking at {mask_url(self._uri)} refuses {what}: {error}")
 
 
 def without_curves(record: TrialRecord) -> TrialRecord:
-    """Return a copy that the caller may change, without the precision-recall curves, which are not sent."""
+    """Return a deep copy without the precision-recall curves, which are not sent."""
     return deepcopy(replace(record, curves={}))
 
 
@@ -198,8 +202,8 @@ def _signature(path: Path) -> str:
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:12]
 
 
-def made_all(study: Mapping[str, Any]) -> bool:
-    """Say whether as many trials were made as the study wanted."""
-    trials = study.get("trials", {})
-    made = sum(int(trials.get(state) or 0) for state in ("complete", "pruned", "failed"))
-    return made >= int(trials.get("wanted") or 0)
+def ran_all(study: Manifest) -> bool:
+    """Say whether the study ran all the trials that it was asked for."""
+    trials = study.standing.trials
+    ran = sum(trials.get(state, 0) for state in ("complete", "pruned", "failed"))
+    return ran >= trials.get("wanted", study.config.trials)

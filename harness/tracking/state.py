@@ -1,7 +1,7 @@
-"""``tracking.json``: which study this folder is for a server, and which run each trial has there.
+"""``tracking.json``: which MLflow run belongs to which trial of a study's folder.
 
-The server is the truth about what a run already holds; this file only says where to look, so that losing either of
-them costs neither a duplicate nor a lost value.
+What a run already holds is always read from the server; this file only says which run that is. If the file or the runs
+are lost, nothing is sent twice and no value is missing.
 """
 
 import json
@@ -15,17 +15,17 @@ from harness.core.record import write_json
 
 @dataclass
 class TrackingState:
-    """What is remembered of one study folder at one tracking address.
+    """The ids and times of one study folder at one tracking address.
 
     Attributes:
-        study_id: identifies this folder's study on any server, also one shared with others.
-        uri: the tracking address, without password.
-        experiment_id, parent: ids given by the server; empty until it answered.
+        study_id: identifies this folder's study on any server, also on a shared one.
+        uri: the tracking address, its secrets masked.
+        experiment_id, parent: ids of the experiment and of the study's own run; empty until the server has answered.
         runs: label → run id.
-        started: label → milliseconds since the epoch when the trial was first seen.
-        ended: label → the same for its end; ``""`` is the study itself.
-        artifacts: ``label:path`` → what was last uploaded (a digest of names, sizes and times), empty if not yet.
-        sent: label → digest of the record that arrived; what differs is pending.
+        started, ended: label → milliseconds since 1970 when the trial was first seen, and when it ended; the empty
+            label is the study itself.
+        artifacts: ``label:path`` → digest of the names, sizes and times that were uploaded last; empty before that.
+        sent: label → digest of the record that arrived; a trial whose record differs is sent again.
     """
 
     study_id: str = ""
@@ -40,9 +40,9 @@ class TrackingState:
 
     @classmethod
     def load(cls, path: Path, uri: str) -> "TrackingState":
-        """Read the file, or start anew where it is missing, broken or about another address.
+        """Read the file; start afresh if it is missing, broken or about another address.
 
-        The study's identity and times hold for every address.
+        The study's id and its times are the same for every address.
         """
         try:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

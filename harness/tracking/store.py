@@ -1,7 +1,7 @@
 """``Store``: idempotent writes to an MLflow server or database. The only file that imports MLflow.
 
-Every write compares with what the server holds and sends the difference, and a point of a curve always has the same
-timestamp, so that repeating a write whose answer was lost changes nothing.
+Every write sends only what the server does not hold yet, and a point of a curve always has the same timestamp. A write
+whose answer was lost can therefore be repeated: it changes nothing.
 """
 
 import getpass
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.secrets import mask_text
 from harness.tracking.address import CONNECT_SECONDS, check_reachable, is_server
 from harness.tracking.content import Content
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _ENVIRONMENT = {
-    # The tracker's own thread tries again later; MLflow's default of 7 retries and 120 s would hold it for minutes.
+    # The tracker's thread tries again later; MLflow's default of 7 retries of 120 s would block it for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(CONNECT_SECONDS),
     "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
@@ -46,11 +47,11 @@ class Known:
 
 
 class RejectedError(Exception):
-    """The server refuses a value, and would refuse it again."""
+    """The server refuses a value, and would refuse it every time."""
 
 
 class GoneError(Exception):
-    """A run or experiment that was written before is no longer there."""
+    """A run or experiment that was written before has been deleted."""
 
 
 def _client(uri: str) -> "MlflowClient":
@@ -75,7 +76,7 @@ class Store:
     Args:
         uri: a checked tracking URI.
         experiment: the experiment's name.
-        artifacts: folder for the experiment's artifacts; a server keeps its own place.
+        artifacts: folder for the experiment's artifacts; a server stores them itself.
 
     Raises:
         OSError, mlflow.exceptions.MlflowException: the server does not answer.
@@ -83,7 +84,7 @@ class Store:
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         check_reachable(uri)
-        self._client = _client(uri)
+        self._uri, self._client = uri, _client(uri)
         self._known: dict[str, Known] = {}
         found = self._client.get_experiment_by_name(experiment)
         if found is None:
@@ -96,14 +97,14 @@ class Store:
         self._experiment_tags: dict[str, str] = dict(found.tags) if found is not None else {}
 
     def describe_experiment(self, tags: dict[str, str]) -> None:
-        """Set the experiment's tags where they differ."""
+        """Set the experiment's tags that differ from what it has."""
         for key, value in tags.items():
             if self._experiment_tags.get(key) != value:
                 self._client.set_experiment_tag(self.experiment_id, key, value)
                 self._experiment_tags[key] = value
 
     def find_runs(self, study_id: str) -> dict[str, str]:
-        """Return label → run id of all runs of a study folder; the parent's label is empty."""
+        """Return label → run id of all runs of a study folder; the study's own run has an empty label."""
         found: dict[str, str] = {}
         token: str | None = None
         while True:
@@ -135,19 +136,19 @@ class Store:
 
         Args:
             run_id: of ``find_runs`` or ``create_run``.
-            content: all that the run shall show.
-            started, ended: milliseconds since the epoch; final metrics and the end of the run carry ``ended``.
+            content: everything that the run is to show.
+            started, ended: milliseconds since 1970; final metrics and the end of the run get the time ``ended``.
 
         Raises:
             RejectedError: the server refuses a value for good.
             GoneError: the run was deleted.
-            Exception: anything else that a server that is down makes MLflow raise.
+            Exception: whatever MLflow raises while a server does not answer.
         """
         from mlflow.entities import Metric, Param, RunTag
 
         known = self._known[run_id]
         params = {key: value for key, value in content.params.items() if key not in known.params}
-        # A parameter never changes in MLflow; a resumed study's may (more trials, other workers): a tag tells.
+        # MLflow's parameters cannot change, but a resumed study's may (more trials, other workers): these become tags.
         tags = content.tags | {
             f"now.{key}": value for key, value in content.params.items() if known.params.get(key, value) != value
         }
@@ -168,7 +169,7 @@ class Store:
                 run_id,
                 points,
                 [Param(key, value) for key, value in params.items()],
-                # Tags go last: ``epochs`` says that the points have arrived.
+                # Tags are sent last: the tag ``epochs`` means that the points have arrived.
                 [RunTag(key, value) for key, value in tags.items()],
             )
             if content.status != known.status:
@@ -177,7 +178,7 @@ class Store:
                 else:
                     self._client.set_terminated(run_id, content.status, ended)
         except Exception as error:
-            raise _told(error) from error
+            raise self._classified(error) from error
         known.params |= params
         known.tags |= tags
         known.metrics |= metrics
@@ -198,21 +199,30 @@ class Store:
                 self._client.log_batch(run_id, tags=tags[i : i + _PARAMS_A_BATCH])
 
     def upload(self, run_id: str, path: Path) -> None:
-        """Copy a file, or a folder under its name, to the run's artifacts."""
+        """Copy a file, or a folder with its name, to the run's artifacts."""
         try:
             if path.is_dir():
                 self._client.log_artifacts(run_id, str(path), path.name)
             else:
                 self._client.log_artifact(run_id, str(path))
         except Exception as error:
-            raise _told(error) from error
+            raise self._classified(error) from error
 
     def upload_json(self, run_id: str, data: Any, name: str) -> None:
         """Store plain data as an artifact."""
         try:
             self._client.log_text(run_id, json.dumps(data, indent=1), name)
         except Exception as error:
-            raise _told(error) from error
+            raise self._classified(error) from error
+
+    def _classified(self, error: Exception) -> Exception:
+        """Return what to raise: a refused value and a deleted run have errors of their own."""
+        code = getattr(error, "error_code", "")
+        if code == "RESOURCE_DOES_NOT_EXIST":
+            return GoneError(reason(error, self._uri))
+        if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+            return RejectedError(reason(error, self._uri))
+        return error
 
 
 def _user() -> str:
@@ -222,23 +232,13 @@ def _user() -> str:
         return "unknown"
 
 
-def _told(error: Exception) -> Exception:
-    """Tell a value that is refused and a run that is gone from a server that does not answer."""
-    code = getattr(error, "error_code", "")
-    if code == "RESOURCE_DOES_NOT_EXIST":
-        return GoneError(reason(error))
-    if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
-        return RejectedError(reason(error))
-    return error
-
-
-def reason(error: BaseException) -> str:
-    """Return one short line about why a server did not take something."""
-    text = f"{error}"
+def reason(error: BaseException, uri: str) -> str:
+    """Return one short line that says why the server at ``uri`` failed, without that address's password."""
+    text = mask_text(f"{error}", uri)
     for cut in ("Max retries exceeded", "Background on this error"):
         text = text.partition(cut)[0]
     line = " ".join(text.split()) or type(error).__name__
-    for told in ("Connection refused", "timed out", "Name or service not known", "unable to open database file"):
-        if told.lower() in str(error).lower():
-            return told
+    for known in ("Connection refused", "timed out", "Name or service not known", "unable to open database file"):
+        if known.lower() in str(error).lower():
+            return known
     return line if len(line) <= 160 else f"{line[:157]}…"

@@ -1,18 +1,17 @@
-"""``Tracker``: what a study calls while it runs; ``MLflowTracker`` answers at once and sends from its own thread."""
+"""``Tracker``: the interface that a study reports to; ``MLflowTracker`` sends to MLflow from a thread of its own."""
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from harness.core.manifest import Manifest
 from harness.core.record import TrialRecord
-from harness.errors import InputError
-from harness.tracking.address import check_uri, default_uri, is_server, redact
-from harness.tracking.sender import Sender, made_all, now, without_curves
+from harness.core.secrets import mask_url
+from harness.tracking.address import check_uri, default_uri, is_server, page_root
+from harness.tracking.sender import Sender, now, ran_all, without_curves
 from harness.tracking.store import GoneError, reason
 from harness.tracking.view import run_route, view_route
 
@@ -23,31 +22,31 @@ _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 
 
 class Tracker(Protocol):
-    """Where a study tells what it does. No method waits, and none raises."""
+    """What a study reports to while it runs. No method raises, and only ``close`` waits."""
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
-        """Tell what is going to run (``study.json``'s content)."""
+    def start_study(self, study: Manifest) -> None:
+        """Report that a study starts."""
 
     def trial(self, record: TrialRecord) -> None:
-        """Tell all that is known of one trial; called at its start, after every epoch and at its end."""
+        """Report the state of one trial; called at its start, after every epoch and at its end."""
 
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
-        """Keep files or folders with a trial's run, or with the study's (None)."""
+        """Store files or folders with a trial's run, or with the study's own (None)."""
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
-        """Tell how the study ended."""
+    def finish_study(self, study: Manifest) -> None:
+        """Report that the study ended."""
 
     def close(self, timeout: float = 30.0) -> int:
-        """Send what is left for up to ``timeout`` seconds and return how many trials are still to be sent."""
+        """Wait at most ``timeout`` seconds for everything to be sent and return how many trials were not."""
 
     def url(self) -> str:
-        """Return where to look: an address, or the command that opens one; empty where nothing is tracked."""
+        """Return the address of the study's page or the command that opens it; empty where nothing is tracked."""
 
 
 class NullTracker:
     """Tracks nothing."""
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
+    def start_study(self, study: Manifest) -> None:
         """Do nothing."""
 
     def trial(self, record: TrialRecord) -> None:
@@ -56,7 +55,7 @@ class NullTracker:
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
         """Do nothing."""
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
+    def finish_study(self, study: Manifest) -> None:
         """Do nothing."""
 
     def close(self, timeout: float = 30.0) -> int:  # noqa: ARG002
@@ -71,15 +70,15 @@ class NullTracker:
 class MLflowTracker:
     """Sends a study to MLflow: a parent run for the study, a nested run for each trial.
 
-    A thread of its own connects (which takes seconds: MLflow's import, a new database), sends the latest state of
-    each trial, and tries again while the server is down. Everything stands in the records on disk: what could not
-    be sent is sent by the next run of the study, or by ``resync``.
+    A thread connects (importing MLflow and making a new database take seconds), sends the latest state of each trial,
+    and tries again while the server is down. The records on disk hold everything: what could not be sent is sent by the
+    next run of the study, or by ``resync``.
 
     Args:
         uri: the tracking URI; see ``address.ACCEPTED``.
-        study_folder: ``runs/<study>``; ``tracking.json`` is kept there.
+        study_folder: ``runs/<study>``; ``tracking.json`` is written there.
         experiment: the experiment's name.
-        warn: takes one line when the server stops answering, and one at the end for what is left.
+        warn: called with one line when the server stops answering, and with one at the end if something was not sent.
 
     Raises:
         InputError: the URI is malformed.
@@ -93,75 +92,74 @@ class MLflowTracker:
         self._changed = threading.Condition()
         self._trials: dict[str, tuple[TrialRecord, int]] = {}
         self._files: list[tuple[str, Path]] = []
-        self._study: dict[str, Any] = {}
+        self._study: Manifest | None = None
         self._finished: bool | None = None
-        self._study_told = True
+        self._study_taken = True
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
-    def start_study(self, study: Mapping[str, Any]) -> None:
-        """Tell what is going to run; trials of an earlier run that were never sent are read from their records."""
-        self._tell_study(study, None)
+    def start_study(self, study: Manifest) -> None:
+        """Report that a study starts; trials of an earlier run that were never sent are read from their records."""
+        self._set_study(study, None)
 
     def trial(self, record: TrialRecord) -> None:
-        """Tell all that is known of one trial; only the latest state of each waits to be sent."""
-        told = without_curves(record), now()
+        """Report the state of one trial; of each trial only the latest state waits to be sent."""
+        seen = without_curves(record), now()
         with self._changed:
-            self._trials[record.label] = told
+            self._trials[record.label] = seen
             self._changed.notify()
 
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
-        """Keep files or folders with a trial's run, or with the study's (None)."""
+        """Store files or folders with a trial's run, or with the study's own (None)."""
         with self._changed:
             self._files += [(label or "", Path(path).absolute()) for path in paths]
             self._changed.notify()
 
-    def finish_study(self, study: Mapping[str, Any]) -> None:
-        """Tell how the study ended: finished if as many trials were made as wanted, else interrupted."""
-        self._tell_study(study, made_all(study))
+    def finish_study(self, study: Manifest) -> None:
+        """Report that the study ended: finished if it ran all its trials, else interrupted."""
+        self._set_study(study, ran_all(study))
 
-    def _tell_study(self, study: Mapping[str, Any], finished: bool | None) -> None:
-        copy = deepcopy(dict(study))
+    def _set_study(self, study: Manifest, finished: bool | None) -> None:
         with self._changed:
-            self._study, self._finished, self._study_told = copy, finished, False
+            self._study, self._finished, self._study_taken = study, finished, False
             self._changed.notify()
 
     def close(self, timeout: float = 30.0) -> int:
-        """Send what is left for up to ``timeout`` seconds, warn of what remains and return how many trials that is."""
+        """Wait at most ``timeout`` seconds for everything to be sent; warn and return how many trials were not."""
         with self._changed:
             if self._study and self._finished is None:
-                self._finished, self._study_told = False, False
+                self._finished, self._study_taken = False, False
             self._closing = True
             self._changed.notify()
         self._thread.join(timeout)
         with self._changed:
             left = len(self._sender.pending | set(self._trials))
-            study_left = self._sender.study_pending or not self._study_told
+            study_left = self._sender.study_pending or not self._study_taken
         if left or study_left or self._thread.is_alive():
             what = f"{left} trial{'s' if left != 1 else ''}" if left else "the study's summary"
             self._warn(
-                f"tracking at {redact(self._uri)}: {what} not sent yet; nothing is lost, "
+                f"tracking at {mask_url(self._uri)}: {what} not sent yet; nothing is lost, "
                 "the same command sends it when the server answers"
             )
         return left
 
     def url(self) -> str:
-        """Return the page that compares the trials, or the command that opens it."""
+        """Return the address of the page that compares the trials, or the command that opens it."""
         if not is_server(self._uri):
             local = self._uri == default_uri(self._folder.parent)
             return f"python -m harness.ui --runs {self._folder.parent}" + (
-                "" if local else f" --tracking-uri '{redact(self._uri)}'"
+                "" if local else f" --tracking-uri '{mask_url(self._uri)}'"
             )
         experiment = self._sender.state.experiment_id
-        return f"{self._uri}/{view_route(experiment)}" if experiment else self._uri
+        return f"{page_root(self._uri)}/{view_route(experiment)}" if experiment else page_root(self._uri)
 
     def links(self) -> dict[str, str]:
-        """Return label → page of its run, as far as the server has answered; ``""`` is the study's own.
+        """Return label → address of its run's page, for the runs that exist there; ``""`` is the study's own.
 
-        For a database the part after the address of the server that ``python -m harness.ui`` starts.
+        For a database it is the part that follows the address printed by ``python -m harness.ui``.
         """
-        base, state = f"{self._uri}/" if is_server(self._uri) else "", self._sender.state
+        base, state = f"{page_root(self._uri)}/" if is_server(self._uri) else "", self._sender.state
         runs = {"": state.parent, **state.runs}
         return {label: base + run_route(state.experiment_id, run) for label, run in runs.items() if run}
 
@@ -178,11 +176,11 @@ class MLflowTracker:
                 self._hand_over()
                 self._sender.send()
             except GoneError as error:
-                # Someone deleted runs: written anew at once, unless that happens again.
+                # Someone deleted runs: they are created again, at once the first time.
                 why = str(error) if wait else ""
                 wait = _FIRST_WAIT
-            except Exception as error:  # Whatever MLflow, its database or the disk does, training goes on.
-                why = reason(error)
+            except Exception as error:  # Training continues whatever MLflow, its database or the disk raises.
+                why = reason(error, self._uri)
                 wait = min(max(2 * wait, _FIRST_WAIT), _LONGEST_WAIT)
             else:
                 wait, down = 0.0, False
@@ -191,17 +189,17 @@ class MLflowTracker:
             if why and not down:
                 down = True
                 self._warn(
-                    f"tracking at {redact(self._uri)} does not answer ({why}); the study goes on, "
+                    f"tracking at {mask_url(self._uri)} does not answer ({why}); the study continues, "
                     f"its records stay in {self._folder} and are sent later"
                 )
             if last and why:
                 return
 
     def _wait_for_work(self, wait: float) -> bool | None:
-        """Wait until there is something to send, at least ``wait`` seconds unless this closes.
+        """Wait at least ``wait`` seconds and until there is something to send; ``close`` ends the wait.
 
         Returns:
-            Whether this is the last attempt; None when it closes with nothing to send.
+            Whether this is the last attempt; None if the tracker closes with nothing to send.
         """
         deadline = time.monotonic() + wait
         with self._changed:
@@ -213,28 +211,28 @@ class MLflowTracker:
             return True if self._has_work() else None
 
     def _has_work(self) -> bool:
-        told = self._trials or self._files or not self._study_told
-        return bool(self._study and (told or self._sender.pending or self._sender.study_pending))
+        waiting = self._trials or self._files or not self._study_taken
+        return bool(self._study and (waiting or self._sender.pending or self._sender.study_pending))
 
     def _hand_over(self) -> None:
         with self._changed:
             trials, self._trials = self._trials, {}
             files, self._files = self._files, []
-            study, finished, told = self._study, self._finished, self._study_told
-            self._study_told = True
-            # Inside the lock, so that nothing is ever in neither place when close counts what is left.
+            study, finished, taken = self._study, self._finished, self._study_taken
+            self._study_taken = True
+            # Inside the lock: when ``close`` counts what is left, every trial is either here or in the sender.
             for record, seen in trials.values():
-                self._sender.tell_trial(record, seen)
+                self._sender.add_trial(record, seen)
             for label, path in files:
-                self._sender.tell_artifact(label, path)
-            if not told:
-                self._sender.tell_study(study, finished)
+                self._sender.add_artifact(label, path)
+            if not taken and study is not None:
+                self._sender.set_study(study, finished)
 
 
 def open_tracker(
     uri: str | None, study_folder: Path, experiment: str, warn: Warn | None = None
 ) -> MLflowTracker | NullTracker:
-    """Return the tracker for ``--tracking-uri``: None is the local store of ``runs``, ``none`` tracks nothing.
+    """Return the tracker for ``--tracking-uri``: None is the local store in ``runs``, ``none`` tracks nothing.
 
     Raises:
         InputError: the URI is malformed.
@@ -245,19 +243,17 @@ def open_tracker(
 
 
 def resync(study_folder: Path, uri: str | None = None, warn: Warn | None = None, timeout: float = 60.0) -> int:
-    """Send a study's records to a server that was down, or never told, while it ran.
+    """Send a study's records to a server that was down, or not used, while the study ran.
 
     Returns:
         How many trials could not be sent.
 
     Raises:
-        InputError: there is no study in the folder, or the URI is malformed.
+        DataError: there is no readable study in the folder.
+        InputError: the URI is malformed.
     """
-    try:
-        study = json.loads((study_folder / "study.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{study_folder} holds no readable study.json: {error}") from error
-    tracker = open_tracker(uri, study_folder, study["name"], warn)
+    study = Manifest.load(study_folder)
+    tracker = open_tracker(uri, study_folder, study.name, warn)
     tracker.finish_study(study)
     if (study_folder / "report").is_dir():
         tracker.artifacts(None, [study_folder / "report"])

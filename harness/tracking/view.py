@@ -1,7 +1,7 @@
 """The comparison page: which columns and charts MLflow shows when a study is opened by its link.
 
-MLflow keeps a view that someone shares as a tag of the experiment, in plain JSON, and opens it by a key in the address
-(``viewStateShareKey``; read in MLflow 3.17's front end). A newer MLflow that no longer knows the tag shows its default
+MLflow stores a shared view as a tag of the experiment, in plain JSON, and opens it by a key in the address
+(``viewStateShareKey``; read in MLflow 3.17's front end). A newer MLflow that does not know the tag shows its default
 table, with the same runs and names.
 """
 
@@ -13,6 +13,7 @@ VIEW = "compare"
 COLUMNS = (
     "tags.`role`",
     "tags.`state`",
+    "metrics.`search_ap_mean`",
     "metrics.`ap_mean`",
     "metrics.`params`",
     "metrics.`fps`",
@@ -24,15 +25,17 @@ COLUMNS = (
     "metrics.`macs`",
     "metrics.`size_mb`",
 )
+_AP, _CURVE = "search_ap_mean", "epoch/search_ap_mean"
+"""What the charts show: the AP that every network trained to the end has."""
 _SECTION = "trade-off"
 
 
 def experiment_tags(note: str, axes: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of a study's experiment: its description, its kind and the shared view.
+    """Return the tags of a study's experiment: its description, its kind and its shared view.
 
     Args:
         note: Markdown shown above the runs.
-        axes: ``SearchSpace.to_dict()``'s; its axes are shown against AP.
+        axes: ``SearchSpace.to_dict()``; its axes are plotted against AP.
     """
     names = [axis["name"] for axis in axes.get("axes", [])]
     return {
@@ -54,9 +57,9 @@ def run_route(experiment_id: str, run_id: str) -> str:
 
 def _view(axes: list[str]) -> dict[str, Any]:
     return {
-        # The study's own run has no AP and would stand among the trials.
+        # The study's own run has no AP; without the filter it is listed among the trials.
         "searchFilter": "tags.role != 'study'",
-        "orderByKey": "metrics.`ap_mean`",
+        "orderByKey": "metrics.`search_ap_mean`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -71,15 +74,15 @@ def _view(axes: list[str]) -> dict[str, Any]:
         ],
         "isAccordionReordered": True,
         "compareRunCharts": [
-            _chart("params", "SCATTER", "AP against parameters", xaxis=_axis("params"), yaxis=_axis("ap_mean")),
-            _chart("fps", "SCATTER", "AP against FPS", xaxis=_axis("fps"), yaxis=_axis("ap_mean")),
-            _chart("curve", "LINE", "AP by epoch", metricKey="epoch/ap_mean", selectedMetricKeys=["epoch/ap_mean"]),
+            _chart("params", "SCATTER", "Search AP against parameters", xaxis=_axis("params"), yaxis=_axis(_AP)),
+            _chart("fps", "SCATTER", "Search AP against FPS", xaxis=_axis("fps"), yaxis=_axis(_AP)),
+            _chart("curve", "LINE", "Search AP by epoch", metricKey=_CURVE, selectedMetricKeys=[_CURVE]),
             _chart(
                 "axes",
                 "PARALLEL",
-                "Axes against AP",
+                "Axes against search AP",
                 selectedParams=[name for name in axes if not name.endswith(".name")][:5],
-                selectedMetrics=["ap_mean"],
+                selectedMetrics=[_AP],
                 showAllRuns=False,
             ),
         ],

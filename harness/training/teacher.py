@@ -1,27 +1,33 @@
 """The teacher of a study: V1, trained once and kept below ``runs/teachers/``, or given weights of any architecture.
 
-A teacher's folder is named after everything that decides its weights and its AP: architecture, images, schedule,
-evaluation, seed and the backbone it started from. Its ``record.json`` says ``complete`` last of all, so a folder that
-says so is whole; any other one is gone on with.
+A teacher's folder is named after everything that decides its weights and its AP: architecture, version of the training
+code, images, schedule, evaluation, seed, and the backbone it started from. Its ``record.json`` is set to ``complete``
+after everything else is written, so that a complete teacher is whole; otherwise training resumes.
 """
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.protocol import StudyConfig, digest
+from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.data import load_split
 from harness.errors import DataError, InputError
+from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import build, resolve_arch
 from harness.models.costs import count_parts, macs
+from harness.models.device import device_name, place, resolve_device
 from harness.models.weights import file_digest, load_weights, save_weights
 from harness.models.weights import init_backbone as load_backbone
-from harness.training.loop import CHECKPOINT, WEIGHTS, Job, TrainResult, evaluate, resolve_device, train
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.grade import grade, search_ap
+from harness.training.job import TRAINING_VERSION, WEIGHTS, Job, TrainResult
+from harness.training.loop import train
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -32,7 +38,7 @@ TRAINED = "v1"
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher that is ready: its weights (safetensors), its architecture, and the record of how it came about."""
+    """A teacher that is ready: its weights (safetensors), its architecture, and the record of its training."""
 
     path: Path
     arch: ArchConfig
@@ -70,8 +76,9 @@ def ensure_teacher(
         runs: where ``teachers/`` and ``cache/`` lie.
         spec: ``auto``, the path of V1 weights, or ``ARCH:PATH``; given weights are only evaluated.
         init_backbone: a weights file that ``auto`` starts the backbone from.
-        device, threads: where and with how many threads to train.
-        progress: hears of images being prepared and of training steps.
+        device: where to train.
+        threads: of PyTorch on the CPU. They are part of the teacher's key, since another number rounds otherwise.
+        progress: is called with images being prepared and with training steps.
 
     Raises:
         InputError: the weights are another architecture's, or the study's data cannot be read.
@@ -80,23 +87,29 @@ def ensure_teacher(
     label, given = find_teacher(spec)
     arch = ARCHS[label]
     # What can be refused is refused before images are made or decoded, which takes minutes.
-    resolve_device(device)
+    name = device_name(resolve_device(device))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:
         load_backbone(build(arch), init_backbone)
     cache = runs / "cache"
-    images = [load_split(study.data, "train", cache, progress), load_split(study.data, "val", cache, progress)]
-    protocol: dict[str, Any] = {
-        "images": [faces.digest for faces in images],
+    splits = {split: load_split(study.data, split, cache, progress) for split in ("train", "search", "val")}
+    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {
+        "training": TRAINING_VERSION,
+        "train": asdict(study.teacher),
+        "seed": study.seed,
+        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
+        "threads": threads if name == "cpu" else None,
+        "device": name,
+    }  # fmt: skip
+    key = {
+        "arch": arch.to_dict(),
+        "images": [faces.digest for faces in splits.values()],
         "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
-        "evaluation": asdict(study.evaluation),
+        "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
+        **origin,
     }
-    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {"train": asdict(study.teacher)}
-    if given is None:
-        origin["seed"] = study.seed
-        origin["init_backbone"] = file_digest(init_backbone) if init_backbone is not None else None
-    folder = runs / "teachers" / digest({"arch": arch.to_dict(), **protocol, **origin})
+    folder = runs / "teachers" / digest(key)
     job = Job(
         label=f"teacher {label}",
         arch=arch,
@@ -107,15 +120,16 @@ def ensure_teacher(
         folder=folder,
         cache=cache,
         init_backbone=init_backbone,
+        grade=True,
         device=device,
         threads=threads,
     )
-    with _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):  # A second process waits, and then finds the teacher made.
         path = folder / WEIGHTS
-        if path.exists() and (folder / "record.json").exists():
-            record = TrialRecord.load(folder)
-            if record.state == "complete":
-                return Teacher(path, arch, record)
+        earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
+        if earlier is not None and earlier.state == "complete" and path.exists():
+            return Teacher(path, arch, earlier)
         parts = count_parts(arch)
         record = TrialRecord(
             label=label,
@@ -125,13 +139,15 @@ def ensure_teacher(
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, study.speed.size, study.speed.size).values()),
-            protocol={**protocol, **origin},
+            search_protocol=ap_protocol(splits["search"], study.evaluation, study.data.eval_side),
+            protocol=ap_protocol(splits["val"], study.evaluation, study.data.eval_side),
+            provenance=earlier.provenance if earlier is not None and (folder / CHECKPOINT).exists() else [],
         )
+        record.add_provenance(provenance(name))
         record.save(folder)
         result = _evaluate(job, given) if given is not None else _train(job, record, progress)
-        record.state, record.ap, record.epochs = result.state, result.ap, result.epochs
-        record.curves, record.landmark = result.curves, result.landmark
-        record.seconds = {**result.seconds, "total": sum(result.seconds.values())}
+        result.fill(record)
+        record.seconds["total"] = sum(result.seconds.values())
         record.size_mb = path.stat().st_size / 1e6
         record.save(folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -139,15 +155,16 @@ def ensure_teacher(
 
 
 def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResult:
-    latest, best = "V1 teacher", 0.0
+    latest, best = f"{record.label} teacher", 0.0
 
     def on_epoch(info: dict[str, Any]) -> bool:
         nonlocal latest, best
         record.epochs = [*record.epochs[: info["epoch"] - 1], info]
         record.save(job.folder)
-        mean = info["ap"]["mean"] or 0.0
+        mean = info["ap"]["mean"]
         best = max(best, mean)
-        latest = f"V1 teacher, epoch {info['epoch']} of {job.train.epochs}, AP {100 * mean:.1f} (best {100 * best:.1f})"
+        done = f"epoch {info['epoch']} of {job.train.epochs}"
+        latest = f"{record.label} teacher, {done}, AP {100 * mean:.1f} (best {100 * best:.1f})"
         return True
 
     def on_batch(step: int, steps: int) -> None:
@@ -161,7 +178,9 @@ def _evaluate(job: Job, weights: Path) -> TrainResult:
     detector = build(job.arch)
     load_weights(detector, weights)
     save_weights(detector, job.folder / WEIGHTS)
-    return evaluate(job, detector)
+    place(detector, resolve_device(job.device))
+    graded = grade(job, detector)
+    return TrainResult("complete", search_ap(job, detector), [], graded.ap, graded.curves, graded.landmark)
 
 
 def _check_weights(path: Path, label: str) -> None:
@@ -174,12 +193,3 @@ def _check_weights(path: Path, label: str) -> None:
         raise InputError(
             f"the teacher must be '{label}' with {params:,} parameters: {error}; give another architecture as ARCH:PATH"
         ) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time make a teacher; a second one waits, and then finds it made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

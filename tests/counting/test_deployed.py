@@ -79,8 +79,10 @@ def _fold(detector: nn.Module, image: Tensor) -> tuple[int, int]:
         hook.remove()
     norms = [name for name, module in detector.named_modules() if isinstance(module, nn.BatchNorm2d)]
     for norm, conv in before.items():
-        fused = fuse_conv_bn_eval(detector.get_submodule(conv), detector.get_submodule(norm))  # type: ignore[type-var]
-        detector.set_submodule(conv, fused)
+        weights, statistics = detector.get_submodule(conv), detector.get_submodule(norm)
+        assert isinstance(weights, nn.Conv2d)
+        assert isinstance(statistics, nn.BatchNorm2d)
+        detector.set_submodule(conv, fuse_conv_bn_eval(weights, statistics))
         detector.set_submodule(norm, nn.Identity())
     return len(before), len(norms) - len(before)
 

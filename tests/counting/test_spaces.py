@@ -1,7 +1,6 @@
 """Exact counts of whole spaces against plain enumeration, and uniform draws."""
 
 import itertools
-import time
 from collections import Counter
 from functools import cache
 
@@ -168,9 +167,7 @@ def test_a_budget_of_several_bounds_is_counted_and_sampled_exactly(budget: Budge
 def test_several_bounds_that_nothing_meets() -> None:
     counts = SpaceCounts(SMALL)
     least = counts.least(Measure("macs", 640))
-    with pytest.raises(
-        BudgetError, match=f"the least there is: {counts.smallest:,} parameters, {least:,} multiply-adds"
-    ):
+    with pytest.raises(BudgetError, match=f"the least there is: {counts.smallest:,} parameters, {least:,} MACs"):
         counts.sample(Budget(max_macs=least - 1), np.random.default_rng(0))
     fewest = next(c for params, c in _by_enumeration(SMALL) if params == counts.smallest)
     cost = counts.cost(fewest, 640)
@@ -234,11 +231,13 @@ def test_closed_form_equals_numel_for_random_configurations(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", space_names())
-def test_a_space_is_counted_in_milliseconds(name: str) -> None:
+def test_a_space_is_counted_without_listing_it(name: str) -> None:
+    """Every part is costed once for every width it may meet; there are far fewer of these than configurations."""
     _part_cost.cache_clear()
-    started = time.process_time()
-    SpaceCounts(load_space(name)).feasible(Budget())
-    assert time.process_time() - started < 0.5
+    counts = SpaceCounts(load_space(name))
+    counts.feasible(Budget())
+    costed = _part_cost.cache_info().misses
+    assert costed < min(counts.size, 2_000)
 
 
 HUGE = SearchSpace(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from harness.data.augment import Augmentation, augment
 from harness.data.batches import Batch, batches, make_batch, steps_per_epoch
@@ -29,7 +30,12 @@ def test_seeds_and_epochs_differ(faces: FaceSet) -> None:
 def test_every_image_comes_at_most_once(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = FaceSet.image
-    monkeypatch.setattr(FaceSet, "image", lambda self, index: asked.append(int(index)) or real(self, index))
+
+    def image(self: FaceSet, index: int) -> NDArray[np.uint8]:
+        asked.append(int(index))
+        return real(self, index)
+
+    monkeypatch.setattr(FaceSet, "image", image)
     list(batches(faces, 32, 4, seed=0, epoch=0))
     assert sorted(asked) == list(range(12))
     assert asked != sorted(asked)

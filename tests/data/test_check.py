@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from harness.errors import DataError, InputError
 from tests.data.tiny_widerface import NO_POINTS
 
 
-def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict]]:
+def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
     code = main([*map(str, ("check", *arguments)), "--json"])
     return code, json.loads(capsys.readouterr().out)
 
@@ -51,7 +52,7 @@ def test_every_fault_is_told_with_its_line(
     faults = said["splits"]["train"]["faults"]
     places = [fault.removeprefix(f"{label}:").split(":")[0] for fault in faults]
     assert places == ["1", "9", "10", "11", "12", "13"]
-    assert f"{label}:9: holds 3 numbers" in said["splits"]["train"]["refused"]
+    assert f"{label}:9: has 3 numbers" in said["splits"]["train"]["refused"]
     assert said["splits"]["train"]["images"] == 3
     assert main(["check", str(retinaface), "--sheets", str(tmp_path)]) == 2
     printed = capsys.readouterr().out
@@ -90,7 +91,7 @@ def test_a_copy_without_validation_can_be_used_and_half_a_one_not(
 
 
 def test_nothing_there_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no WIDER FACE train split"):
+    with pytest.raises(DataError, match="has no WIDER FACE train split"):
         main(["check", str(tmp_path)])
 
 
@@ -104,5 +105,5 @@ def test_heights_are_counted_by_range() -> None:
 
 def test_sheets_that_cannot_be_written_are_refused_first(retinaface: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"--sheets .* cannot be made"):
+    with pytest.raises(InputError, match=r"--sheets: .* is not a writable folder"):
         main(["check", str(retinaface), "--sheets", str(tmp_path / "file" / "sheets")])

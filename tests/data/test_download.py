@@ -1,6 +1,5 @@
 """WIDER FACE from a hub on loopback: the few answers of the real one that a download needs, and every way to fail."""
 
-import fcntl
 import hashlib
 import io
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 from huggingface_hub import constants
 
 from harness import cli
@@ -45,6 +45,7 @@ class Answer(BaseHTTPRequestHandler):
     """As the hub: ``resolve`` leads to another host, which has the bytes."""
 
     hub: Hub
+    server: ThreadingHTTPServer
 
     def do_HEAD(self) -> None:
         self.answer()
@@ -59,7 +60,7 @@ class Answer(BaseHTTPRequestHandler):
         if content is None:
             self.reply(404, {"X-Error-Code": "EntryNotFound"})
         elif self.path == f"/datasets/CUHK-CSE/wider_face/resolve/main/data/{name}":
-            self.reply(302, {"Location": f"http://localhost:{self.server.server_port}/cdn/{name}"})
+            self.reply(302, {"Location": f"http://localhost:{self.connection.getsockname()[1]}/cdn/{name}"})
         elif self.path == f"/cdn/{name}":
             self.send_content(content)
         else:
@@ -210,7 +211,7 @@ def test_an_interrupted_download_goes_on(
     total = len(hub.files["wider_face_split.zip"])
     here = (root / ".download" / "wider_face_split.zip").stat().st_size
     assert 0 < here <= total // 2
-    assert f"{here:,} of {total:,} bytes are here and the same command resumes" in err
+    assert f"{here:,} of {total:,} bytes are downloaded; the same command resumes the download" in err
     assert sorted(path.name for path in root.iterdir()) == [".download"]
 
     hub.cut, hub.ranges = False, ranges
@@ -288,7 +289,7 @@ def malicious(kind: str) -> bytes:
         ("..\\evil.txt", "outside its own folder"),
         ("link", "is a link"),
         ("bomb", "it unpacks to 1,000,005 bytes"),
-        ("elsewhere", "holds no WIDER_train/"),
+        ("elsewhere", "has no folder WIDER_train/"),
         ("no zip", "is damaged"),
     ],
 )
@@ -323,7 +324,7 @@ def test_no_network_is_one_line(
     assert err.startswith(
         "error: http://127.0.0.1:9/datasets/CUHK-CSE/wider_face/resolve/main/data/wider_face_split.zip: "
     )
-    assert err.endswith("the same command resumes\n")
+    assert err.endswith("the same command resumes the download\n")
     assert err.count("\n") == 1
     assert listed(tmp_path / "copy") == [".download", ".download/lock"]
 
@@ -341,7 +342,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 ) -> None:
     monkeypatch.setattr("harness.data.download.ARCHIVES", ARCHIVES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**10, 9 * 10**9, 10**9))
-    with pytest.raises(HarnessError, match=r"has 1\.0 GB free and 3\.7 GB are needed") as error:
+    with pytest.raises(HarnessError, match=r"has 1\.0 GB free, but 3\.7 GB are needed") as error:
         main(["download", "widerface", str(tmp_path)])
     assert error.value.exit_code == 1
     assert hub.asked == []
@@ -359,10 +360,11 @@ def test_a_folder_that_cannot_be_used_is_wrong_input(hub: Hub, tmp_path: Path) -
 
 def test_two_downloads_do_not_meet(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / ".download").mkdir()
-    with (tmp_path / ".download" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(HarnessError, match="another download into"):
-            main(["download", "widerface", str(tmp_path)])
+    with (
+        FileLock(tmp_path / ".download" / "lock"),
+        pytest.raises(HarnessError, match=r"another download into .* is under way"),
+    ):
+        main(["download", "widerface", str(tmp_path)])
     assert hub.asked == []
 
 

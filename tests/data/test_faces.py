@@ -64,7 +64,7 @@ def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
 
 
 def test_truth_needs_lists(tmp_path: Path, faces: FaceSet) -> None:
-    with pytest.raises(DataError, match="validation split"):
+    with pytest.raises(DataError, match="an AP needs the search or val split"):
         faces.truth()
     with FaceSetWriter(tmp_path / "val", "val") as writer:
         image = np.zeros((8, 8, 3), dtype=np.uint8)

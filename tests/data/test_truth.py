@@ -6,30 +6,28 @@ from scipy.io import savemat
 
 from harness.data.truth import LISTS, image_id, load_ground_truth, load_ids
 from harness.errors import DataError
-
-
-def cell(items: list[object]) -> np.ndarray:
-    column = np.empty((len(items), 1), dtype=object)
-    for row, item in enumerate(items):
-        column[row, 0] = item
-    return column
+from tests.mat import column
 
 
 def write_mats(folder: Path) -> None:
     """Write the official layout: two events of two and one images; easy keeps a face, medium two, hard all."""
-    faces = [[[[1, 2, 10, 20], [5, 5, 5, 5]], [[0, 0, 4, 4]]], [[[7, 8, 9, 10]]]]
-    keep = {"easy": [[[1], []], [[]]], "medium": [[[1], []], [[1]]], "hard": [[[1, 2], [1]], [[1]]]}
+    faces: list[list[list[list[int]]]] = [[[[1, 2, 10, 20], [5, 5, 5, 5]], [[0, 0, 4, 4]]], [[[7, 8, 9, 10]]]]
+    keep: dict[str, list[list[list[int]]]] = {
+        "easy": [[[1], []], [[]]],
+        "medium": [[[1], []], [[1]]],
+        "hard": [[[1, 2], [1]], [[1]]],
+    }
     savemat(
         folder / "wider_face_val.mat",
         {
-            "event_list": cell(["0--Parade", "1--Talk"]),
-            "file_list": cell([cell(["a", "b"]), cell(["c"])]),
-            "face_bbx_list": cell([cell([np.array(image) for image in event]) for event in faces]),
+            "event_list": column(["0--Parade", "1--Talk"]),
+            "file_list": column([column(["a", "b"]), column(["c"])]),
+            "face_bbx_list": column([column([np.array(image) for image in event]) for event in faces]),
         },
     )
     for name in LISTS:
-        lists = [cell([np.array(kept, dtype=np.uint8).reshape(-1, 1) for kept in event]) for event in keep[name]]
-        savemat(folder / f"wider_{name}_val.mat", {"gt_list": cell(lists)})
+        lists = [column([np.array(kept, dtype=np.uint8).reshape(-1, 1) for kept in event]) for event in keep[name]]
+        savemat(folder / f"wider_{name}_val.mat", {"gt_list": column(lists)})
 
 
 def test_the_official_layout(tmp_path: Path) -> None:
@@ -75,8 +73,8 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     for count, listed in ((1, [1]), (2, [9])):
         write_mats(tmp_path)
-        images = cell([np.array(listed).reshape(-1, 1)] * count)
-        savemat(tmp_path / "wider_easy_val.mat", {"gt_list": cell([images, images])})
+        images = column([np.array(listed).reshape(-1, 1)] * count)
+        savemat(tmp_path / "wider_easy_val.mat", {"gt_list": column([images, images])})
         with pytest.raises(DataError, match=r"the four \.mat files are not the official ground truth"):
             load_ground_truth(tmp_path)
 

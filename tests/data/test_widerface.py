@@ -72,15 +72,15 @@ GOOD = f"1 2 30 40 {NO_POINTS} 0.5"
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("1 2 30", "holds 3 numbers, a face has 20 or 4"),
-        (GOOD + " 7", "holds 21 numbers, a face has 20 or 4"),
-        (GOOD.replace("30", "3o"), "holds something not a number: '1 2 3o 40"),
-        (GOOD.replace("30", "nan"), "holds a number that is not finite"),
+        ("1 2 30", "has 3 numbers, but a face has 20 or 4"),
+        (GOOD + " 7", "has 21 numbers, but a face has 20 or 4"),
+        (GOOD.replace("30", "3o"), "has a value that is not a number: '1 2 3o 40"),
+        (GOOD.replace("30", "nan"), "has a number that is not finite"),
         ("#", "expected an image as event/name.jpg, got ''"),
         ("# ../../secret.jpg", "expected an image as event/name.jpg, got '../../secret.jpg'"),
         ("# 0--Parade/a.txt", "expected an image as event/name.jpg"),
         ("# 0--Parade/a.jpg", "names 0--Parade/a again, first at line 1"),
-        ("\udcff\udcfe", "holds something not a number"),
+        ("\udcff\udcfe", "has a value that is not a number"),
     ],
 )
 def test_a_broken_line_is_named_and_refuses(retinaface: Path, line: str, told: str) -> None:
@@ -95,7 +95,7 @@ def test_a_broken_line_is_named_and_refuses(retinaface: Path, line: str, told: s
 
 def test_a_face_before_any_image_refuses(retinaface: Path) -> None:
     relabel(retinaface, [GOOD, *lines_of(retinaface)])
-    with pytest.raises(DataError, match=r"label\.txt:1: belongs to no image"):
+    with pytest.raises(DataError, match=r"label\.txt:1: comes before the first image"):
         read(retinaface).require_sound()
 
 
@@ -135,11 +135,11 @@ def test_a_face_outside_its_image_is_skipped_and_one_across_the_edge_kept(retina
 @pytest.mark.parametrize(
     ("line", "replacement", "told"),
     [
-        (1, "3", r"2: says 3 faces, 2 lines follow"),
-        (1, "1", r"2: says 1 faces, 2 lines follow"),
+        (1, "3", r"2: announces 3 faces, but 2 lines follow"),
+        (1, "1", r"2: announces 1 faces, but 2 lines follow"),
         (1, "two", r"2: expected the number of faces, got 'two'"),
-        (2, "1 2 3 4 5", r"3: holds 5 numbers, a face has 10 or 4"),
-        (3, "1 2 3 z 0 0 0 0 0 0", r"4: holds something not a number"),
+        (2, "1 2 3 4 5", r"3: has 5 numbers, but a face has 10 or 4"),
+        (3, "1 2 3 z 0 0 0 0 0 0", r"4: has a value that is not a number"),
     ],
 )
 def test_a_broken_official_file_is_named_and_refuses(official: Path, line: int, replacement: str, told: str) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from tests.mat import column
+
 Boxes = list[tuple[int, int, int, int]]
 
 NO_POINTS = " ".join(["-1.0 -1.0 -1.0"] * 5)
@@ -36,23 +38,16 @@ def write_mats(folder: Path, boxes: dict[str, Boxes]) -> None:
     members = {event: [name for name in boxes if name.startswith(event)] for event in events}
 
     def cells(value: Callable[[str], NDArray[np.generic] | str]) -> NDArray[np.object_]:
-        outer = np.empty((len(events), 1), dtype=object)
-        for row, event in enumerate(events):
-            inner = np.empty((len(members[event]), 1), dtype=object)
-            for place, name in enumerate(members[event]):
-                inner[place, 0] = value(name)
-            outer[row, 0] = inner
-        return outer
+        return column([column([value(name) for name in members[event]]) for event in events])
 
-    names = np.empty((len(events), 1), dtype=object)
-    names[:, 0] = events
+    def listed(most: int) -> NDArray[np.object_]:
+        return cells(lambda name: np.arange(1, min(most, len(boxes[name])) + 1).reshape(-1, 1))
+
     faces = cells(lambda name: np.array(boxes[name], dtype=np.float64).reshape(-1, 4))
     files = cells(lambda name: name.split("/")[1])
-    savemat(folder / "wider_face_val.mat", {"event_list": names, "file_list": files, "face_bbx_list": faces})
+    savemat(folder / "wider_face_val.mat", {"event_list": column(events), "file_list": files, "face_bbx_list": faces})
     for level in ("easy", "medium", "hard"):
-        most = 1 if level == "easy" else 1_000
-        listed = cells(lambda name, most=most: np.arange(1, min(most, len(boxes[name])) + 1).reshape(-1, 1))
-        savemat(folder / f"wider_{level}_val.mat", {"gt_list": listed})
+        savemat(folder / f"wider_{level}_val.mat", {"gt_list": listed(1 if level == "easy" else 1_000)})
 
 
 def points(box: tuple[int, int, int, int]) -> str:

@@ -1,6 +1,5 @@
 """The vectorised evaluator against a plain one, on random sets, on the odd cases, and on published detections."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,12 @@ from harness.evaluation.ap import evaluate_ap
 from harness.evaluation.predictions import load_predictions
 from tests.evaluation import ap_oracle as oracle
 
-ROOT = os.environ.get("WIDERFACE_ROOT", "")
-real = pytest.mark.skipif(not ROOT, reason="WIDERFACE_ROOT does not name a copy of the real images")
-
 
 def make_set(seed: int, images: int = 30, faces: int = 12, side: float = 200) -> tuple[list[np.ndarray], GroundTruth]:
     """Faces of mixed lists, and detections that lie on them, beside them, twice on them, or outside the image."""
     rng = np.random.default_rng(seed)
-    detections, boxes, keep = [], [], {name: [] for name in LISTS}
+    detections, boxes = [], []
+    keep: dict[str, list[np.ndarray]] = {name: [] for name in LISTS}
     for _ in range(images):
         count = int(rng.integers(0, faces + 1))
         corner, size = rng.random((count, 2)) * side, np.exp(rng.random((count, 2)) * 4)
@@ -78,7 +75,7 @@ def test_exact_duplicates() -> None:
     assert_equals_oracle([np.concatenate((rows, rows[::-1])) for rows in detections], truth)
     again = [np.concatenate((rows, rows * [1, 1, 1, 1, 0.5])) for rows in detections]
     assert_equals_oracle(again, truth)
-    assert evaluate_ap(again, truth).mean < evaluate_ap(detections, truth).mean
+    assert (evaluate_ap(again, truth).mean or 0) < (evaluate_ap(detections, truth).mean or 0)
 
 
 def test_no_detection_at_all_is_zero() -> None:
@@ -186,7 +183,7 @@ def test_wrong_shapes_are_refused() -> None:
     detections[3] = detections[3][:, :4]
     with pytest.raises(DataError, match="event/3: detections are"):
         evaluate_ap(detections, truth)
-    with pytest.raises(DataError, match="one entry an image"):
+    with pytest.raises(DataError, match="one entry per image"):
         GroundTruth(truth.boxes[1:], truth.keep, truth.ids)
     with pytest.raises(DataError, match="has the lists easy, medium, hard"):
         GroundTruth([], {}, [])
@@ -207,22 +204,18 @@ REFERENCE = {
 """Easy, medium and hard of the evaluator in common use for the published detections."""
 
 
-@real
 @pytest.mark.parametrize(("which", "images"), [("all", 3_226), ("part", 600)])
-def test_equals_the_reference_on_published_detections(which: str, images: int) -> None:
-    root = Path(ROOT)
-    ids = None if which == "all" else load_ids(root / "val" / "wider_val.txt")
-    truth = load_ground_truth(root / "ground_truth", ids)
-    detections = load_predictions(root / "published_predictions" / "retinaface_mnet025.tar.gz", truth.ids)
+def test_equals_the_reference_on_published_detections(which: str, images: int, widerface_root: Path) -> None:
+    ids = None if which == "all" else load_ids(widerface_root / "val" / "wider_val.txt")
+    truth = load_ground_truth(widerface_root / "ground_truth", ids)
+    detections = load_predictions(widerface_root / "published_predictions" / "retinaface_mnet025.tar.gz", truth.ids)
     result = evaluate_ap(detections, truth)
     assert result.images == images
     assert (result.easy, result.medium, result.hard) == pytest.approx(REFERENCE[which], abs=1e-6)
 
 
-@real
-def test_equals_the_oracle_on_real_images() -> None:
-    root = Path(ROOT)
-    ids = load_ids(root / "val" / "wider_val.txt")[::25]
-    truth = load_ground_truth(root / "ground_truth", ids)
-    detections = load_predictions(root / "published_predictions" / "retinaface_mnet025.tar.gz", ids)
+def test_equals_the_oracle_on_real_images(widerface_root: Path) -> None:
+    ids = load_ids(widerface_root / "val" / "wider_val.txt")[::25]
+    truth = load_ground_truth(widerface_root / "ground_truth", ids)
+    detections = load_predictions(widerface_root / "published_predictions" / "retinaface_mnet025.tar.gz", ids)
     assert_equals_oracle(detections, truth)

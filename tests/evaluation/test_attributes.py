@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +8,12 @@ from harness.data.truth import LISTS, GroundTruth, load_ground_truth, load_ids
 from harness.errors import DataError
 from harness.evaluation.attributes import ATTRIBUTES, attribute_groups, found_faces, recall, size_groups
 from harness.evaluation.predictions import load_predictions
-
-ROOT = os.environ.get("WIDERFACE_ROOT", "")
+from tests.mat import column
 
 FACES = [[[0, 0, 7, 7], [20, 0, 8, 8], [50, 0, 15, 16]], [[0, 0, 100, 130]], [[5, 5, 40, 40]]]
 """For each image x, y, w, h."""
 HARD = [[1, 2, 3], [1], []]
 BLUR = [[2, 1, 0], [0], [1]]
-
-
-def cell(items: list[object]) -> np.ndarray:
-    column = np.empty((len(items), 1), dtype=object)
-    for row, item in enumerate(items):
-        column[row, 0] = item
-    return column
 
 
 def write_mats(folder: Path, drop: str = "") -> Path:
@@ -31,13 +22,13 @@ def write_mats(folder: Path, drop: str = "") -> Path:
     labels = {name: BLUR if name == "blur" else zeros for name in ATTRIBUTES if name != drop}
     tables = {f"{name}_label_list": [np.array(image).reshape(-1, 1) for image in of] for name, of in labels.items()}
     tables["face_bbx_list"] = [np.array(image) for image in FACES]
-    content = {name: cell([cell(images[:2]), cell(images[2:])]) for name, images in tables.items()}
-    content["event_list"] = cell(["0--Parade", "1--Talk"])
-    content["file_list"] = cell([cell(["a", "b"]), cell(["c"])])
+    content = {name: column([column(images[:2]), column(images[2:])]) for name, images in tables.items()}
+    content["event_list"] = column(["0--Parade", "1--Talk"])
+    content["file_list"] = column([column(["a", "b"]), column(["c"])])
     savemat(folder / "wider_face_val.mat", content)
     for name in LISTS:
         kept = [np.array(image, dtype=np.uint8).reshape(-1, 1) for image in HARD]
-        savemat(folder / f"wider_{name}_val.mat", {"gt_list": cell([cell(kept[:2]), cell(kept[2:])])})
+        savemat(folder / f"wider_{name}_val.mat", {"gt_list": column([column(kept[:2]), column(kept[2:])])})
     return folder
 
 
@@ -105,12 +96,12 @@ def test_recall_is_a_share() -> None:
     assert recall(found, np.array([True, True, False, False])) == 0.5
 
 
-@pytest.mark.skipif(not ROOT, reason="WIDERFACE_ROOT does not name a copy of the real images")
-def test_a_published_detector_on_real_faces() -> None:
-    root = Path(ROOT)
-    truth = load_ground_truth(root / "ground_truth", load_ids(root / "val/wider_val.txt"))
-    found = found_faces(load_predictions(root / "published_predictions/retinaface_mnet025.tar.gz", truth.ids), truth)
-    groups = size_groups(truth) | attribute_groups(root / "ground_truth", truth)
+def test_a_published_detector_on_real_faces(widerface_root: Path) -> None:
+    truth = load_ground_truth(widerface_root / "ground_truth", load_ids(widerface_root / "val/wider_val.txt"))
+    found = found_faces(
+        load_predictions(widerface_root / "published_predictions/retinaface_mnet025.tar.gz", truth.ids), truth
+    )
+    groups = size_groups(truth) | attribute_groups(widerface_root / "ground_truth", truth)
     shares = {name: [recall(found, mask) for mask in groups[name].values()] for name in groups}
     assert shares["size"] == sorted(shares["size"])
     assert shares["blur"] == sorted(shares["blur"], reverse=True)

@@ -3,11 +3,13 @@
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.core.protocol import EvalConfig
@@ -149,7 +151,12 @@ def test_finished_chunks_are_used_again(
     files[1].unlink()
     files[2].write_bytes(files[2].read_bytes()[:-40])
     seen: list[int] = []
-    monkeypatch.setattr(prediction, "prepare", lambda images, *rest: seen.append(len(images)) or prepare(images, *rest))
+
+    def counted(images: list[NDArray[np.uint8]], *rest: Any) -> Any:
+        seen.append(len(images))
+        return prepare(images, *rest)
+
+    monkeypatch.setattr(prediction, "prepare", counted)
     steps: list[tuple[int, int]] = []
     again = predict(
         detector,

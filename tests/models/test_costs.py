@@ -1,4 +1,4 @@
-"""Counts, multiply-adds and the budget's refusal."""
+"""Counts, MACs and the budget's refusal."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_counts_of_the_named_architectures() -> None:
     assert count_parts(ARCHS["v2"])["neck"] == 26_068
 
 
-def test_multiply_adds_at_640() -> None:
+def test_macs_at_640() -> None:
     assert sum(macs(ARCHS["v1"], 640, 640).values()) == 966_997_688
     assert sum(macs(ARCHS["v2"], 640, 640).values()) == 410_568_000
 
@@ -67,7 +67,7 @@ def test_every_bound_is_checked_and_named() -> None:
     for part in (
         "v2 has 263,643 parameters and buffers, 1 over the budget of 263,642 (backbone",
         "and 252,450 parameters once deployed, 1 over the budget of 252,449",
-        "and 410,568,000 multiply-adds at 640×640, 10,568,000 over the budget of 400,000,000",
+        "and 410,568,000 MACs at 640×640, 10,568,000 over the budget of 400,000,000",
         "and 1,054,872 bytes of weights, 1 over the budget of 1,054,871",
     ):
         assert part in message
@@ -82,7 +82,7 @@ def test_a_budget_says_every_bound() -> None:
     assert str(Budget()) == "256,148 parameters"
     whole = Budget(300_000, max_deployed=250_000, max_macs=4_000_000, macs_size=128, max_bytes=10**6)
     assert str(whole) == (
-        "300,000 parameters and 250,000 parameters once deployed and 4,000,000 multiply-adds at 128×128 "
+        "300,000 parameters and 250,000 parameters once deployed and 4,000,000 MACs at 128×128 "
         "and 1,000,000 bytes of weights"
     )
 
@@ -90,7 +90,7 @@ def test_a_budget_says_every_bound() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_macs": 0}, "a positive number of multiply-adds at 640×640, got 0"),
+        ({"max_macs": 0}, "a positive number of MACs at 640×640, got 0"),
         ({"max_bytes": -1}, "a positive number of bytes of weights, got -1"),
         ({"max_macs": 1, "macs_size": 0}, "macs_size must be a positive number of pixels, got 0"),
     ],

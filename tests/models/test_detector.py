@@ -46,7 +46,9 @@ def test_predictions_are_ordered_by_level_row_column_anchor() -> None:
     head = detector.head
     with torch.no_grad():
         for level, name in enumerate(("p3", "p4", "p5")):
-            box = head.levels[name].box
+            box = head.get_submodule(f"levels.{name}.box")
+            assert isinstance(box, nn.Conv2d)
+            assert box.bias is not None
             box.weight.zero_()
             # Copies the first feature channel into every anchor's first value and marks level and anchor in others.
             box.weight[0, 0] = box.weight[4, 0] = 1
@@ -72,7 +74,8 @@ def test_channels_last_gives_the_same_answer(name: str) -> None:
     images = torch.randn(1, 3, 75, 90)
     with torch.no_grad():
         plain = detector(images)
-        last = detector.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last))
+        detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        last = detector(images.to(memory_format=torch.channels_last))
     for a, b in zip(plain, last, strict=True):
         assert torch.allclose(a, b, atol=1e-4)
 

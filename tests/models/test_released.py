@@ -1,6 +1,5 @@
 """The released FeatherFace: its names, its parts, and the AP of its weights."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,14 @@ from harness.models.builder import build
 from harness.models.released import MODULES, is_released, released_name
 from harness.models.weights import load_weights, read_tensors, save_weights, state_digest
 
-WEIGHTS = os.environ.get("FEATHERFACE_WEIGHTS", "")
-ROOT = os.environ.get("WIDERFACE_ROOT", "")
-published = pytest.mark.skipif(not WEIGHTS, reason="FEATHERFACE_WEIGHTS does not name a folder of published weights")
 FEATHERFACE = ARCHS["featherface"]
 AP = (0.85077, 0.88242, 0.78303)
 """What ``python -m harness.evaluate --arch featherface --limit 24`` answers on the copy's validation images."""
 
 
-def _checkpoint() -> Path:
-    return Path(WEIGHTS) / "featherface_592371_widerface.safetensors"
+@pytest.fixture
+def checkpoint(published_weights: Path) -> Path:
+    return published_weights / "featherface_592371_widerface.safetensors"
 
 
 def _released_state() -> tuple[str, dict[str, Tensor]]:
@@ -113,22 +110,19 @@ def test_the_released_checkpoint_does_not_fit_v1(tmp_path: Path) -> None:
         load_weights(build(ARCHS["v1"]), tmp_path / "released.safetensors")
 
 
-@published
-def test_every_published_tensor_has_its_place() -> None:
-    stored = read_tensors(_checkpoint())
+def test_every_published_tensor_has_its_place(checkpoint: Path) -> None:
+    stored = read_tensors(checkpoint)
     detector = build(FEATHERFACE)
-    load_weights(detector, _checkpoint())
+    load_weights(detector, checkpoint)
     loaded = {released_name(name): value for name, value in detector.state_dict().items()}
     assert loaded.keys() == stored.keys()
     assert all(torch.equal(loaded[name], stored[name]) for name in stored)
 
 
-@published
-@pytest.mark.skipif(not ROOT, reason="WIDERFACE_ROOT does not name a copy of the real images")
-def test_published_weights_reach_their_ap(tmp_path: Path) -> None:
+def test_published_weights_reach_their_ap(checkpoint: Path, widerface_root: Path, tmp_path: Path) -> None:
     detector = build(FEATHERFACE)
-    load_weights(detector, _checkpoint())
-    faces = load_split(DataConfig(source=ROOT, val_images=24), "val", tmp_path, processes=1)
+    load_weights(detector, checkpoint)
+    faces = load_split(DataConfig(source=str(widerface_root), val_images=24), "val", tmp_path, processes=1)
     result = evaluate_ap(predict(detector, faces, EvalConfig(), 0), faces.truth())
     assert (result.images, result.faces) == (24, 178)
     assert (result.easy, result.medium, result.hard) == pytest.approx(AP, abs=1e-3)

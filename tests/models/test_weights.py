@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness.core.arch import ARCHS
+from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import (
@@ -19,10 +20,7 @@ from harness.models.weights import (
     read_tensors,
     save_weights,
     state_digest,
-    write_atomically,
 )
-
-WEIGHTS = os.environ.get("FEATHERFACE_WEIGHTS", "")
 
 
 class Touch:
@@ -162,7 +160,6 @@ def test_a_file_with_two_backbones_is_refused(tmp_path: Path) -> None:
         init_backbone(build(ARCHS["v2"]), tmp_path / "both.safetensors")
 
 
-@pytest.mark.skipif(not WEIGHTS, reason="FEATHERFACE_WEIGHTS does not name a folder of published weights")
 @pytest.mark.parametrize(
     "name",
     [
@@ -171,8 +168,8 @@ def test_a_file_with_two_backbones_is_refused(tmp_path: Path) -> None:
         "featherface_592371_widerface",
     ],
 )
-def test_published_backbones_load_with_every_key_used(name: str) -> None:
-    path = Path(WEIGHTS) / f"{name}.safetensors"
+def test_published_backbones_load_with_every_key_used(name: str, published_weights: Path) -> None:
+    path = published_weights / f"{name}.safetensors"
     student = build(ARCHS["v1"])
     init_backbone(student, path)
     stored = {key.removeprefix("body."): value for key, value in read_tensors(path).items() if "stage" in key}

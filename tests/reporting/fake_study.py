@@ -222,7 +222,7 @@ def write_study(
         description="students under the documented budget",
         space=SPACE.name,
         trials=max(trials, 1),
-        data=DataConfig(source=source, epoch_images=200),
+        data=DataConfig(source=source, search_images=200),
         teacher=TrainConfig(epochs=12),
     )
     folder = runs / name

@@ -62,5 +62,8 @@ def test_the_cell_of_several_trainings(errors: list[dict[str, Any]], text: str) 
 
 
 def test_a_list_without_faces_has_no_curve(evaluation: Evaluation) -> None:
-    lines = {str(line.get_label()).split("\n")[0]: len(line.get_xydata()) for line in draw(evaluation).axes[0].lines}
+    lines = {
+        str(line.get_label()).split("\n")[0]: np.asarray(line.get_xydata()).shape[0]
+        for line in draw(evaluation).axes[0].lines
+    }
     assert lines == {"easy": 0, "medium": 1_001, "hard": 1_001}

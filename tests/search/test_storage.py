@@ -7,11 +7,12 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
+from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError
 from harness.search.storage import Ledger, check_url, open_storage, single_writer, storage_errors
 
 AXES = {"neck.channels": IntDistribution(24, 48, step=4), "context.name": CategoricalDistribution(("none", "ssh"))}
-CONFIGURATION = {"neck.channels": 28, "context.name": "ssh"}
+CONFIGURATION: Configuration = {"neck.channels": 28, "context.name": "ssh"}
 
 
 def ledger(folder: Path) -> Ledger:

@@ -1,381 +1,343 @@
-"""The command from end to end, at toy size: what it leaves behind, and that no interruption changes what it finds."""
+"""What a study does with the results of its trainings, whatever these are, and that no interruption changes it."""
 
 import errno
-import json
+import itertools
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import psutil
 import pytest
+from optuna.trial import FrozenTrial
 
 from harness import cli
 from harness.core.arch import ARCHS
+from harness.core.manifest import Manifest
 from harness.core.names import load_space
 from harness.core.protocol import Budget
-from harness.core.record import TrialRecord, load_records
+from harness.core.provenance import Provenance
+from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
-from harness.errors import InputError
-from harness.evaluate import main as evaluate
+from harness.errors import HarnessError, InputError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.weights import save_weights
 from harness.search.storage import single_writer
-from harness.study import main
+from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
-STUDY = ["--study", "quick", "--trials", "5", "--pruner", "halving", "--name", "toy"]
-STUDY += ["--tracking-uri", "none", "--device", "cpu"]
-ONE, TWO = ["--workers", "1"], ["--workers", "2", "--threads", "1"]
-
-
-def start(runs: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness.study", *STUDY, "--runs", str(runs), *options]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-        # A background job of a shell ignores Ctrl-C, and so would everything that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+SEARCH: dict[str, Any] = {"trials": 14, "pruner": "halving"}
+"""Long enough that the sampler is asked: the first trials are drawn uniformly."""
 
 
-def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    output, errors = process.communicate(timeout=400)
-    return process.returncode, output, errors
+def trials(folder: Path) -> list[FrozenTrial]:
+    return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.db'}").trials
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for something to become true while the study runs."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+def rising(count: int, **others: list[float]) -> dict[str, list[float]]:
+    """Return planted APs after two epochs, each trial's a little above the one before."""
+    return {f"{n:04d}": [0.4 + n / 100, 0.5 + n / 100] for n in range(count)} | others
 
 
-def outcome(folder: Path) -> dict[str, Any]:
-    """Return what must not depend on how a study was run."""
-    return {
-        r.label: (r.state, r.seed, r.configuration, r.ap, [(e["losses"], e["ap"]) for e in r.epochs], r.landmark)
-        for r in load_records(folder)
-    }
-
-
-def under_way(folder: Path, state: str, epochs: int) -> bool:
-    """Say whether a candidate is in this state with at least so many epochs."""
-    return any(r.state == state and len(r.epochs) >= epochs for r in load_records(folder) if r.role == "candidate")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("search") / "runs"
-
-
-@pytest.fixture(scope="module")
-def finished(runs: Path) -> dict[str, Any]:
-    """Run the study once, undisturbed, with two workers: its folder and what it printed."""
-    code, output, errors = end(start(runs, *TWO, "--json"))
-    assert code == 0, errors
-    return {"folder": runs / "toy", "output": output, "errors": errors}
-
-
-def test_json_is_all_that_is_printed(finished: dict[str, Any]) -> None:
-    found = json.loads(finished["output"])
-    assert found["name"] == "toy"
-    assert sum(found["trials"][state] for state in ("complete", "pruned", "failed")) == 5
-    assert (found["wasted"], found["repeated"], found["trials"]["failed"]) == (0, 0, 0)
-    assert found["v1"]["params"] == 487_103
-    assert found["v2"]["params"] == 256_156
-    for name in ("v1", "v2", "best"):
-        assert set(found[name]["ap"]) == {"easy", "medium", "hard", "mean"}
-        assert found[name]["fps"] > 0
-    assert Path(found["report"]).is_file()
-    assert "Traceback" not in finished["errors"]
-
-
-def test_every_candidate_fits_and_is_recorded_whole(finished: dict[str, Any]) -> None:
+def test_every_candidate_fits_and_is_recorded_whole(stub: Stub) -> None:
     space = load_space("v2_light")
     counts = SpaceCounts(space)
-    candidates = [r for r in load_records(finished["folder"]) if r.role == "candidate"]
+    candidates = [r for r in records(stub.study(trials=5)).values() if r.role == "candidate"]
     assert [r.number for r in candidates] == [0, 1, 2, 3, 4]
     for record in candidates:
         space.check(record.configuration)
+        assert record.arch == space.arch(record.configuration).to_dict()
         assert record.params == counts.total(record.configuration) == sum(record.parts.values())
         assert record.params <= Budget().max_params
-        assert set(record.seconds) >= {"train", "evaluate", "total"}
-        assert record.seconds["total"] >= record.seconds["train"] + record.seconds["evaluate"]
-        assert record.state in ("complete", "pruned")
-        assert len(record.epochs) == (2 if record.state == "complete" else int(record.reason.split()[3]))
-        assert bool(record.speed) == (record.state == "complete")
-    assert any(record.state == "pruned" for record in candidates)
+        assert (record.state, len(record.epochs)) == ("complete", QUICK.train.epochs)
+        assert record.search_ap == record.epochs[-1]["ap"]
+        assert record.teacher["label"] == "v1"
+        assert (record.seconds["train"], record.seconds["evaluate"]) == (1.0, 0.5)
+        assert set(record.seconds) == {"train", "evaluate", "speed", "total"}
+        assert record.speed["ratio_to_v1"] == 1.25
+        assert record.size_mb == pytest.approx(4e-6 * record.params, rel=0.1)
+    assert len({r.seed for r in candidates}) == 5
 
 
-def test_the_manifest_says_what_ran(finished: dict[str, Any]) -> None:
-    study = json.loads((finished["folder"] / "study.json").read_text())
-    assert study["space_digest"] == load_space("v2_light").digest()
-    assert study["space_feasible"] == SpaceCounts(load_space("v2_light")).feasible(Budget())
-    assert study["data"]["val_images"] == 24
-    assert study["proposals"]["uniform"] == 5
-    assert 0 <= study["timing"]["overhead_share"] < 1
-    assert study["best"] in {r.label for r in load_records(finished["folder"]) if r.state == "complete"}
-    assert {r.protocol["digest"] for r in load_records(finished["folder"])} == {study["protocol"]["digest"]}
-    with np.load(finished["folder"] / "examples.npz", allow_pickle=False) as examples:
-        assert {f"found_{label}_0" for label in ("v1", "v2", study["best"])} <= set(examples)
-        assert examples["image_0"].dtype == np.uint8
-    assert all(study["versions"][name] for name in ("python", "torch", "optuna", "harness"))
+def test_a_trial_below_the_others_is_stopped(stub: Stub) -> None:
+    folder = stub.study(Plan(ap=rising(7, **{"0005": [0.1, 0.9]})), trials=7, pruner="halving")
+    found = records(folder)
+    assert [label for label, r in found.items() if r.state == "pruned"] == ["0005"]
+    stopped = found["0005"]
+    assert stopped.reason == "stopped after epoch 1 by the halving rule"
+    assert (len(stopped.epochs), stopped.search_ap["mean"]) == (1, 0.1)
+    assert (stopped.ap, stopped.speed, stopped.size_mb) == ({}, {}, 0.0)
+    assert not (folder / "trials" / "0005" / "weights.safetensors").exists()
+    assert Manifest.load(folder).standing.trials == {"complete": 6, "pruned": 1, "failed": 0, "running": 0, "wanted": 7}
+    assert [trial.state.name for trial in trials(folder)] == ["COMPLETE"] * 5 + ["PRUNED", "COMPLETE"]
 
 
-def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(finished: dict[str, Any], tmp_path: Path) -> None:
-    """Ctrl-C in the first trials, SIGKILL of every process later, then one worker instead of two."""
-    for kept in ("teachers", "cache"):
-        shutil.copytree(finished["folder"].parent / kept, tmp_path / "runs" / kept)
-    folder = tmp_path / "runs" / "toy"
-
-    process = start(tmp_path / "runs", *TWO)
-    until(lambda: under_way(folder, "running", epochs=1), process)
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, errors = end(process)
-    assert code == 1
-    assert errors.splitlines()[-1] == "interrupted; the same command resumes"
-    assert (folder / "report" / "report.md").is_file()
-
-    process = start(tmp_path / "runs", *TWO)
-    until(lambda: under_way(folder, "complete", 2) and under_way(folder, "running", 1), process)
-    os.killpg(process.pid, signal.SIGKILL)
-    end(process)
-    done = {r.label: (folder / "trials" / r.label / "weights.safetensors") for r in load_records(folder)}
-    done = {label: path.stat().st_mtime_ns for label, path in done.items() if path.exists()}
-
-    code, _, errors = end(start(tmp_path / "runs", *ONE))
-    assert code == 0, errors
-    assert outcome(folder) == outcome(finished["folder"])
-    complete = [r.label for r in load_records(folder) if r.role == "candidate" and r.label in done]
-    assert complete
-    for label in complete:
-        assert (folder / "trials" / label / "weights.safetensors").stat().st_mtime_ns == done[label]
+def test_in_the_last_epoch_nothing_is_stopped(stub: Stub) -> None:
+    found = records(stub.study(Plan(ap=rising(7, **{"0005": [0.9, 0.1]})), trials=7, pruner="halving"))
+    assert (found["0005"].state, found["0005"].search_ap["mean"]) == ("complete", 0.1)
 
 
-def test_a_killed_worker_costs_its_trial_only(finished: dict[str, Any]) -> None:
-    folder = finished["folder"].parent / "killed"
-    process = start(folder.parent, *TWO, "--name", "killed", "--trials", "2")
-    until(lambda: under_way(folder, "running", epochs=1), process)
-    label = next(r.label for r in load_records(folder) if r.state == "running" and r.role == "candidate" and r.epochs)
-    workers = [p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
-    # Which worker has the trial: the one whose checkpoint folder it is cannot be seen, so both go.
-    for worker in workers:
-        worker.kill()
-    code, _, errors = end(process)
-    records = {r.label: r for r in load_records(folder)}
-    assert records[label].state == "failed"
-    assert records[label].reason == "its process was killed by SIGKILL (perhaps out of memory)"
-    assert f"{label}: failed" in errors
-    states = [r.state for r in records.values() if r.role == "candidate"]
-    assert len(states) == 2
-    assert code == (1 if states == ["failed", "failed"] else 0)
+def test_the_best_has_the_highest_ap_on_the_search_split_and_of_equal_ones_the_fewest_parameters(stub: Stub) -> None:
+    folder = stub.study(Plan(ap={f"{n:04d}": [0.9, 0.3 + 0.1 * (n > 2)] for n in range(6)}), trials=6)
+    found = records(folder)
+    best = min((found[f"{n:04d}"] for n in (3, 4, 5)), key=lambda r: r.params)
+    assert Manifest.load(folder).standing.best == best.label
+    assert {label for label, r in found.items() if r.ap} == {"v1", "v2", best.label}, "the others are never graded"
+    assert (folder / "trials" / best.label / "predictions.npz").exists()
+    assert [trial.value for trial in trials(folder)] == [found[f"{n:04d}"].search_ap["mean"] for n in range(6)]
 
 
-def test_more_trials_go_on_where_the_study_ended(finished: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    before = outcome(finished["folder"])
+def test_a_better_one_is_graded_when_the_study_goes_on(stub: Stub) -> None:
+    ap = rising(6)
+    folder = stub.study(Plan(ap=ap), trials=4)
+    plan = Plan(ap=ap)
+    stub.study(plan, trials=6)
+    assert plan.trained.count("0005") == 2, "trained and then graded"
+    assert {label for label, r in records(folder).items() if r.ap} == {"v1", "v2", "0003", "0005"}
+
+
+def test_the_trials_depend_neither_on_the_workers_nor_on_which_of_them_was_faster(stub: Stub) -> None:
+    folder = stub.study(workers=1, name="alone", **SEARCH)
+    alone = outcome(folder)
+    assert {trial.user_attrs["source"] for trial in trials(folder)} >= {"uniform", "sampler"}
+    assert {"complete", "pruned"} == {state for state, *_ in alone.values()}
+    for workers, order in ((2, 1), (3, 2), (8, 3)):
+        folder = stub.study(Plan(order=order), workers=workers, name=f"with-{workers}", **SEARCH)
+        assert outcome(folder) == alone, f"{workers} workers"
+
+
+def test_however_often_it_is_interrupted_it_ends_as_if_undisturbed(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole", **SEARCH))
+    folder = stub.runs / "stub"
+    for run in itertools.count():
+        done = {label for label, r in records(folder).items() if r.state != "running"}
+        plan = Plan(interrupt=5 + run % 4, order=run)
+        try:
+            stub.study(plan, workers=1 + run % 2, **SEARCH)
+            break
+        except KeyboardInterrupt:
+            assert not done & set(plan.trained), "what has ended is not trained again"
+            assert (folder / "report" / "report.md").exists()
+    assert run > 3
+    assert outcome(folder) == undisturbed
+
+
+def test_a_killed_worker_costs_nothing(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    folder = stub.study(Plan(fail={("0001", 2): "its process was killed by SIGKILL"}))
+    assert "0001: its process was killed by SIGKILL; it continues from its last epoch" in stub.lines
+    assert outcome(folder) == undisturbed
+
+
+def test_one_that_is_killed_again_and_again_ends_the_run_and_the_next_one_trains_it(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    kills: dict[tuple[str, int], Exception | str] = {("0001", epoch): "its process was killed" for epoch in (1, 2)}
+    with pytest.raises(HarnessError, match="0001: its process was killed, for the second time; the same command"):
+        stub.study(Plan(fail=kills))
+    assert records(stub.runs / "stub")["0001"].state == "running"
+    assert outcome(stub.study()) == undisturbed
+
+
+def test_a_failure_costs_its_trial_only(stub: Stub) -> None:
+    diverged, defect = NonFiniteLossError("the loss is not finite: class nan"), ZeroDivisionError("a defect")
+    folder = stub.study(Plan(fail={("0001", 1): diverged, ("0002", 2): defect}))
+    found = records(folder)
+    assert [r.state for r in found.values() if r.role == "candidate"] == ["complete", "failed", "failed", "complete"]
+    assert (found["0001"].reason, found["0001"].search_ap) == ("the loss is not finite: class nan", {})
+    assert (folder / "trials" / "0002" / "error.txt").read_text() == "Traceback"
+    assert not (folder / "trials" / "0001" / "error.txt").exists()
+    assert [trial.state.name for trial in trials(folder)] == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
+    assert "0001: failed (the loss is not finite: class nan), " in "\n".join(stub.lines)
+    plan = Plan()
+    stub.study(plan)
+    assert plan.trained == [], "a failure is a result"
+
+
+def test_a_study_whose_trials_all_fail_says_so(stub: Stub) -> None:
+    fail: dict[tuple[str, int], Exception | str] = {(f"000{n}", 1): NonFiniteLossError(f"nan {n}") for n in range(2)}
+    with pytest.raises(HarnessError, match="all 2 trials failed, the first one because: nan 0"):
+        stub.study(Plan(fail=fail), trials=2)
+    assert (stub.runs / "stub" / "report" / "report.md").exists()
+
+
+@pytest.mark.parametrize("where", ["worker", "study"])
+def test_a_full_disk_ends_in_one_line_and_the_study_goes_on_later(
+    stub: Stub, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "record.json")
+    save, saved = TrialRecord.save, itertools.count()
+
+    def full(record: TrialRecord, folder: Path) -> None:
+        if next(saved) == 12:
+            raise error
+        save(record, folder)
+
+    if where == "study":
+        monkeypatch.setattr(TrialRecord, "save", full)
+    plan = Plan(fail={("0002", 1): error} if where == "worker" else {})
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(lambda _: bool(stub.study(plan)))
+    assert stopped.value.code == 1
+    assert "the disk is full; free some space and run the same command again" in capsys.readouterr().err
+    assert outcome(stub.study()) == undisturbed
+
+
+def test_more_trials_go_on_where_the_study_ended(stub: Stub) -> None:
+    folder = stub.study()
+    before = outcome(folder)
     with pytest.raises(InputError, match=r"made with train\.epochs 2, not 3: choose another --name"):
-        main([*STUDY, "--runs", str(finished["folder"].parent), *ONE, "--epochs", "3"])
-    assert main([*STUDY, "--runs", str(finished["folder"].parent), *ONE, "--trials", "6", "--sampler", "tpe"]) == 0
-    after = outcome(finished["folder"])
+        stub.study(train=replace(QUICK.train, epochs=3))
+    plan = Plan()
+    stub.study(plan, trials=6, resources={"command": "six"})
+    after = outcome(folder)
     assert {label: after[label] for label in before} == before
-    assert set(after) - set(before) == {"0005"}
-    assert "report:" in capsys.readouterr().out
-    study = json.loads((finished["folder"] / "study.json").read_text())
-    assert main([*STUDY, "--runs", str(finished["folder"].parent), *ONE, "--trials", "2", "--sampler", "tpe"]) == 0
-    again = json.loads((finished["folder"] / "study.json").read_text())
-    assert (again["config"]["trials"], again["trials"]["wanted"]) == (6, 6), "what was made is not taken back"
-    assert again["command"] == study["command"]
+    assert set(after) - set(before) == {"0004", "0005"}
+    assert set(plan.trained) <= {"0004", "0005"}
+    stub.study(trials=2, resources={"command": "two"})
+    again = Manifest.load(folder)
+    assert (again.config.trials, again.standing.trials["wanted"]) == (6, 6), "what was made is not taken back"
+    assert again.command == "six"
 
 
-def test_a_trial_is_evaluated_by_its_name(finished: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    runs = str(finished["folder"].parent)
-    assert evaluate(["--trial", "toy/v2", "--data", "synthetic", "--limit", "4", "--runs", runs, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["arch"], found["images"]) == ("toy/v2", 4)
-    with pytest.raises(InputError, match=r"unknown trial of toy: '0099'"):
-        evaluate(["--trial", "toy/99", "--data", "synthetic", "--runs", runs])
-    with pytest.raises(InputError, match="drop --arch and --weights"):
-        evaluate(["--trial", "toy/v2", "--arch", "v2", "--data", "synthetic", "--runs", runs])
+IDENTITY: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "seed": ({"seed": 1}, {}, "seed 0, not 1"),
+    "window": ({"window": 5}, {}, "window 4, not 5"),
+    "data": ({"data": replace(QUICK.data, seed=1)}, {}, r"data\.seed 0, not 1"),
+    "threads": ({}, {"threads": 2}, "threads 1, not 2"),
+    "version": ({}, {}, "version of the training code .*, not 99"),
+}
 
 
-def test_latency_as_an_objective_is_measured_before_a_trial_is_told(finished: dict[str, Any]) -> None:
-    """The other worker waits meanwhile, so the times are those of a quiet machine."""
-    runs = finished["folder"].parent
-    options = ["--name", "front", "--trials", "3", "--objectives", "ap,params,latency"]
-    assert main([*STUDY, "--runs", str(runs), *TWO, *options, "--pruner", "none"]) == 0
-    trials = optuna.load_study(study_name="front", storage=f"sqlite:///{runs / 'front' / 'study.db'}").trials
-    records = [r for r in load_records(runs / "front") if r.role == "candidate"]
-    assert len(records) == 3
-    for trial, record in zip(trials, records, strict=True):
-        ap, ratio = record.ap["mean"], record.speed["ratio_to_v1"]
-        assert trial.values == [ap, record.params, 1 / ratio]
+@pytest.mark.parametrize("case", IDENTITY)
+def test_a_study_is_continued_only_as_what_it_was(stub: Stub, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes, resources, message = IDENTITY[case]
+    folder = stub.study(trials=1)
+    before = outcome(folder)
+    if case == "version":
+        monkeypatch.setattr("harness.search.identity.TRAINING_VERSION", 99)
+    with pytest.raises(InputError, match=message):
+        stub.study(trials=1, resources=resources, **changes)
+    assert outcome(folder) == before
 
 
-def test_references_and_the_best_student_are_trained_with_several_seeds(finished: dict[str, Any]) -> None:
-    runs = finished["folder"].parent
-    options = ["--name", "seeds", "--trials", "2", "--epochs", "1", "--references", "v2,v2-alone"]
-    assert main([*STUDY, "--runs", str(runs), *ONE, *options]) == 0
-    first = outcome(runs / "seeds")
-    assert main([*STUDY, "--runs", str(runs), *ONE, *options, "--seeds", "2"]) == 0
-    after = outcome(runs / "seeds")
+def test_what_trained_a_network_is_never_rewritten(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("old", {"torch": "1"}, {"cpu": "A"}))
+    folder = stub.study(trials=2)
+    made = Manifest.load(folder).provenance
+    monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("new", {"torch": "2"}, {"cpu": "B"}))
+    stub.study(trials=3)
+    assert Manifest.load(folder).provenance == made
+    by = {
+        label: [one["commit"] for one in r.provenance] for label, r in records(folder).items() if r.number is not None
+    }
+    assert by == {"0000": ["old"], "0001": ["old"], "0002": ["new"]}
+    said = "continues a study begun by commit old on A (torch 1); what is trained now: commit new on B (torch 2)"
+    assert said in stub.lines
+
+
+def test_latency_as_an_objective_is_measured_at_rest_before_a_trial_is_told(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios = itertools.count(1)
+    plan = Plan()
+
+    def measure(*_: Any) -> dict[str, Any]:
+        assert plan.pool is not None
+        assert plan.pool.resting, "another worker computes"
+        return {"ratio_to_v1": float(next(ratios))}
+
+    monkeypatch.setattr("harness.search.speeds.measure", measure)
+    folder = stub.study(plan, workers=3, trials=5, objectives=("ap", "params", "latency"))
+    found = [r for r in records(folder).values() if r.role == "candidate"]
+    assert len({r.speed["ratio_to_v1"] for r in found}) == 5
+    for trial, record in zip(trials(folder), found, strict=True):
+        assert trial.values == [record.search_ap["mean"], record.params, 1 / record.speed["ratio_to_v1"]]
+
+
+def test_references_and_the_best_student_are_trained_with_several_seeds(stub: Stub) -> None:
+    references = ("v2", "v2-alone")
+    folder = stub.study(trials=2, references=references)
+    first = outcome(folder)
+    stub.study(trials=2, references=references, seeds=2, resources={"command": "seeds"})
+    after = outcome(folder)
     assert {label: after[label] for label in first} == first, "more seeds leave what was trained as it is"
-    study = json.loads((runs / "seeds" / "study.json").read_text())
-    assert main([*STUDY, "--runs", str(runs), *ONE, *options[:6], "--references", "v2"]) == 0
-    again = json.loads((runs / "seeds" / "study.json").read_text())
-    assert (again["config"]["seeds"], again["config"]["references"]) == (2, ["v2", "v2-alone"]), "nothing is taken back"
-    assert again["command"] == study["command"]
-    records = {r.label: r for r in load_records(runs / "seeds")}
-    best = json.loads((runs / "seeds" / "study.json").read_text())["best"]
+    stub.study(trials=2, references=("v2",), resources={"command": "fewer"})
+    manifest = Manifest.load(folder)
+    assert (manifest.config.seeds, manifest.config.references) == (2, references), "nothing is taken back"
+    assert manifest.command == "seeds"
+    found, best = records(folder), manifest.standing.best
+    assert best is not None
     assert set(after) - set(first) == {"v2-s2", "v2-alone-s2", f"{best}-s2"}
     for name in ("v2", "v2-s2"):
-        taught, alone = records[name], records[name.replace("v2", "v2-alone")]
+        taught, alone = found[name], found[name.replace("v2", "v2-alone")]
         assert (taught.seed, taught.arch) == (alone.seed, alone.arch)
         assert taught.teacher["label"] == "v1"
         assert taught.distill["alpha"] == 0.7
         assert (alone.teacher, alone.distill) == ({}, {})
-    assert records["v2"].seed != records["v2-s2"].seed
-    again, chosen = records[f"{best}-s2"], records[best]
-    assert (again.role, again.repeat_of, again.number) == ("repeat", best, None)
-    assert (again.arch, again.distill) == (chosen.arch, chosen.distill)
-    assert again.seed != chosen.seed
-    report = (runs / "seeds" / "report" / "report.md").read_text()
-    assert "% mean AP over 2 seeds" in report
-    assert f"| seed of {best} | {best}-s2 |" in report
+    assert found["v2"].seed != found["v2-s2"].seed
+    repeat, chosen = found[f"{best}-s2"], found[best]
+    assert (repeat.role, repeat.repeat_of, repeat.number) == ("repeat", best, None)
+    assert (repeat.arch, repeat.distill) == (chosen.arch, chosen.distill)
+    assert repeat.seed != chosen.seed
+    assert all(found[label].ap for label in ("v2-s2", "v2-alone-s2", f"{best}-s2"))
 
 
-def test_references_alone_with_another_teacher_and_start(finished: dict[str, Any], tmp_path: Path) -> None:
+def test_references_alone_with_another_teacher_and_start(stub: Stub, tmp_path: Path) -> None:
     """A second teacher is compared on the references only; every student starts from the same backbone."""
-    runs, start = finished["folder"].parent, finished["folder"] / "trials" / "v2" / "weights.safetensors"
-    weights = tmp_path / "wide.safetensors"
+    start, weights = tmp_path / "start.safetensors", tmp_path / "wide.safetensors"
+    save_weights(build(ARCHS["v2"]), start)
     save_weights(build(ARCHS["v2_as_written"]), weights)
-    options = ["--name", "second", "--trials", "0", "--epochs", "1", "--init-backbone", str(start)]
-    assert main([*STUDY, "--runs", str(runs), *ONE, *options, "--teacher", f"v2_as_written:{weights}"]) == 0
-    records = {r.label: r for r in load_records(runs / "second")}
-    assert list(records) == ["v2_as_written", "v2"]
-    assert records["v2"].teacher["label"] == "v2_as_written"
-    report = (runs / "second" / "report" / "report.md").read_text()
-    assert "teacher v2_as_written measured" in report
-    assert "The study searched nothing: it trained references, 1 network to the end." in report
-    assert "V1 measured" not in report
-    assert "best measured" not in report
-    plan_start = json.loads((runs / "second" / "study.json").read_text())["identity"]["teacher weights"]
-    assert plan_start.startswith("v2_as_written ")
-    assert ", backbone from " in plan_start
+    given = {"teacher": f"v2_as_written:{weights}", "init_backbone": start}
+    folder = stub.study(trials=0, resources=given)
+    found = records(folder)
+    assert list(found) == ["v2_as_written", "v2"]
+    assert found["v2"].teacher["label"] == "v2_as_written"
+    manifest = Manifest.load(folder)
+    assert (manifest.teacher.label, manifest.start.kind, manifest.standing.best) == ("v2_as_written", "file", None)
+    with pytest.raises(InputError, match=r"start of the backbones file .*, not teacher"):
+        stub.study(trials=0, resources={"teacher": given["teacher"]})
 
 
-def test_one_process_runs_a_study(finished: dict[str, Any]) -> None:
-    with single_writer(finished["folder"]), pytest.raises(InputError, match="is in use"):
-        main([*STUDY, "--runs", str(finished["folder"].parent)])
+def test_the_manifest_says_what_is_searched(stub: Stub) -> None:
+    folder = stub.study()
+    manifest, space = Manifest.load(folder), load_space("v2_light")
+    assert (manifest.space.digest, manifest.space.size) == (space.digest(), space.size())
+    assert manifest.space.feasible == SpaceCounts(space).feasible(Budget())
+    assert {split: images.images for split, images in manifest.data.items()} == {"train": 32, "search": 24, "val": 24}
+    assert manifest.standing.proposals == {"uniform": 4}
+    assert (manifest.standing.wasted, manifest.standing.repeated) == (0, 0)
+    assert manifest.search_protocol["digest"] != manifest.protocol["digest"]
+    for record in records(folder).values():
+        assert record.protocol["digest"] == manifest.protocol["digest"]
+        assert record.search_protocol["digest"] == manifest.search_protocol["digest"]
+    with np.load(folder / "examples.npz", allow_pickle=False) as examples:
+        assert {f"found_{label}_0" for label in ("v1", "v2", manifest.standing.best)} <= set(examples)
+        assert examples["image_0"].dtype == np.uint8
 
 
-def test_a_full_disk_ends_in_one_line_and_the_study_goes_on_later(
-    finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [*STUDY, "--runs", str(finished["folder"].parent), *ONE, "--name", "full"]
-    arguments += ["--trials", "1", "--epochs", "1"]
-    save, calls = TrialRecord.save, 0
-
-    def full(record: TrialRecord, folder: Path) -> None:
-        nonlocal calls
-        calls += 1
-        if calls > 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "record.json"))
-        save(record, folder)
-
-    monkeypatch.setattr(TrialRecord, "save", full)
-    with pytest.raises(SystemExit) as stopped:
-        cli.run(main, arguments)
-    monkeypatch.undo()
-    assert stopped.value.code == 1
-    assert "the disk is full; free some space and run the same command again" in capsys.readouterr().err
-    assert main(arguments) == 0
-    assert all(r.state == "complete" for r in load_records(finished["folder"].parent / "full"))
+def test_one_process_runs_a_study(stub: Stub) -> None:
+    folder = stub.study(trials=1)
+    with single_writer(folder), pytest.raises(InputError, match="is in use"):
+        stub.study(trials=1)
 
 
-REFUSED = {
-    "unknown space": (["--space", "v2_lite"], "unknown space 'v2_lite'; did you mean 'v2_light'?"),
-    "a path for a space": (["--space", "search_spaces/v2_light.py"], "is a path: give a name; did you mean 'v2_light'"),
-    "unknown study": (["--study", "fast"], "unknown study 'fast'"),
-    "unknown sampler": (["--sampler", "cmaes"], "unknown sampler 'cmaes' (known: tpe, random, nsga2, gp)"),
-    "unknown pruner": (["--pruner", "wilcoxon"], "unknown pruner 'wilcoxon'"),
-    "unknown objective": (["--objectives", "ap,size", "--pruner", "none"], "objectives start with 'ap'"),
-    "pruning several objectives": (["--objectives", "ap,params"], "cannot prune: use --pruner none"),
-    "budget 0": (["--budget", "0"], "budget must be a positive number of parameters, got 0"),
-    "negative budget": (["--budget", "-5"], "budget must be a positive number of parameters, got -5"),
-    "budget below the backbone": (["--budget", "200000"], "nothing fits the budget of 200,000 parameters"),
-    "no trials": (["--trials", "-1"], "trials must be positive, or 0 to train the references only, got -1"),
-    "no data folder": (["--data", "nowhere"], "there is no folder nowhere"),
-    "no workers": (["--workers", "0"], "--workers must be at least 1, got 0"),
-    "more threads than cores": (["--workers", "64", "--threads", "4"], "64 workers of 4 threads need 256 cores"),
-    "unknown device": (["--device", "tpu"], "--device is cpu, cuda or cuda:N, got 'tpu'"),
-    "no teacher file": (["--teacher", "missing.safetensors"], "there is no file missing.safetensors"),
-    "a teacher that is no arch": (["--teacher", "v3:x.pth"], "unknown arch 'v3'"),
-    "a teacher that is a reference": (["--teacher", "v2:x.pth"], "'v2' is the teacher and a reference"),
-    "unknown reference": (["--references", "v3-alone"], "unknown arch 'v3'"),
-    "nothing to train": (["--trials", "0", "--references", ""], "trials must be positive, or 0 to train"),
-    "no seeds": (["--seeds", "0"], "seeds must be positive, got 0"),
-    "malformed tracking": (["--tracking-uri", "localhost:5000"], "did you mean 'http://localhost:5000'?"),
-    "malformed storage": (["--storage", "trials.db"], "is not a database URL"),
-    "unreachable storage": (["--storage", "sqlite:////nowhere/study.db"], "cannot be opened"),
-    "a name that is a path": (["--name", "a/b"], "letters, digits, '_' and '-' only, got 'a/b'"),
-}
+def test_trials_and_folder_belong_together(stub: Stub, tmp_path: Path) -> None:
+    folder = stub.study(trials=2)
+    storage = {"storage": f"sqlite:///{tmp_path / 'other.db'}"}
+    with pytest.raises(InputError, match="has 2 trials and its storage 0: give the --storage it was made with"):
+        stub.study(trials=2, resources=storage)
+    (folder / "study.db").rename(tmp_path / "other.db")
+    shutil.rmtree(folder)
+    with pytest.raises(InputError, match="the storage holds 2 trials of 'stub' without records in"):
+        stub.study(trials=2, resources=storage)
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_wrong_input_is_refused_in_one_line_before_anything_starts(case: str, tmp_path: Path) -> None:
-    options, message = REFUSED[case]
-    with pytest.raises(InputError) as refused:
-        main([*STUDY, "--runs", str(tmp_path / "runs"), *options])
-    assert message in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"cannot be written .*: choose another place with --runs"):
-        main([*STUDY, "--runs", str(tmp_path / "file" / "runs")])
-
-
-def test_a_teacher_of_another_architecture_leaves_nothing_behind(finished: dict[str, Any]) -> None:
-    runs = finished["folder"].parent
-    student = finished["folder"] / "trials" / "v2" / "weights.safetensors"
-    with pytest.raises(InputError, match="teacher must be 'v1'"):
-        main([*STUDY, "--runs", str(runs), *ONE, "--name", "other", "--teacher", str(student)])
-    assert not (runs / "other").exists()
-
-
-def test_the_exit_code_is_2_and_stderr_one_line(tmp_path: Path) -> None:
-    code, output, errors = end(start(tmp_path / "runs", "--budget", "200000"))
-    assert (code, output) == (2, "")
-    assert len(errors.splitlines()) == 1
-    assert errors.startswith("error: space 'v2_light': nothing fits the budget of 200,000 parameters")
-
-
-def test_a_folder_that_holds_no_images_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError) as refused:
-        main(["--data", str(tmp_path / "empty"), "--runs", str(tmp_path / "runs"), "--tracking-uri", "none", *ONE])
-    assert "empty" in str(refused.value)
-    assert not any((tmp_path / "runs").glob("*/study.json"))
-
-
-def test_everything_with_a_name_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--list", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)
-    assert set(listed["studies"]) >= {"default", "quick", "widerface"}
-    assert "v2_light" in listed["spaces"]
-    assert set(listed["samplers"]) == {"tpe", "random", "nsga2", "gp"}
-    assert set(listed["pruners"]) == {"median", "halving", "none"}
+def test_a_search_ends_when_all_that_fits_was_tried(stub: Stub) -> None:
+    space = load_space("v1_to_v2")
+    totals = sorted(filter(None, map(SpaceCounts(space).total, space.enumerate())))
+    folder = stub.study(trials=9, space="v1_to_v2", budget=Budget(totals[2]))
+    found = Manifest.load(folder).standing.trials
+    assert (found["complete"], found["wanted"]) == (3, 3)
+    assert "all 3 configurations that fit the budget were tried" in stub.lines

@@ -1,4 +1,4 @@
-"""Training end to end on a handful of real scenes: resuming, pruning, distilling, refusing."""
+"""Training end to end on a handful of scenes: resuming, pruning, distilling, grading, refusing."""
 
 import itertools
 import json
@@ -18,33 +18,27 @@ from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.data import load_split
 from harness.data.batches import batches
+from harness.data.truth import GroundTruth
 from harness.errors import DataError, InputError, NonFiniteLossError
-from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.ap import APResult, evaluate_ap
 from harness.models.builder import build
-from harness.models.weights import init_backbone, load_weights, read_tensors, save_weights, state_digest
-from harness.training.loop import (
-    CHECKPOINT,
-    PREDICTIONS,
-    WEIGHTS,
-    Job,
-    TrainResult,
-    _moving_average,
-    learning_rate,
-    train,
-)
+from harness.models.weights import init_backbone, load_weights, read_tensors, save_weights
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.grade import search_ap
+from harness.training.job import PREDICTIONS, WEIGHTS, Job, TrainResult
+from harness.training.loop import train
+from harness.training.schedule import learning_rate, moving_average
+from tests.toy import SEED, THREADS
 
-DATA = DataConfig(size=64, train_images=16, val_images=8)
+pytestmark = pytest.mark.trains
+
+DATA = DataConfig(size=64, train_images=16, search_images=8, val_images=8)
 TRAIN = TrainConfig(epochs=3, batch=8, lr=2e-3)
 DISTILL = DistillConfig(alpha=0.7, feature_weight=0.5)
 
 
 def go_on(_: dict[str, Any]) -> bool:
     return True
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +55,7 @@ def job(tmp_path: Path, cache: Path, teacher: Path) -> Job:
     return Job(
         label="v2",
         arch=ARCHS["v2"],
-        seed=3,
+        seed=SEED + 3,
         train=TRAIN,
         data=DATA,
         evaluation=EvalConfig(max_detections=50),
@@ -71,6 +65,8 @@ def job(tmp_path: Path, cache: Path, teacher: Path) -> Job:
         teacher=teacher,
         teacher_arch=ARCHS["v1"],
         init_backbone=teacher,
+        grade=True,
+        threads=THREADS,
     )
 
 
@@ -107,8 +103,7 @@ def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, schedul
     resumed = train(killed, on_epoch)
     assert heard == [1, 2, 3]
     assert without_times(resumed) == without_times(whole)
-    assert resumed.ap == whole.ap
-    assert resumed.curves == whole.curves
+    assert (resumed.search_ap, resumed.ap, resumed.curves) == (whole.search_ap, whole.ap, whole.curves)
     ours, theirs = read_tensors(job.folder / WEIGHTS), read_tensors(killed.folder / WEIGHTS)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -136,8 +131,9 @@ def test_every_epoch_is_heard_of_with_every_term(job: Job) -> None:
         taught = losses["distill_class"] + losses["distill_box"] + losses["distill_landmark"]
         assert losses["total"] == pytest.approx(0.3 * truth + 0.7 * taught + 0.5 * losses["feature"], rel=1e-4)
     assert result.state == "complete"
-    assert result.ap == heard[-1]["ap"], "with all validation images in every epoch, the last AP is the final one"
-    assert result.seconds["train"] > 0
+    assert result.search_ap == heard[-1]["ap"]
+    assert result.seconds["train"] == sum(info["seconds"] for info in heard) > 0
+    assert result.seconds["evaluate"] > sum(info["evaluate_seconds"] for info in heard) > 0, "grading takes time too"
     json.dumps(result.epochs, allow_nan=False)
     json.dumps([result.curves, result.landmark], allow_nan=False)
 
@@ -150,28 +146,60 @@ def test_the_predictions_of_every_validation_image_are_kept(job: Job) -> None:
         assert stored["detections"].shape == (stored["offsets"][-1], 15)
 
 
-def test_the_weights_left_behind_are_the_networks(job: Job) -> None:
-    train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
-    student = build(ARCHS["v2"])
-    before = state_digest(student)
+def test_training_starts_from_the_backbone_it_is_given_and_from_the_seed(job: Job, teacher: Path) -> None:
+    """At a rate of almost zero the weights that are kept are those that training started from."""
+    train(replace(job, train=TrainConfig(epochs=1, batch=8, lr=1e-12)), go_on)
+    kept, given = read_tensors(job.folder / WEIGHTS), read_tensors(teacher)
+    torch.manual_seed(job.seed)
+    drawn = dict(build(job.arch).named_parameters())
+    for name, value in drawn.items():
+        start = given[name] if name.startswith("backbone.") else value.detach()
+        torch.testing.assert_close(kept[name], start, rtol=0, atol=1e-9)
+    assert any(not torch.equal(given[name], value) for name, value in drawn.items() if name.startswith("backbone."))
+
+
+def test_the_network_that_is_left_is_the_one_that_was_evaluated(job: Job) -> None:
+    result = train(job, go_on)
+    student = build(ARCHS["v2"]).eval()
     load_weights(student, job.folder / WEIGHTS)
-    assert state_digest(student) != before
+    assert search_ap(job, student) == result.search_ap
 
 
 def test_a_pruned_training_stops_and_says_so(job: Job) -> None:
     result = train(job, lambda info: info["epoch"] < 2)
     assert result.state == "pruned"
     assert len(result.epochs) == 2
-    assert result.ap == result.epochs[-1]["ap"]
+    assert (result.search_ap, result.ap) == (result.epochs[-1]["ap"], {})
     assert not (job.folder / WEIGHTS).exists()
 
 
-def test_an_ap_of_a_few_images_after_each_epoch_and_of_all_at_the_end(job: Job) -> None:
-    few = replace(job, data=replace(DATA, epoch_images=3), train=replace(TRAIN, epochs=2))
-    result = train(few, go_on)
-    with np.load(job.folder / PREDICTIONS, allow_pickle=False) as stored:
-        assert len(stored["ids"]) == DATA.val_images
-    assert result.state == "complete"
+@pytest.mark.parametrize("graded", [True, False])
+def test_epochs_read_the_search_split_and_the_validation_images_only_grade(
+    job: Job, graded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[str]] = []
+
+    def watched(detections: Any, truth: GroundTruth) -> APResult:
+        read.append(truth.ids)
+        return evaluate_ap(detections, truth)
+
+    monkeypatch.setattr("harness.training.grade.evaluate_ap", watched)
+    result = train(replace(job, grade=graded, train=replace(TRAIN, epochs=2)), go_on)
+    search, val = (load_split(job.data, split, job.cache) for split in ("search", "val"))
+    assert read == [search.ids, search.ids, *([val.ids] if graded else [])]
+    assert bool(result.ap) == bool(result.curves) == graded
+    assert (job.folder / PREDICTIONS).exists() == graded
+
+
+def test_a_trained_network_is_graded_without_being_trained_again(job: Job, tmp_path: Path) -> None:
+    train(replace(job, grade=False), go_on)
+    weights = (job.folder / WEIGHTS).read_bytes()
+    steps: list[int] = []
+    later = train(job, go_on, lambda step, _: steps.append(step))
+    assert steps == []
+    assert (job.folder / WEIGHTS).read_bytes() == weights
+    at_once = train(replace(job, folder=tmp_path / "at once"), go_on)
+    assert (later.ap, later.search_ap) == (at_once.ap, at_once.search_ap)
 
 
 def test_training_without_a_teacher_needs_none(job: Job) -> None:
@@ -180,11 +208,14 @@ def test_training_without_a_teacher_needs_none(job: Job) -> None:
     assert set(result.epochs[0]["losses"]) == {"box", "class", "landmark", "total"}
 
 
-def test_the_loss_falls(job: Job) -> None:
-    schedule = TrainConfig(epochs=6, batch=4, lr=4e-3)
-    alone = replace(job, distill=None, train=schedule, data=replace(DATA, epoch_images=1))
-    losses = [info["losses"]["total"] for info in train(alone, go_on).epochs]
-    assert sum(losses[3:]) < sum(losses[:3])
+def test_a_batch_that_is_seen_again_and_again_is_learned(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = next(iter(batches(load_split(job.data, "train", job.cache), job.data.size, 8, 0, 1)))
+    monkeypatch.setattr("harness.training.setup.batches", lambda *_, **__: iter([batch]))
+    monkeypatch.setattr("harness.training.loop.search_ap", lambda *_: {"mean": 0.0})
+    schedule = TrainConfig(epochs=20, batch=16, lr=4e-3)
+    result = train(replace(job, grade=False, distill=None, train=schedule), go_on)
+    losses = [info["losses"]["total"] for info in result.epochs]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_another_seed_is_another_training(job: Job, tmp_path: Path) -> None:
@@ -247,6 +278,11 @@ def test_jobs_that_cannot_run_are_refused(job: Job, change: dict[str, Any], mess
         train(replace(job, **change), go_on)
 
 
+def test_a_search_split_that_has_no_ap_is_refused(job: Job) -> None:
+    with pytest.raises(DataError, match="search holds no face of the list 'easy', so it has no AP: use more search_im"):
+        train(replace(job, data=replace(DATA, search_images=1)), go_on)
+
+
 def test_a_teacher_of_another_architecture_is_refused(job: Job) -> None:
     with pytest.raises(InputError, match=r"v1.safetensors does not fit this architecture"):
         train(replace(job, teacher_arch=ARCHS["v2"]), go_on)
@@ -284,14 +320,14 @@ def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> N
 
 def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
-    average = AveragedModel(module, multi_avg_fn=_moving_average(0.6))
+    average = AveragedModel(module, multi_avg_fn=moving_average(0.6))
     wanted, values = 0.0, [3.0, 1.0, -2.0, 5.0, 4.0, 4.5, -1.0, 0.0, 2.0, 7.0]
     for step, value in enumerate(values):
         torch.nn.init.constant_(module.weight, value)
         average.update_parameters(module)
         decay = min(0.6, (1 + step) / (10 + step))
         wanted = value if step == 0 else decay * wanted + (1 - decay) * value
-        assert average.module.weight.item() == pytest.approx(wanted, rel=1e-6)
+        assert average.module.get_parameter("weight").item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_what_is_kept_is_the_average_with_the_statistics_of_the_network(job: Job, tmp_path: Path) -> None:
@@ -314,10 +350,11 @@ def test_training_stops_early_and_keeps_the_best_epoch(
     best = torch.load(at_two.folder / CHECKPOINT, weights_only=True)["student"]
 
     means = iter([0.1, 0.3, 0.2, 0.3, 0.9])
-    real = evaluate_ap
-    monkeypatch.setattr("harness.training.loop.evaluate_ap", lambda *of: replace(real(*of), mean=next(means, 0.9)))
-    patient = replace(job, train=replace(TRAIN, epochs=6, patience=2), folder=tmp_path / "patient")
+    planted = lambda *of: replace(evaluate_ap(*of), mean=next(means))  # noqa: E731
+    monkeypatch.setattr("harness.training.grade.evaluate_ap", planted)
+    patient = replace(job, grade=False, train=replace(TRAIN, epochs=6, patience=2), folder=tmp_path / "patient")
     result = train(patient, go_on)
     assert [info["ap"]["mean"] for info in result.epochs] == [0.1, 0.3, 0.2, 0.3]
+    assert result.search_ap["mean"] == 0.3
     kept = read_tensors(patient.folder / WEIGHTS)
     assert all(torch.equal(best[name], kept[name]) for name in best)

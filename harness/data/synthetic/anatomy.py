@@ -1,7 +1,8 @@
-"""A person's head as a union of ellipsoids, and the places on it that matter.
+"""A person's head as a union of ellipsoids, and the places of its facial features.
 
 The surface is unrolled around the vertical axis through ``AXIS``: ``a`` = angle × ``ROUND``, ``v`` = height. A place
-(a, v) is the outermost point in that direction, which makes painted features and landmarks one and the same point.
+(a, v) is the outermost point in that direction. Features are painted at places, so a landmark is exactly where its
+feature is painted.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from harness.data.synthetic.person import Person
 from harness.data.synthetic.solids import Solids, ellipsoids, reach
 
 SKIN, EAR, HAIR, HAT, BEARD, NECK = range(6)
-"""What a solid of a head is made of."""
+"""Materials of a head's solids."""
 
 AXIS = -0.1
 """Depth of the vertical axis around which the surface is unrolled."""
@@ -20,14 +21,14 @@ ROUND = 0.68
 """Radius that turns an angle around the axis into a length along the face."""
 
 FACE_EDGE = 0.90
-"""Largest |a| that belongs to the face: just in front of the ears."""
+"""Largest |a| of the face, just in front of the ears."""
 
 EYE_A, EYE_V = 0.275, -0.17
 NOSE_V, MOUTH_V = 0.27, 0.60
 
 
 def jaw_drop(person: Person) -> float:
-    """Return how far the chin sinks as the mouth opens, head units."""
+    """Return how far the open mouth lowers the chin, head units."""
     return 0.16 * min(person.open, 1.0)
 
 

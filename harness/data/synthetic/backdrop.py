@@ -1,4 +1,4 @@
-"""Backgrounds: rooms, streets, walls, foliage, shelves, crowds out of focus. (S, S, 3) float32 in [0, 1]."""
+"""Backgrounds as (S, S, 3) float32 in [0, 1]: rooms, streets, walls, foliage, shelves, crowds out of focus."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def gradient(side: int, rng: np.random.Generator) -> Array:
 
 
 def bricks(side: int, rng: np.random.Generator) -> Array:
-    """Courses of bricks or tiles, each of its own shade."""
+    """Rows of bricks or tiles of varying shade."""
     tall = int(rng.integers(5, 22))
     wide = int(tall * rng.uniform(1.0, 3.0))
     offset = wide // 2 if chance(rng, 0.7) else 0
@@ -63,7 +63,7 @@ def bricks(side: int, rng: np.random.Generator) -> Array:
 
 
 def foliage(side: int, rng: np.random.Generator) -> Array:
-    """Leaves over leaves, light above dark."""
+    """Overlapping leaves, light ones above dark ones."""
     base = jitter(rng, (0.15, 0.35, 0.22), 0.08)
     image = (np.clip(_plain(side, base) * 255 * 0.5, 0, 255)).astype(np.uint8)
     size = rng.uniform(2, 9)
@@ -170,7 +170,7 @@ def room(side: int, rng: np.random.Generator) -> Array:
 
 
 def bokeh(side: int, rng: np.random.Generator) -> Array:
-    """Soft discs of light or of skin colours: a crowd or a city far out of focus."""
+    """Soft discs in light or skin colours: a crowd or a city far out of focus."""
     image = (np.clip(_plain(side, any_colour(rng, 0.5)) * 150, 0, 255)).astype(np.uint8)
     size = rng.uniform(4, 16)
     people = chance(rng, 0.6)
@@ -185,7 +185,7 @@ def bokeh(side: int, rng: np.random.Generator) -> Array:
 
 
 def seats(side: int, rng: np.random.Generator) -> Array:
-    """Rows of empty chairs or helmets on a rack: many equal round things."""
+    """Many equal round things in rows: empty chairs, helmets on a rack."""
     image = (np.clip(clouds(side, rng) * 140, 0, 255)).astype(np.uint8)
     pitch = int(rng.integers(8, 28))
     colour = tuple(
@@ -205,7 +205,7 @@ PAINTERS: tuple[Painter, ...] = (
 
 
 def paint_backdrop(side: int, rng: np.random.Generator) -> Array:
-    """Return a random background, sometimes two in one, with light falling off across it."""
+    """Return a random background, sometimes two side by side, unevenly lit."""
     image = PAINTERS[int(rng.integers(len(PAINTERS)))](side, rng)
     if chance(rng, 0.25):
         other = PAINTERS[int(rng.integers(len(PAINTERS)))](side, rng)

@@ -1,4 +1,4 @@
-"""Bodies below heads, and hands in front of them."""
+"""Bodies below heads, and hands in front of faces."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def cloth_pattern(rng: np.random.Generator) -> Array | None:
 def render_body(
     person: Person, pose: Pose, light: Light, rng: np.random.Generator, side: int, standing: bool
 ) -> Layer | None:
-    """Return neck, shoulders and arms (and legs, ``standing``) below the head at ``pose``; None if out of sight."""
+    """Return neck, shoulders and arms (and legs if ``standing``) below the head at ``pose``; None outside the image."""
     slim = float(rng.uniform(0.85, 1.1)) * (1 - 0.3 * person.child)
     rows: list[tuple[float, ...]] = [
         (FLESH, 0, 1.15, -0.30, 0.40 * person.wide, 0.85, 0.42, -0.15),
@@ -57,7 +57,7 @@ def render_body(
 def render_hand(
     person: Person, place: tuple[float, float, float], light: Light, rng: np.random.Generator
 ) -> Layer | None:
-    """Return a hand (palm and fingers, perhaps a sleeve) at x, y with ``unit`` pixels a head unit."""
+    """Return a hand (palm and fingers, perhaps a sleeve) at ``place``: x, y and the pixels per head unit."""
     rows: list[tuple[float, ...]] = [(0, 0, 0, 0, 0.36, 0.42, 0.16)]
     spread = rng.uniform(0.04, 0.22)
     curl = rng.uniform(0.3, 1.0)

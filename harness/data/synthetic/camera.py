@@ -1,4 +1,4 @@
-"""What a camera does to a scene: focus, shake, exposure, colour cast, sensor noise, few pixels, JPEG."""
+"""The effects of a camera: defocus, shake, exposure, colour cast, sensor noise, low resolution, JPEG."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,16 @@ class Camera:
     """One exposure.
 
     Attributes:
-        defocus: deviation of the blur over all, pixels.
-        shake: length of the motion blur, pixels; shake_angle: its direction, radians.
-        gain, gamma, contrast: exposure; cast: factor for each of B, G, R.
+        defocus: standard deviation of the blur of the whole picture, pixels.
+        shake: length of the motion blur, pixels.
+        shake_angle: direction of the motion blur, radians.
+        gain, gamma, contrast: exposure.
+        cast: factor for each of B, G, R.
         vignette: share of light lost in the corners.
-        sensor: deviation of the noise, on [0, 1]; coarse: noise that is wider than a pixel.
-        shrink: factor by which the picture was reduced and enlarged again; 1 is none.
-        jpeg: quality; 0 is lossless.
+        sensor: standard deviation of the noise, on a scale of [0, 1].
+        coarse: whether the noise is wider than a pixel.
+        shrink: factor by which the picture is reduced and enlarged again; 1 for none.
+        jpeg: JPEG quality; 0 for lossless.
     """
 
     defocus: float
@@ -38,13 +41,13 @@ class Camera:
 
     @property
     def blur(self) -> float:
-        """Deviation in pixels of everything that blurs the whole picture, taken together."""
+        """Standard deviation of all blur of the whole picture together, pixels."""
         enlarged = 0.4 * self.shrink if self.shrink > 1 else 0.0
         return float(np.sqrt(self.defocus**2 + self.shake**2 / 12 + enlarged**2))
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:
-    """Return a random camera; most are good, few are perfect."""
+    """Return a random camera: mostly a good one, rarely a perfect one."""
     dark = chance(rng, 0.11)
     cast = np.clip(rng.normal(1, 0.07, 3), 0.75, 1.25)
     return Camera(
@@ -76,7 +79,7 @@ def expose(picture: Array, camera: Camera, rng: np.random.Generator) -> NDArray[
         image = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
     line = np.linspace(-1, 1, side, dtype=np.float32) ** 2
     fall = 1 - np.float32(camera.vignette / 2) * (line[None, :] + line[:, None])
-    # A camera meters: it pulls the picture half the way to a middle grey, then errs by its gain.
+    # Automatic exposure pulls the picture part of the way to a middle grey; the gain is its error.
     metered = np.float32(camera.gain * (0.42 / max(float(image.mean()), 0.05)) ** 0.6)
     image = image * (fall[:, :, None] * (metered * vector(camera.cast)))
     image = np.asarray(cv2.pow(np.clip(image, 0, 1), camera.gamma), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Things that are no faces: some merely stand about or in the way, others look like faces to a careless detector."""
+"""Objects that are not faces: some stand in the scene, some hide faces, others are easily mistaken for faces."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ from harness.data.synthetic.sprite import Sprite
 from harness.data.synthetic.tiles import CLOUDY, GRAINY, Colour, any_colour, chance, jitter, noise
 
 Maker = Callable[[float, float, float, Light, np.random.Generator], Layer | None]
-"""Makes a thing of about ``size`` pixels at x, y."""
+"""A function of x, y, size (about, in pixels), light and generator that makes an object."""
 
 
 def _skin(rng: np.random.Generator) -> Colour:
@@ -53,7 +53,7 @@ def animal(x: float, y: float, size: float, light: Light, rng: np.random.Generat
 
 
 def back_of_head(x: float, y: float, size: float, light: Light, rng: np.random.Generator) -> Layer | None:
-    """Somebody who looks the other way."""
+    """A head seen from behind."""
     person = sample_person(rng)
     if person.style == "bald" and chance(rng, 0.6):
         person = replace(person, style="crop")
@@ -62,7 +62,7 @@ def back_of_head(x: float, y: float, size: float, light: Light, rng: np.random.G
 
 
 def not_a_face(x: float, y: float, size: float, light: Light, rng: np.random.Generator) -> Layer | None:
-    """A head whose features are upside down, missing or out of place: a dummy, a bad statue."""
+    """A head whose features are upside down, missing or misplaced: a dummy, a bad statue."""
     person = replace(sample_person(rng), wear="none")
     if chance(rng, 0.5):
         person = replace(person, style="bald", hat="none")
@@ -71,7 +71,7 @@ def not_a_face(x: float, y: float, size: float, light: Light, rng: np.random.Gen
 
 
 def limb(x: float, y: float, size: float, light: Light, rng: np.random.Generator) -> Layer | None:
-    """Bare skin that is no face: an arm, a knee, a fist."""
+    """Bare skin: an arm, a knee, a fist."""
     rows = []
     for _ in range(int(rng.integers(1, 4))):
         radii = rng.uniform(0.25, 1.0, 3)
@@ -80,7 +80,7 @@ def limb(x: float, y: float, size: float, light: Light, rng: np.random.Generator
 
 
 def plate(x: float, y: float, size: float, _: Light, rng: np.random.Generator) -> Layer | None:
-    """A disc with spots in places where no face has them: plates, buttons, dials, sockets."""
+    """A disc with spots, but not where a face has them: plates, buttons, dials, sockets."""
     sprite = Sprite(size * 1.3, size * 1.3)
     middle = size * 0.65
     base = _skin(rng) if chance(rng, 0.6) else any_colour(rng, 0.7)
@@ -174,7 +174,7 @@ def car(x: float, y: float, size: float, _: Light, rng: np.random.Generator) -> 
 
 
 def lamp(x: float, y: float, size: float, _: Light, rng: np.random.Generator) -> Layer | None:
-    """A bright round light, alone or two beside one another."""
+    """One bright round light, or two side by side."""
     sprite = Sprite(size * 2, size)
     glow = jitter(rng, (0.7, 0.88, 0.97), 0.06)
     for column in (0.5, 1.5)[: int(rng.integers(1, 3))]:
@@ -184,7 +184,7 @@ def lamp(x: float, y: float, size: float, _: Light, rng: np.random.Generator) ->
 
 
 def pole(x: float, y: float, size: float, _: Light, rng: np.random.Generator) -> Layer | None:
-    """A bar across: a pole, a rail, a branch."""
+    """A bar across the scene: a pole, a rail, a branch."""
     sprite = Sprite(size * 4, max(2.0, size * 0.35))
     base = any_colour(rng, 0.5)
     middle = sprite.height / 2
@@ -194,7 +194,7 @@ def pole(x: float, y: float, size: float, _: Light, rng: np.random.Generator) ->
 
 
 def leaves(x: float, y: float, size: float, _: Light, rng: np.random.Generator) -> Layer | None:
-    """Leaves or petals, or a microphone's or bouquet's worth of blobs."""
+    """A cluster of leaves or petals."""
     sprite = Sprite(size * 1.6, size * 1.6)
     base = jitter(rng, (0.18, 0.45, 0.28), 0.1) if chance(rng, 0.7) else any_colour(rng, 0.9)
     for _leaf in range(int(rng.integers(5, 16))):
@@ -205,10 +205,10 @@ def leaves(x: float, y: float, size: float, _: Light, rng: np.random.Generator) 
 
 
 STANDING: tuple[Maker, ...] = (crate, textile, plate, clock, car, lamp, leaves, pole, ball)
-"""What stands about."""
+"""Objects of the scene."""
 
 CONFUSING: tuple[Maker, ...] = (ball, animal, back_of_head, back_of_head, not_a_face, limb, plate, plate)
-"""What a careless detector takes for a face."""
+"""Objects that a detector may take for faces."""
 
 HIDING: tuple[Maker, ...] = (crate, pole, pole, leaves, leaves, ball, textile, limb)
-"""What gets in the way of a face."""
+"""Objects in front of faces."""

@@ -1,12 +1,11 @@
-"""The embedded data set: scenes with faces, made by a deterministic generator, with exact boxes and landmarks.
+"""Generate the embedded data set: scenes with faces, with exact boxes and landmarks.
 
-A scene is a function of (seed, split, index) and of the code alone: any number of processes makes the same set, and the
-two splits share no scene. What makes a face hard is what makes one hard in a photograph: few pixels, other people and
-things in the way, a turned head, poor light and focus, and things about it that look like faces.
+A scene depends only on (seed, split, index) and on this code: any number of processes makes the same set, and no two
+splits share a scene. Faces are hard to detect for the reasons known from photographs: few pixels, occlusion, turned
+heads, poor light and focus, and objects that look like faces.
 """
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.machine import available_cores
 from harness.core.protocol import DataConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.synthetic.backdrop import paint_backdrop
@@ -33,25 +33,27 @@ from harness.data.synthetic.tiles import chance, log_uniform
 from harness.errors import HarnessError
 
 GENERATOR_VERSION = 1
-"""Rises when any scene changes."""
+"""Raise it when any scene changes."""
 
 SIDE = 160
 """Side of every scene, pixels."""
 
-SPLITS = {"train": 0, "val": 1}
+SPLITS = {"train": 0, "val": 1, "search": 2}
+"""Split → its number in the seed of its scenes. A number never changes, or that split's scenes would."""
 
 MAX_OCCLUSION = 0.85
-"""A face of which more is hidden is in no annotation: nobody could tell it is one."""
+"""A face with a larger hidden share is not annotated: it cannot be recognised as one."""
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What a face must be to count in a list.
+    """The limits of a list: a face within all of them is on it.
 
     Attributes:
         height: least height of its box, pixels.
-        occlusion: greatest hidden share of it (by others, by its own mask or dark glasses, by the image's border).
-        blur: greatest deviation of the blur, as a share of its height.
+        occlusion: greatest hidden share of its pixels (hidden by other people and things, by its own mask or dark
+            glasses, or by the image's border).
+        blur: greatest standard deviation of its blur, as a share of its height.
     """
 
     height: float
@@ -63,7 +65,8 @@ EASY = Difficulty(height=26.0, occlusion=0.20, blur=0.04)
 MEDIUM = Difficulty(height=15.0, occlusion=0.45, blur=0.07)
 HARD = Difficulty(height=8.0, occlusion=0.70, blur=0.14)
 LISTS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
-"""Each list asks less than the one before, so easy ⊂ medium ⊂ hard; faces in none are ignored, as in WIDER FACE."""
+"""Each list has wider limits than the one before, so easy ⊂ medium ⊂ hard. Faces on no list are ignored, as in WIDER
+FACE."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ class Scene:
 
     Attributes:
         image: (S, S, 3) uint8, BGR.
-        boxes: (n, 4) float64, x1, y1, x2, y2 in pixels: hairline to chin, cheek to cheek, also where it is hidden;
-            cut off at the image's border.
+        boxes: (n, 4) float64, x1, y1, x2, y2 in pixels, from hairline to chin and cheek to cheek, hidden parts
+            included; clipped to the image.
         landmarks: (n, 10) float64, pixels, exact; may lie outside the image.
-        height: (n,) pixels, of the box before it is cut off.
-        occlusion: (n,) hidden share of the face's pixels, counted.
-        blur: (n,) deviation of all blur on it, pixels.
-        owner: (S, S) int16, the face seen in each pixel, -1 for none.
+        height: (n,) height of the box before clipping, pixels.
+        occlusion: (n,) hidden share of the face's pixels, counted pixel by pixel.
+        blur: (n,) standard deviation of all blur on the face, pixels.
+        owner: (S, S) int16, index of the face visible in each pixel, -1 for none.
     """
 
     image: NDArray[np.uint8]
@@ -101,7 +104,7 @@ def keep_lists(scene: Scene) -> dict[str, NDArray[np.bool_]]:
 
 
 def render_scene(seed: int, split: str, index: int, side: int = SIDE) -> Scene:
-    """Return scene ``index`` of ``split``; the same for the same arguments, always."""
+    """Return scene ``index`` of ``split``. The same arguments always give the same scene."""
     rng = np.random.default_rng([seed, SPLITS[split], index])
     picture = Picture.on(paint_backdrop(side, rng))
     light = sample_light(rng)
@@ -137,7 +140,7 @@ def render_scene(seed: int, split: str, index: int, side: int = SIDE) -> Scene:
 
 
 def _focus(rng: np.random.Generator) -> Callable[[float], float]:
-    """Return the blur (pixels) of a person whose face is so many pixels tall: sharp at one distance, or everywhere."""
+    """Return a function from face height to blur, both in pixels: all sharp, or sharp at one distance only."""
     if chance(rng, 0.6):
         return lambda _: 0.0
     sharp, strength = log_uniform(rng, 10, 80), rng.uniform(0.15, 0.8)
@@ -179,7 +182,7 @@ def _finish(picture: Picture, side: int, rng: np.random.Generator) -> Scene:
 
 
 CHUNK = 8
-"""Scenes that a process makes between two handovers."""
+"""How many scenes a process makes before it returns them."""
 
 
 def _one_thread() -> None:
@@ -207,7 +210,7 @@ def _scenes(tasks: list[tuple[int, str, int, int]], processes: int) -> Iterator[
         yield from pool.map(_render_chunk, tasks)
     except BrokenProcessPool as error:
         raise HarnessError(
-            f"a process that makes scenes died (out of memory, or killed); {processes} ran at once: use fewer"
+            f"a process that makes scenes died (out of memory, or killed) while {processes} ran at once: use fewer"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -220,28 +223,28 @@ def generate(
     progress: Callable[[str, int, int], None] | None = None,
     processes: int | None = None,
 ) -> FaceSet:
-    """Make a split's scenes and write them to ``folder``.
+    """Generate a split's scenes and write them to ``folder``.
 
     Args:
-        config: how many scenes, and their seed.
-        split: ``train`` or ``val``; only the latter carries lists.
+        config: gives the number of scenes and their seed.
+        split: ``train``, ``search`` or ``val``; training scenes have no lists.
         folder: where the face set will lie.
         progress: called with (what, scenes done, scenes in all).
-        processes: how many scenes are made at once; by default as many as there are cores. The result is the same.
+        processes: how many processes make scenes; by default, as many as there are cores. The scenes are the same.
 
     Raises:
         HarnessError: one of the processes died.
         OSError: the folder cannot be written.
     """
-    total = config.train_images if split == "train" else config.val_images
-    workers = processes if processes is not None else len(os.sched_getaffinity(0))
+    total = config.images(split)
+    workers = processes if processes is not None else available_cores()
     tasks = [(config.seed, split, first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
     name = f"synthetic {split}"
     done, started = 0, time.perf_counter()
     with FaceSetWriter(folder, name) as writer:
         for scenes in _scenes(tasks, workers):
             for scene in scenes:
-                lists = keep_lists(scene) if split == "val" else None
+                lists = keep_lists(scene) if split != "train" else None
                 writer.add(f"{split}_{done:06d}", scene.image, scene.boxes, scene.landmarks, lists)
                 done += 1
             if progress is not None:

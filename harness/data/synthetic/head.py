@@ -1,4 +1,4 @@
-"""A head seen from any side: cast, unrolled, shaded, and cut out with its face's box, landmarks and masks."""
+"""Render a head from any side, shaded and cut out, with its face's box, landmarks and masks."""
 
 from dataclasses import dataclass
 
@@ -29,12 +29,12 @@ from harness.data.synthetic.solids import Solids, cast, extent, rotation, smooth
 from harness.data.synthetic.tiles import CLOUDY, GRAINY, STRANDS, TILE, Array, noise, noise_tiles, vector
 
 MELT = 0.035
-"""Distance, head units, over which two solids melt into one another in the shading."""
+"""Distance over which the shading blends two solids, head units."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head is: yaw, pitch, roll in radians; middle in image pixels; pixels a head unit."""
+    """Pose of a head: yaw, pitch and roll in radians, its middle x, y in image pixels, and pixels per head unit."""
 
     yaw: float
     pitch: float
@@ -47,14 +47,14 @@ class Pose:
 def render_head(
     person: Person, pose: Pose, light: Light, rng: np.random.Generator, scramble: int | None = None
 ) -> Layer | None:
-    """Return the head as a layer, or None if its face cannot be seen.
+    """Return the head as a layer, or None if its face is not visible.
 
     Args:
         person: whose head.
-        pose: where.
-        light: how it is lit.
+        pose: its pose in the image.
+        light: the light on it.
         rng: for the grain of skin and hair.
-        scramble: makes a confusing non-face of it (see ``swapped``); the layer then is no face.
+        scramble: turns the face into a confusing object that is not a face (see ``swapped``).
     """
     fine = 3 if pose.unit < 8 else 2 if pose.unit < 26 else 1
     step = 1 / (pose.unit * fine)
@@ -72,7 +72,7 @@ def render_head(
     seen = label >= 0
     soft = smooth_depth(nearest, label, MELT / step)
 
-    # Back to the upright head, to look its paint up.
+    # The paint is looked up on the upright head.
     back = turn.T.astype(np.float32)
     px = back[0, 0] * x[None, :] + back[0, 1] * y[:, None] + back[0, 2] * nearest
     py = back[1, 0] * x[None, :] + back[1, 1] * y[:, None] + back[1, 2] * nearest
@@ -117,7 +117,7 @@ def render_head(
 
 
 def landmarks(person: Person, solids: Solids, turn: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
-    """Return the five landmarks (10,) in image pixels: the painted places, through the head's own transform."""
+    """Return the five landmarks (10,) in image pixels: the painted places, transformed like the head."""
     points = surface_points(solids.only(SKIN), list(places(person).values())) @ turn.T
     return (points[:, :2] * pose.unit + (pose.x, pose.y)).reshape(10)
 
@@ -138,7 +138,7 @@ def _dress(
     height: Array,
     rng: np.random.Generator,
 ) -> None:
-    """Colour what is not skin: ears, hair, beard and hat. Works in place."""
+    """Colour ears, neck, hair, beard and hat, in place."""
     for part, colour in ((EAR, times(person.skin, 0.88, 1.06)), (NECK, times(person.skin, 0.85))):
         where = label == part
         albedo[where] = colour
@@ -179,7 +179,7 @@ def _glasses(
     y: Array,
     unit: float,
 ) -> NDArray[np.bool_]:
-    """Draw glasses in front of the eyes on ``colour``, in place; return what dark lenses hide."""
+    """Draw glasses in front of the eyes on ``colour``, in place, and return the pixels that dark lenses hide."""
     eye = surface_points(solids, [places(person)["right_eye"]])[0]
     wide, tall = (0.235, 0.20) if person.wear == "glasses" else (0.27, 0.23)
     front = float(eye[2]) + 0.10
@@ -197,7 +197,7 @@ def _glasses(
     def fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
         return np.asarray(np.round((points[:, :2] - origin) * unit * 16), dtype=np.int32)
 
-    # The plane in which the lenses lie gives their depth in every pixel, so that a nose can hide the far lens.
+    # The plane of the lenses gives their depth in every pixel, so that the nose can hide the far lens.
     forward = turn[:, 2]
     thick = max(1, round(0.045 * unit))
     for side in (-1.0, 1.0):
@@ -245,17 +245,17 @@ def render_solids(
     pattern: Array | None = None,
     side: int | None = None,
 ) -> Layer | None:
-    """Return plain solids as a layer: bodies, hands, balls; None if nothing of them is within the image.
+    """Return plain solids (bodies, hands, balls) as a layer; None if they lie outside the image.
 
     Args:
-        solids: already turned as they are seen; their labels index ``palette``.
+        solids: in viewing position; their labels index ``palette``.
         palette: colours.
-        place: x, y of the origin in image pixels, and pixels a unit.
-        light: how they are lit.
-        rng: for the surface's grain.
+        place: x, y of the origin in image pixels, and pixels per unit.
+        light: the light on them.
+        rng: for the grain of the surface.
         gloss: strength of the highlight.
-        pattern: (h, w, 3) multiplied onto label 0, tiled; None leaves it plain.
-        side: the image's side, beyond which nothing is drawn; None draws all.
+        pattern: (h, w, 3), tiled and multiplied onto label 0; None leaves it plain.
+        side: the image's side; nothing is drawn outside. None draws everything.
     """
     middle_x, middle_y, unit = place
     fine = 2 if unit < 9 else 1

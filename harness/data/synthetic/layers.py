@@ -1,4 +1,4 @@
-"""Layers: things with soft edges put over one another, and who is seen in each pixel in the end."""
+"""Layers with soft edges, painted over one another, and which face is visible in each pixel in the end."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 from harness.data.synthetic.tiles import Array
 
 Mask = NDArray[Any]
-"""bool."""
+"""An array of bool."""
 
 NOBODY = -1
-"""Owner of a pixel in which no face is seen."""
+"""Owner of a pixel that shows no face."""
 
 
 @dataclass
 class Layer:
-    """One thing, cut out.
+    """One cut-out person or thing.
 
     Attributes:
         left, top: image pixel of its first column and row; may lie outside the image.
         colour: (h, w, 3), multiplied by ``alpha``.
         alpha: (h, w), 1 where opaque.
-        face: (h, w), the face's pixels as nothing else covers them; None for what is no face.
-        bare: (h, w), the part of ``face`` that the person's own glasses or mask leave bare.
-        box: the face's x1, y1, x2, y2 in image pixels; landmarks: (10,).
-        blur: deviation of the blur that was applied, pixels.
+        face: (h, w), the pixels of the face, covered or not; None where the layer is not a face.
+        bare: (h, w), the part of ``face`` that the person's own glasses or mask leave visible.
+        box: the face's x1, y1, x2, y2 in image pixels.
+        landmarks: (10,) in image pixels.
+        blur: standard deviation of the blur that was applied, pixels.
     """
 
     left: int
@@ -47,7 +48,7 @@ class Picture:
 
     Attributes:
         colour: (S, S, 3) in [0, 1].
-        owner: (S, S) int16, the index in ``faces`` of the face seen in each pixel, or ``NOBODY``.
+        owner: (S, S) int16, the index in ``faces`` of the face visible in each pixel, or ``NOBODY``.
         faces: the layers that are faces, in the order of painting.
     """
 
@@ -61,7 +62,7 @@ class Picture:
         return cls(backdrop, np.full(backdrop.shape[:2], NOBODY, dtype=np.int16))
 
     def put(self, layer: Layer) -> None:
-        """Paint ``layer`` over what is there; what it covers by half or more is no longer seen."""
+        """Paint ``layer`` over the picture. Pixels that it covers by more than half no longer show another face."""
         height, width = self.owner.shape
         rows = slice(max(0, layer.top), min(height, layer.top + layer.alpha.shape[0]))
         columns = slice(max(0, layer.left), min(width, layer.left + layer.alpha.shape[1]))
@@ -84,14 +85,14 @@ class Picture:
             seen[layer.bare[own]] = len(self.faces) - 1
 
     def occlusion(self) -> NDArray[np.float64]:
-        """Return, for each face, the share of its pixels that other things, its own mask or the image's border hide."""
+        """Return the hidden share of each face's pixels: hidden by things, by its own mask or by the image's border."""
         seen = np.bincount(self.owner[self.owner != NOBODY], minlength=len(self.faces))
         whole = np.array([0 if layer.face is None else layer.face.sum() for layer in self.faces], dtype=np.float64)
         return 1 - seen / np.maximum(whole, 1)
 
 
 def blurred(layer: Layer, sigma: float) -> Layer:
-    """Return ``layer`` out of focus; the masks stay where they are, since a blurred face is no smaller."""
+    """Return ``layer`` out of focus. The masks stay the same, since blur does not make a face smaller."""
     if sigma < 0.2:
         return layer
     margin = int(np.ceil(2.5 * sigma))

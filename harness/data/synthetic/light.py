@@ -1,4 +1,4 @@
-"""Light: one key light, light from everywhere, highlights; and the edge of a shadow."""
+"""Lighting: a key light, ambient light, highlights and the edge of a shadow."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from harness.data.synthetic.tiles import Array, Colour, chance
 
 @dataclass(frozen=True)
 class Light:
-    """How a scene is lit.
+    """The lighting of a scene.
 
     Attributes:
         direction: unit vector towards the key light (x right, y down, z to the viewer).
         key: the key light's colour and strength, linear.
-        ambient: the same of the light from everywhere.
-        shadow: nx, ny, offset (head units) and softness of a shadow's edge across a face; None where there is none.
-        shadow_depth: share of the key light that the shadow takes.
+        ambient: the ambient light's colour and strength, linear.
+        shadow: nx, ny, offset (head units) and softness of a shadow's edge across a face; None without a shadow.
+        shadow_depth: share of the key light that the shadow removes.
     """
 
     direction: NDArray[np.float32]
@@ -29,7 +29,7 @@ class Light:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Return a random scene light: from flat to hard, from the front, the side, above or behind."""
+    """Return random lighting: flat to hard, from the front, the side, above or behind."""
     azimuth = rng.normal(0, 0.8) if chance(rng, 0.85) else rng.uniform(-np.pi, np.pi)
     height = rng.uniform(-0.2, 1.2)
     direction = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
@@ -43,7 +43,7 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def own_light(light: Light, rng: np.random.Generator) -> Light:
-    """Return ``light`` as one person meets it: a little stronger or weaker, perhaps half in the shade."""
+    """Return ``light`` for one person: a little stronger or weaker, perhaps half in the shade."""
     strength = float(np.exp(rng.normal(0, 0.15)))
     key = tuple(strength * channel for channel in light.key)
     ambient = tuple(strength * channel for channel in light.ambient)
@@ -60,7 +60,7 @@ def _colour(values: NDArray[np.float64]) -> Colour:
 
 
 def normals(depth: Array, step: float) -> tuple[Array, Array, Array]:
-    """Return the unit normal's x, y, z of a depth map (H, W) whose pixels are ``step`` apart in the depth's unit."""
+    """Return x, y, z of the unit normals of a depth map (H, W). ``step`` is a pixel's width in the depth's unit."""
     scale = -0.5 / step
     x: Array = np.asarray(cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=1, scale=scale, borderType=cv2.BORDER_REPLICATE))
     y: Array = np.asarray(cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=1, scale=scale, borderType=cv2.BORDER_REPLICATE))
@@ -91,7 +91,7 @@ def shade(
         normal: x, y, z, each (H, W).
         light: the light.
         gloss: strength of the highlight, a number or (H, W).
-        where: rows' and columns' positions in head units, for the shadow's edge; None casts none.
+        where: positions of the rows and columns in head units, for the shadow's edge; None for no shadow.
     """
     nx, ny, nz = normal
     lx, ly, lz = (float(part) for part in light.direction)
@@ -111,7 +111,7 @@ def shade(
     spot *= lit > 0.12
     planes = []
     for plane, key, ambient in zip(cv2.split(albedo), light.key, light.ambient, strict=True):
-        # Squaring takes a screen colour to light and the root takes it back: a gamma of 2.
+        # A gamma of 2: the square of a screen colour is linear light.
         linear = plane * plane
         linear *= lit * key + sky * ambient
         linear += spot * (0.35 * key)

@@ -1,8 +1,7 @@
-"""A face painted on an unrolled head: what the geometry alone does not show.
+"""Paint a face on an unrolled head.
 
-First soft light and dark (sockets, cheeks, the shade of the nose) are laid on the skin all at once, then features are
-drawn with hard edges on top, and last what grows over the face or is worn on it. A small face is spared what it could
-not show.
+First the skin gets soft light and dark areas (eye sockets, cheeks, the shade of the nose), then features are drawn with
+hard edges, and last beard, hairline and anything worn on the face. Details too fine for a small face are left out.
 """
 
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ SHIFT = 4
 
 @dataclass
 class Glows:
-    """Soft round spots on the skin: place, radii (1/e), and what they do in their middle.
+    """Soft round spots on the skin: place, radii (1/e), and the effect in their middle.
 
-    ``tone`` and ``flush`` are logarithms of factors, for all channels and for red alone; ``bump`` is a height.
+    ``tone`` and ``flush`` are logarithms of factors, on all channels and on red alone; ``bump`` is a height.
     """
 
     rows: list[tuple[float, ...]] = field(default_factory=list)
@@ -36,19 +35,19 @@ class Glows:
     def pair(
         self, a: float, v: float, ra: float, rv: float, tone: float, flush: float = 0.0, bump: float = 0.0
     ) -> None:
-        """Add a spot on either side."""
+        """Add a spot on each side of the face."""
         self.add(-a, v, ra, rv, tone, flush, bump)
         self.add(a, v, ra, rv, tone, flush, bump)
 
 
 class Canvas:
-    """An unrolled head of ``scale`` pixels a head unit.
+    """An unrolled head with ``scale`` pixels per head unit.
 
     Attributes:
         colour: (h, w, 3) BGR.
-        cover: (h, w, 4): what is not face, what covers the face, gloss, and a bump's height in head units.
+        cover: (h, w, 4): not face, covered face, gloss, and the height of bumps in head units.
         a, v: positions of the columns and rows.
-        spots: where the landmarks are.
+        spots: places of the landmarks.
     """
 
     def __init__(self, scale: float, spots: dict[str, tuple[float, float]]) -> None:
@@ -72,7 +71,7 @@ class Canvas:
         self.cover[:, :, 3] = down @ (across * bump)
 
     def _fixed(self, points: Points, left: int = 0, top: int = 0) -> list[Array]:
-        # fillPoly takes fixed-point numbers, and 0 is the middle of the first pixel.
+        # fillPoly takes fixed-point numbers; 0 is the middle of the first pixel.
         offset = (A_MAX * self.scale - 0.5 - left, -V_MIN * self.scale - 0.5 - top)
         corners = np.array(points) * self.scale
         corners += offset
@@ -119,7 +118,7 @@ class Canvas:
 
 
 def times(colour: Colour, factor: float, red: float = 1.0) -> Colour:
-    """Return ``colour`` scaled, its red channel by ``red`` more."""
+    """Return ``colour`` × ``factor``, its red channel × ``red`` besides."""
     blue, green, last = colour
     return min(blue * factor, 1.0), min(green * factor, 1.0), min(last * factor * red, 1.0)
 
@@ -144,7 +143,7 @@ def mirrored(points: Points, side: float) -> Points:
 
 
 def paint_face(person: Person, scale: float, fine: bool, rng: np.random.Generator) -> Canvas:
-    """Return the canvas of ``person`` at ``scale`` pixels a head unit; ``fine`` adds what only large faces show."""
+    """Return ``person``'s face at ``scale`` pixels per head unit. ``fine`` adds details that only large faces show."""
     canvas = Canvas(scale, places(person))
     glows = Glows()
     _light_skin(glows, person, canvas.spots["right_eye"])
@@ -218,7 +217,7 @@ def _eye(canvas: Canvas, person: Person, side: float, fine: bool) -> None:
         canvas.soften(mirrored(crease, side), socket, 0.7, 0.006, -0.006)
     x, y = side * a + person.gaze[0] * 0.5 * half, v + person.gaze[1] * tall - 0.004
     radius = 0.066 * person.eye**0.5
-    # The iris is drawn on white, and the lids' opening cuts both out.
+    # The iris is drawn on white, and both are cut to the opening of the lids.
     window, almond = canvas.shape(mirrored(upper + lower, side))
     before = canvas.colour[window].copy()
     canvas.colour[window] = (0.84, 0.86, 0.88)
@@ -297,7 +296,7 @@ def _beard(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
         window, mask = canvas.shape(points, 0.035 if points is full else 0.015)
         grain = noise(rng, GRAINY, *mask.shape)
         if points is full:
-            # The beard leaves the lips and the open mouth bare.
+            # The beard does not cover the lips and the open mouth.
             reach = ((canvas.a[window[1]] / (0.25 * person.mouth)) ** 2)[None, :]
             reach = (
                 reach
@@ -320,7 +319,7 @@ def _hairline(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     line = -0.97 - 0.05 * person.child + 0.05 * strands
     if person.style == "receding":
         line = line - 0.5 * np.exp(-((aside - 0.25) ** 2) / 0.08)
-    # The hair comes down over the temples and in front of the ears.
+    # Hair covers the temples and the skin in front of the ears.
     line = line + np.clip((aside - 0.62) / 0.16, 0, 1) ** 2 * 0.72
     line = np.maximum(line, np.clip((aside - 0.84) * 20, 0, 1) * 1.6 - 1.45)
     last = int(np.searchsorted(canvas.v, 0.25))
@@ -360,7 +359,7 @@ def _wear(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
 
 
 def swapped(canvas: Canvas, kind: int) -> None:
-    """Turn a face into none: upside down (0), its middle blank (1), or its parts out of place (2)."""
+    """Make a face no face, in place: upside down (0), without its middle (1), or with misplaced parts (2)."""
     rows = slice(canvas.height // 4, canvas.height * 9 // 10)
     for part in (canvas.colour[rows], canvas.cover[rows, :, 3]):
         if kind == 0:

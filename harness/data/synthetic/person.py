@@ -1,4 +1,4 @@
-"""Who a person is, what they wear on the head and what their face does: plain numbers drawn at random.
+"""A random person: features, hair, accessories and expression, as plain numbers.
 
 Lengths are head units: hairline at v = -1, chin at v = +1; ``a`` runs along the surface from the middle of the face to
 the viewer's right.
@@ -47,7 +47,7 @@ BEARDS = ("none", "stubble", "moustache", "goatee", "full", "long")
 
 @dataclass(frozen=True)
 class Person:
-    """One head: identity, hair and accessories, and the expression of this moment."""
+    """A person's head: features, hair, accessories and expression."""
 
     skin: Colour
     hair: Colour

@@ -1,7 +1,7 @@
-"""Unions of ellipsoids seen without perspective: depth, the visible solid and points on the surface, exactly.
+"""Unions of ellipsoids in parallel projection: depth map, visible solid and points on the surface, in closed form.
 
-Axes: x to the viewer's right, y down, z towards the viewer. A ray meets an ellipsoid where a quadratic has its roots,
-so the depth map and the position of any surface point (a landmark) come from the same closed form.
+Axes: x to the viewer's right, y down, z towards the viewer. A ray meets an ellipsoid at the roots of a quadratic, so
+the depth map and the position of any surface point (a landmark) come from the same formula.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.data.synthetic.tiles import Array
 
 NOTHING = -50.0
-"""Depth of a pixel in which no solid is seen."""
+"""Depth of a pixel that shows no solid."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Solids:
         quadric: (K, 3, 3) float64; a point p lies on solid k where (p - centre)ᵀ quadric (p - centre) = 1.
         spread: (K, 3, 3) float64, the quadrics' inverses; the root of entry i, i is the solid's reach along axis i.
         centre: (K, 3) float64.
-        label: (K,) int64, what each solid is made of.
+        label: (K,) int64, the material of each solid.
     """
 
     quadric: NDArray[np.float64]
@@ -76,7 +76,7 @@ def rotation(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]
 
 
 def extent(solids: Solids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each solid's lowest and highest x, y, both (K, 2): the outline of the ellipsoid as it is seen."""
+    """Return each solid's lowest and highest x, y, both (K, 2): the bounds of its outline in the image."""
     reach = np.sqrt(solids.spread[:, (0, 1), (0, 1)])
     return solids.centre[:, :2] - reach, solids.centre[:, :2] + reach
 
@@ -84,7 +84,7 @@ def extent(solids: Solids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def cast(solids: Solids, x: Array, y: Array) -> tuple[Array, Array]:
     """Return the depth of the nearest surface and the label of its solid, both (H, W), at columns ``x`` and rows ``y``.
 
-    Where nothing is seen the depth is ``NOTHING`` and the label -1. Columns and rows are evenly spaced.
+    Pixels without a solid have depth ``NOTHING`` and label -1. Columns and rows are evenly spaced.
     """
     depth = np.full((len(y), len(x)), NOTHING, dtype=np.float32)
     label = np.full((len(y), len(x)), -1, dtype=np.int8)
@@ -100,7 +100,7 @@ def cast(solids: Solids, x: Array, y: Array) -> tuple[Array, Array]:
     xx, xy, yy = xz**2 - q[:, 0, 0] * over, 2 * (xz * yz - q[:, 0, 1] * over), yz**2 - q[:, 1, 1] * over
     table = np.stack([xx, xy, yy, xz, yz, over, *solids.centre.T], axis=1).tolist()
     labels = solids.label.tolist()
-    # Beside a solid the root is of a negative number: NaN, which is nearer than nothing.
+    # Beside a solid the square root is NaN, and a comparison with NaN is false.
     with np.errstate(invalid="ignore"):
         for solid, (axx, axy, ayy, axz, ayz, one, cx, cy, cz) in enumerate(table):
             window = slice(top[solid], bottom[solid]), slice(left[solid], right[solid])
@@ -119,7 +119,7 @@ def cast(solids: Solids, x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def smooth_depth(depth: Array, label: Array, sigma: float) -> Array:
-    """Return the depth map with its creases rounded off by ``sigma`` pixels, for the shading; edges stay edges."""
+    """Return the depth map blurred by ``sigma`` pixels, which rounds creases off for the shading."""
     seen = label >= 0
     floor = float(depth[seen].min()) if seen.any() else 0.0
     filled = np.maximum(depth, floor - 0.3)
@@ -127,7 +127,7 @@ def smooth_depth(depth: Array, label: Array, sigma: float) -> Array:
 
 
 def reach(solids: Solids, origins: NDArray[np.float64], directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far along each of N rays the union's outermost surface lies, (N,); 0 where no solid is met.
+    """Return the distance along each of N rays to the union's outermost surface, (N,); 0 where a ray meets no solid.
 
     Args:
         solids: K solids.

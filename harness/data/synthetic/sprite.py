@@ -1,4 +1,4 @@
-"""Flat things drawn with OpenCV at twice their size and put into a scene as layers."""
+"""Flat objects, drawn with OpenCV at twice their size and returned as layers."""
 
 import math
 
@@ -15,7 +15,7 @@ SHIFT = 4
 
 
 class Sprite:
-    """A drawing of ``width`` × ``height`` image pixels whose empty part stays transparent."""
+    """A drawing of ``width`` × ``height`` image pixels on a transparent background."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = max(2, int(np.ceil(width))), max(2, int(np.ceil(height)))
@@ -23,7 +23,7 @@ class Sprite:
         self.alpha = np.zeros((self.height * FINE, self.width * FINE), dtype=np.uint8)
 
     def polygon(self, points: list[tuple[float, float]] | NDArray[np.float64], colour: Colour) -> None:
-        """Fill a polygon given in image pixels from the sprite's corner."""
+        """Fill a polygon. Points are image pixels from the sprite's top left corner."""
         fixed = [((np.asarray(points) * FINE - 0.5) * (1 << SHIFT)).astype(np.int32)]
         cv2.fillPoly(self.colour, fixed, _bytes(colour), cv2.LINE_AA, SHIFT)
         cv2.fillPoly(self.alpha, fixed, 255, cv2.LINE_AA, SHIFT)

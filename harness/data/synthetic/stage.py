@@ -1,4 +1,4 @@
-"""Who stands where: portraits, groups, crowds, streets and scattered faces."""
+"""Arrange people in a scene: portraits, groups, crowds, streets and scattered faces."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from harness.data.synthetic.head import Pose
 from harness.data.synthetic.tiles import chance, clamp, log_uniform
 
 TALL = 1.95
-"""Height of an upright face's box in head units, about."""
+"""Approximate height of an upright face's box, head units."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One person's place: the head's pose, and whether a body is drawn below it."""
+    """The pose of a person's head, whether a body is drawn below it, and whether that body has legs."""
 
     pose: Pose
     body: bool

@@ -1,4 +1,4 @@
-"""Random tools and the noise tiles that every surface takes its grain from."""
+"""Random draws, colours, and the noise tiles that give every surface its grain."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""float32, unless said otherwise."""
+"""float32 unless stated otherwise."""
 
 Colour = tuple[float, float, float]
 
@@ -18,7 +18,7 @@ TILE = 256
 
 
 def fractal(rng: np.random.Generator, height: int, width: int, coarse: int, octaves: int, fall: float = 0.55) -> Array:
-    """Return (height, width) noise of mean about 0 and deviation about 1: octaves of ever finer smooth grids."""
+    """Return (height, width) noise of mean about 0 and deviation about 1: a sum of ever finer smooth grids."""
     total = np.zeros((height, width), dtype=np.float32)
     weight, cells = 1.0, coarse
     for _ in range(octaves):
@@ -32,7 +32,7 @@ def fractal(rng: np.random.Generator, height: int, width: int, coarse: int, octa
 
 @lru_cache(maxsize=1)
 def noise_tiles() -> tuple[Array, ...]:
-    """Return four tiles (TILE, TILE): cloudy, mottled, grainy and vertical strands. The same in every process."""
+    """Return four (TILE, TILE) tiles: cloudy, mottled, grainy and vertical strands; the same in every process."""
     rng = np.random.default_rng(20_240_607)
     strands = cv2.resize(rng.standard_normal((16, TILE), dtype=np.float32), (TILE, TILE), interpolation=cv2.INTER_CUBIC)
     return (
@@ -65,7 +65,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def clamp(value: float, low: float, high: float) -> float:
-    """Return ``value`` brought between ``low`` and ``high``."""
+    """Return ``value`` clipped to [``low``, ``high``]."""
     return float(min(max(value, low), high))
 
 
@@ -75,14 +75,14 @@ def vector(colour: Colour | Sequence[Any]) -> Array:
 
 
 def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    """Return ``colour`` made lighter or darker as a whole and a little in each channel, clipped to [0, 1]."""
+    """Return ``colour`` with random changes of lightness and, smaller, of each channel; clipped to [0, 1]."""
     common, *single = (rng.standard_normal(4) * amount).tolist()
     blue, green, red = (clamp(c + common + own / 3, 0.0, 1.0) for c, own in zip(colour, single, strict=True))
     return blue, green, red
 
 
 def any_colour(rng: np.random.Generator, saturation: float = 0.6) -> Colour:
-    """Return a random colour: a random hue, ``saturation`` at most, any lightness."""
+    """Return a colour of random hue and lightness with at most ``saturation``."""
     level, vivid, *hue = rng.random(5).tolist()
     value = 0.08 + 0.87 * level
     low, high = min(hue), max(hue)

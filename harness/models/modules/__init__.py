@@ -1,4 +1,4 @@
-"""The interchangeable parts, one file a family, and the registries that name them."""
+"""The interchangeable parts, one file per family, and their registries."""
 
 from harness.models.modules.attention import ATTENTIONS
 from harness.models.modules.backbone import BACKBONES

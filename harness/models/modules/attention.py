@@ -1,9 +1,7 @@
 """Attention over the three levels, after the backbone or after the neck.
 
-Every entry ends in the residual that FeatherFace puts after its CBAM: ``relu(attention(x) + x)``. ``none`` leaves the
-attention out and keeps the ReLU, so that taking attention away changes nothing else.
-
-Each class takes the three input widths first and the reduction ratio after them.
+Every entry returns ``relu(attention(x) + x)``, FeatherFace's residual around its CBAM. ``none`` returns ``relu(x)``, so
+that an ablation of the attention changes nothing else.
 """
 
 import math
@@ -28,7 +26,7 @@ from harness.models.registry import Registry
 
 
 class ChannelGate(nn.Module):
-    """CBAM's channel attention: σ(MLP(mean) + MLP(max)) a channel (arXiv 1807.06521, equation 2)."""
+    """CBAM's channel attention: σ(MLP(mean) + MLP(max)) for each channel (arXiv 1807.06521, equation 2)."""
 
     def __init__(self, channels: int, hidden: int, bias: bool) -> None:
         super().__init__()
@@ -49,7 +47,11 @@ class ChannelGate(nn.Module):
 
 
 class SpatialGate(nn.Module):
-    """CBAM's spatial attention: σ(BN(conv7×7([max, mean]))) a pixel (arXiv 1807.06521, equation 3)."""
+    """CBAM's spatial attention: σ(BN(conv7×7([max, mean]))) for each pixel (arXiv 1807.06521, equation 3).
+
+    Maximum and mean are taken over the channels. The paper writes the mean first: only the numbering of the
+    convolution's inputs differs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class _CBAMLevel(nn.Module):
 class CBAM(PerLevel):
     """V1's attention (CBAM, arXiv 1807.06521): each level has its own channel and spatial gate, the MLP has biases.
 
-    The MLP's hidden width is C // reduction, and 1 where that would be 0.
+    The MLP's hidden width is max(C // reduction, 1).
     """
 
     def __init__(self, inputs: Levels, *, reduction: int) -> None:
@@ -105,8 +107,8 @@ class CBAM(PerLevel):
 class CBAMPlus(nn.Module):
     """V2's CBAM_Plus: one spatial gate serves the three levels, the MLP has no biases.
 
-    The hidden width is max(C // reduction, 4). Each level has its own channel gate; with ``shared_gate`` levels of
-    equal width share one.
+    The hidden width is max(C // reduction, 4). Each level has its own channel gate; with ``shared_gate``, levels with
+    the same number of channels share one.
     """
 
     def __init__(self, inputs: Levels, *, reduction: int, shared_gate: bool) -> None:
@@ -119,7 +121,7 @@ class CBAMPlus(nn.Module):
         self.spatial = SpatialGate()
 
     def forward(self, features: Features) -> Features:
-        """Gate each level and add the residual."""
+        """Return the three maps in their shapes."""
         p3, p4, p5 = (
             _apply_gates(image, self.channel[key], self.spatial)
             for image, key in zip(features, self._keys, strict=True)
@@ -128,7 +130,7 @@ class CBAMPlus(nn.Module):
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels, *, reduction: int, shared_gate: bool) -> Cost:
-        """Return the cost of the gates; a shared gate's parameters count once, its runs for every level."""
+        """Return the cost of the gates; a shared gate's parameters count once, its MACs for every level."""
         widths = sorted(set(inputs)) if shared_gate else list(inputs)
         gates = [
             ChannelGate.cost(c, max(c // reduction, 4), False, maps=inputs.count(c) if shared_gate else 1)
@@ -138,10 +140,12 @@ class CBAMPlus(nn.Module):
 
     @staticmethod
     def misfit(inputs: Levels, *, reduction: int, shared_gate: bool) -> Misfit | None:
-        """Refuse to share where no two levels have the same width."""
+        """Refuse ``shared_gate`` where no two levels have the same number of channels."""
         if shared_gate and len(set(inputs)) == len(inputs):
             widths = ", ".join(map(str, inputs))
-            return Misfit("shared_gate", f"no two levels have the same width ({widths})", (False,))
+            return Misfit(
+                "shared_gate", f"needs two levels with the same number of channels, they have {widths}", (False,)
+            )
         return None
 
 
@@ -157,10 +161,9 @@ class _SELevel(nn.Module):
 
 
 class SE(PerLevel):
-    """Squeeze-and-excitation (arXiv 1709.01507, equation 3): σ(MLP(mean)) a channel, no spatial gate.
+    """Squeeze-and-excitation (arXiv 1709.01507, equation 3): σ(MLP(mean)) for each channel, no spatial gate.
 
-    The hidden width is max(C // reduction, 4), the same floor as CBAM_Plus, so that narrow levels keep a bottleneck
-    that can learn.
+    The hidden width is max(C // reduction, 4), with the same minimum as in CBAM_Plus.
     """
 
     def __init__(self, inputs: Levels, *, reduction: int) -> None:
@@ -214,7 +217,7 @@ class NoAttention(nn.Module):
         super().__init__()
 
     def forward(self, features: Features) -> Features:
-        """Apply the ReLU that closes every attention block."""
+        """Return the ReLU of each map."""
         p3, p4, p5 = features
         return torch.relu(p3), torch.relu(p4), torch.relu(p5)
 
@@ -224,14 +227,14 @@ class NoAttention(nn.Module):
         return NOTHING
 
 
-_REDUCTION = Option("reduction", "ratio by which the gate's hidden layer is narrower than the level")
+_REDUCTION = Option("reduction", "the gate's hidden layer has C / reduction units")
 
 ATTENTIONS: Registry[Component] = Registry("attention")
-ATTENTIONS.add("none", Component(NoAttention, NoAttention.cost), "no attention, only the block's ReLU", "this project")
+ATTENTIONS.add("none", Component(NoAttention, NoAttention.cost), "no attention, only the ReLU", "this project")
 ATTENTIONS.add(
     "cbam",
     Component(CBAM, CBAM.cost, (_REDUCTION,)),
-    "channel and spatial gates, one of each a level, biased MLP (V1)",
+    "a channel and a spatial gate per level, MLP with biases (V1)",
     "CBAM, arXiv 1807.06521",
 )
 ATTENTIONS.add(
@@ -239,21 +242,21 @@ ATTENTIONS.add(
     Component(
         CBAMPlus,
         CBAMPlus.cost,
-        (_REDUCTION, flag("shared_gate", "levels of equal width share one channel gate")),
+        (_REDUCTION, flag("shared_gate", "levels with the same number of channels share one channel gate")),
         CBAMPlus.misfit,
     ),
-    "channel gates without bias, one spatial gate for the three levels (V2)",
+    "a channel gate per level, one spatial gate for all three, MLP without biases (V2)",
     "CBAM, arXiv 1807.06521, as FeatherFace V2's SharedCBAMManager shares it",
 )
 ATTENTIONS.add(
     "se",
     Component(SE, SE.cost, (_REDUCTION,)),
-    "squeeze-and-excitation, one channel gate a level",
+    "squeeze-and-excitation, one channel gate per level",
     "Squeeze-and-Excitation Networks, arXiv 1709.01507",
 )
 ATTENTIONS.add(
     "eca",
     Component(ECA, ECA.cost),
-    "a 1-D convolution over the channel means, a handful of parameters",
+    "a 1-D convolution over the channel means",
     "ECA-Net, arXiv 1910.03151",
 )

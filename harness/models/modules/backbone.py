@@ -11,7 +11,7 @@ _STAGES = (
     ((512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1)),
     ((1024, 2), (1024, 1)),
 )
-"""Output channels at width 1 and stride of each depthwise-separable block, by stage."""
+"""(Output channels at width 1, stride) of each depthwise-separable block, stage by stage."""
 
 
 def _scaled(width: float) -> list[list[tuple[int, int]]]:
@@ -21,7 +21,7 @@ def _scaled(width: float) -> list[list[tuple[int, int]]]:
 class MobileNetV1(nn.Module):
     """MobileNetV1 (arXiv 1704.04861) as RetinaFace-MobileNet0.25 has it: LeakyReLU 0.1, no classifier.
 
-    The submodules ``stage1``, ``stage2`` and ``stage3`` end in P3, P4 and P5, so that published weights load by key.
+    The submodules ``stage1``, ``stage2`` and ``stage3`` return P3, P4 and P5; published weights load under these names.
     """
 
     def __init__(self, *, width: float) -> None:
@@ -57,7 +57,7 @@ class MobileNetV1(nn.Module):
         cost = conv_norm_cost(3, channels, 3, rows * columns)
         for outputs, stride in (block for stage in _scaled(width) for block in stage):
             rows, columns = -(-rows // stride), -(-columns // stride)
-            # The depthwise convolution strides, so both convolutions see the smaller map.
+            # The depthwise convolution has the stride, so both convolutions run at the smaller size.
             cost += depthwise_separable_cost(channels, outputs, rows * columns)
             channels = outputs
         return cost

@@ -1,4 +1,4 @@
-"""Context modules: widen what each level sees before the heads. Each keeps its level's width."""
+"""Context modules: enlarge each level's receptive field before the heads; the number of channels stays the same."""
 
 import math
 from collections.abc import Callable
@@ -25,14 +25,21 @@ class Conv3x3(PerLevel):
 
 
 class _Branches(nn.Module):
-    """SSH's three branches, sharing their first convolution where they see more than 3×3 pixels."""
+    """SSH's three branches; those of 5×5 and 7×7 pixels share their first convolution, the stem.
+
+    Args:
+        near: C → C / 2, receptive field 3×3.
+        stem: C → C / 4, receptive field 3×3.
+        middle: takes the stem's map, C / 4 → C / 4, receptive field 5×5 in all.
+        far: takes the stem's map, C / 4 → C / 4, receptive field 7×7 in all.
+    """
 
     def __init__(self, near: nn.Module, stem: nn.Module, middle: nn.Module, far: nn.Module) -> None:
         super().__init__()
         self.near, self.stem, self.middle, self.far = near, stem, middle, far
 
     def forward(self, image: Tensor) -> Tensor:
-        """Concatenate C / 2 channels that see 3×3, C / 4 that see 5×5 and C / 4 that see 7×7."""
+        """Concatenate near, middle and far and apply a ReLU: (B, C, h, w) → (B, C, h, w)."""
         stem = self.stem(image)
         return torch.cat((self.near(image), self.middle(stem), self.far(stem)), 1).relu_()
 
@@ -50,7 +57,7 @@ class SSH(PerLevel):
 
     @staticmethod
     def misfit(inputs: Levels) -> Misfit | None:
-        """Refuse widths that cannot be split into a half and two quarters."""
+        """Refuse numbers of channels that are no multiple of 4."""
         return _quarters(inputs)
 
 
@@ -67,7 +74,7 @@ class SSHDeformable(PerLevel):
 
     @staticmethod
     def misfit(inputs: Levels) -> Misfit | None:
-        """Refuse widths that cannot be split into a half and two quarters."""
+        """Refuse numbers of channels that are no multiple of 4."""
         return _quarters(inputs)
 
 
@@ -98,8 +105,12 @@ def _ssh_cost(channels: int, pixels: int, cost: Callable[[int, int, int], Cost])
 class SSHGrouped(PerLevel):
     """V2's SSH_Grouped: SSH's branches from grouped 3×3 convolutions, behind 1×1 reductions.
 
-    ``reduction`` r sends the 1×1s to C / r and C / (2r); 0 leaves them out, the documents' snippet to the letter.
-    Activations are ReLUs where a branch goes on, and one after the concatenation.
+    ``reduction`` r: the 1×1 → BN → ReLU before the near branch narrows to C / r channels, that of the stem to C / (2r).
+    The stem's grouped convolution then ends in its BatchNorm, without a ReLU. That is how the implementation behind the
+    documents counted V2, and ``v2`` is to compute exactly what that network computes.
+
+    ``reduction`` 0: no 1×1, and a ReLU after the stem. That is the documents' snippet: its stem is a
+    ``grouped_conv_bn``, while convolutions without a ReLU are called ``grouped_conv_bn_no_relu``.
     """
 
     def __init__(self, inputs: Levels, *, groups: int, reduction: int) -> None:
@@ -112,23 +123,27 @@ class SSHGrouped(PerLevel):
 
     @staticmethod
     def misfit(inputs: Levels, *, groups: int, reduction: int) -> Misfit | None:
-        """Refuse reductions and groups that do not divide the widths they meet."""
+        """Refuse reductions and groups that do not divide the channels of their convolutions."""
         odd = _quarters(inputs)
         if odd is not None:
             return odd
         common = math.gcd(*inputs)
         if reduction and common % (2 * reduction):
             allowed = (0, *(r for r in divisors(common) if common % (2 * r) == 0))
-            return Misfit("reduction", f"twice the reduction must divide the {inputs[0]} channels", allowed)
+            return Misfit("reduction", f"must divide half of the {inputs[0]} channels", allowed)
         widths = [w for c in inputs for w in (*_grouped_inputs(c, reduction), c // 2, c // 4)]
         if math.gcd(*widths) % groups:
             meets = ", ".join(map(str, sorted(set(widths), reverse=True)))
-            return Misfit("groups", f"must divide the widths it meets ({meets})", divisors(math.gcd(*widths)))
+            return Misfit(
+                "groups",
+                f"must divide the channels of every grouped convolution ({meets})",
+                divisors(math.gcd(*widths)),
+            )
         return None
 
 
 def _grouped_inputs(channels: int, reduction: int) -> tuple[int, int]:
-    """Return the widths that the near branch's and the stem's grouped convolutions take in."""
+    """Return the input channels of the grouped convolutions of the near branch and of the stem."""
     return (channels // reduction, channels // (2 * reduction)) if reduction else (channels, channels)
 
 
@@ -141,7 +156,9 @@ def _grouped_level(channels: int, groups: int, reduction: int) -> nn.Module:
 
     return _Branches(
         near=nn.Sequential(*first(near_in), conv_norm(near_in, half, 3, groups=groups)),
-        stem=nn.Sequential(*first(stem_in), conv_norm(stem_in, quarter, 3, relu(), groups=groups)),
+        stem=nn.Sequential(
+            *first(stem_in), conv_norm(stem_in, quarter, 3, None if reduction else relu(), groups=groups)
+        ),
         middle=conv_norm(quarter, quarter, 3, groups=groups),
         far=nn.Sequential(
             conv_norm(quarter, quarter, 3, relu(), groups=groups), conv_norm(quarter, quarter, 3, groups=groups)
@@ -161,9 +178,9 @@ def _grouped_cost(channels: int, pixels: int, groups: int, reduction: int) -> Co
 
 
 def _quarters(inputs: Levels) -> Misfit | None:
-    """Refuse widths that cannot be split into a half and two quarters."""
+    """Refuse numbers of channels that are no multiple of 4."""
     if any(c % 4 for c in inputs):
-        return Misfit("", f"splits its level into quarters, and {inputs[0]} neck channels are no multiple of 4")
+        return Misfit("", f"splits every level into quarters, but the neck has {inputs[0]} channels, no multiple of 4")
     return None
 
 
@@ -172,13 +189,13 @@ CONTEXTS.add("none", Component(Identity, Identity.cost), "no context module", "t
 CONTEXTS.add(
     "conv3x3",
     Component(Conv3x3, Conv3x3.cost),
-    "one full 3×3 convolution a level (V1)",
+    "one full 3×3 convolution per level (V1)",
     "FeatherFace V1's counted SimpleDCN",
 )
 CONTEXTS.add(
     "ssh",
     Component(SSH, SSH.cost, misfit=SSH.misfit),
-    "three branches that see 3×3, 5×5 and 7×7 pixels",
+    "three branches with receptive fields of 3×3, 5×5 and 7×7 pixels",
     "SSH, arXiv 1708.03979; RetinaFace, arXiv 1905.00641",
 )
 CONTEXTS.add(
@@ -194,7 +211,7 @@ CONTEXTS.add(
         SSHGrouped.cost,
         (
             Option("groups", "groups of every 3×3 convolution"),
-            Option("reduction", "1×1 convolutions narrow to C / r and C / (2r) first; 0 leaves them out", low=0),
+            Option("reduction", "1×1 convolutions to C / r and C / (2r) channels come first; 0 leaves them out", low=0),
         ),
         SSHGrouped.misfit,
     ),

@@ -1,4 +1,4 @@
-"""Convolution blocks that several families share, each beside its closed-form cost."""
+"""Convolution blocks that several families share, with their closed-form costs, and resampling."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ def conv_cost(
 
 
 def norm_cost(channels: int) -> Cost:
-    """Return the cost of a BatchNorm that follows no convolution: folding leaves it where it is.
+    """Return the cost of a BatchNorm that cannot be folded, because no convolution stands straight before it.
 
-    A scale and a shift a channel; as buffers a mean and a variance a channel, and one number of batches.
+    Per channel: a scale and a shift as parameters, a mean and a variance as buffers. One more buffer counts batches.
     """
     return Cost(2 * channels, buffers=2 * channels + 1, norms=1)
 
@@ -29,7 +29,8 @@ def conv_norm_cost(
 ) -> Cost:
     """Return the cost of a convolution and the BatchNorm straight after it.
 
-    Folded into the convolution, the norm's 2 · ``outputs`` parameters leave a bias, where there was none before.
+    Folding the norm into the convolution removes the norm's 2 · ``outputs`` parameters, and adds ``outputs`` biases if
+    the convolution had none.
     """
     conv = conv_cost(inputs, outputs, kernel, positions, groups=groups, bias=bias)
     return conv + norm_cost(outputs) + Cost(folded=2 * outputs if bias else outputs)
@@ -71,7 +72,7 @@ def depthwise_separable_cost(inputs: int, outputs: int, positions: int = 0) -> C
 
 
 def leaky() -> nn.Module:
-    """Return the LeakyReLU with slope 0.1 that RetinaFace-MobileNet0.25 uses throughout."""
+    """Return a LeakyReLU with slope 0.1, the only activation of RetinaFace-MobileNet0.25."""
     return nn.LeakyReLU(0.1, inplace=True)
 
 
@@ -80,11 +81,19 @@ def relu() -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
+def max_pool(image: Tensor) -> Tensor:
+    """Halve a map by a 3×3 max pool at stride 2: (B, C, h, w) → (B, C, ceil(h / 2), ceil(w / 2)).
+
+    Every side is padded by one row of minus infinity, PyTorch's way: the padding is never the maximum.
+    """
+    return F.max_pool2d(image, 3, 2, 1)
+
+
 def same_max_pool(image: Tensor) -> Tensor:
     """Halve a map by a 3×3 max pool at stride 2: (B, C, h, w) → (B, C, ceil(h / 2), ceil(w / 2)).
 
-    Padded by zeros as TensorFlow's "same" does: an even side gets its one extra row at the end, an odd side one at
-    both ends.
+    Padded by zeros as TensorFlow's "same" does: an even height gets one row at the bottom, an odd height one at the
+    top and one at the bottom; columns likewise.
     """
     height, width = image.shape[-2:]
     top, left = height % 2, width % 2
@@ -92,6 +101,9 @@ def same_max_pool(image: Tensor) -> Tensor:
 
 
 def upsample_to(image: Tensor, finer: Tensor) -> Tensor:
-    """Double a map by repeating pixels, and crop it to the height and width of ``finer``."""
+    """Double a map by repeating each pixel, and crop it to the height and width of ``finer``.
+
+    For ``image`` of ceil(h / 2) × ceil(w / 2) and ``finer`` of h × w this is nearest-neighbour interpolation to h × w.
+    """
     height, width = finer.shape[-2:]
     return F.interpolate(image, scale_factor=2.0, mode="nearest")[..., :height, :width]

@@ -1,10 +1,11 @@
 """Modulated deformable convolution (DCNv2, Zhu et al., arXiv 1811.11168, equation 1) in plain PyTorch operators.
 
-With taps k at distances p_k, offsets Δp_k and masks Δm_k that the input itself decides at every pixel p::
+For taps k at positions p_k, with offsets Δp_k and masks Δm_k computed from the input at every pixel p::
 
     y(p) = Σ_k  Δm_k(p) · w_k · x(p + p_k + Δp_k(p))
 
-x between pixels is bilinear, and zero outside the map: a sample less than a pixel outside still sees its border.
+x between pixels is interpolated bilinearly, with zeros outside the map: a sample less than one pixel outside still gets
+a share of the border.
 """
 
 import torch
@@ -21,8 +22,8 @@ _TAPS = _KERNEL * _KERNEL
 def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """Return the modulated deformable 3×3 convolution at stride 1, one zero-padded pixel at each border.
 
-    A tap's weights and its sampling commute. The weights come first here, because they leave fewer channels to sample,
-    and one tap after the other, because nine maps at once leave the processor's cache.
+    A tap's weights and its sampling commute. The weights come first here, because that leaves fewer channels to sample.
+    Taps are computed one after the other, because nine maps at once do not fit into the processor's cache.
 
     Args:
         image: (B, C, h, w).
@@ -33,7 +34,7 @@ def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor)
     Returns:
         (B, O, h, w).
     """
-    # Sampling walks one channel after the other: this is the layout that it is fast in.
+    # grid_sample is fastest when the pixels of a channel lie next to each other.
     image = image.contiguous()
     taps = weight.flatten(2).permute(2, 0, 1)[..., None, None]
     answer = torch.zeros((), device=image.device, dtype=image.dtype)
@@ -44,26 +45,26 @@ def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor)
 
 
 def _grids(offset: Tensor) -> tuple[Tensor, ...]:
-    """Return where each tap samples, (B, h, w, 2): x and y from -1 to 1 between the map's outer edges."""
+    """Return for each tap where it samples, (B, h, w, 2): x and y, -1 and 1 at the map's outer edges."""
     batch, _, height, width = offset.shape
     y, x = offset.contiguous().view(batch, _TAPS, 2, height, width).unbind(2)
     tap = torch.arange(_TAPS, device=offset.device, dtype=offset.dtype).view(_TAPS, 1, 1)
     row = torch.arange(height, device=offset.device, dtype=offset.dtype).view(height, 1)
     column = torch.arange(width, device=offset.device, dtype=offset.dtype)
-    # A tap stands -1, 0 or 1 pixels from its centre, and a pixel's centre half a pixel from its edge.
+    # A tap is -1, 0 or 1 pixels from the centre, and a pixel's centre half a pixel from its edge: 0.5 - 1 = -0.5.
     across = (column + tap % _KERNEL - 0.5) * (2 / width) - 1
     down = (row + tap.div(_KERNEL, rounding_mode="floor") - 0.5) * (2 / height) - 1
     return torch.stack((x * (2 / width) + across, y * (2 / height) + down), -1).unbind(1)
 
 
 class DeformableConv(nn.Conv2d):
-    """A 3×3 convolution without bias that moves and weighs its own taps: (B, C, h, w) → (B, O, h, w).
+    """A modulated deformable 3×3 convolution without bias: (B, C, h, w) → (B, O, h, w).
 
-    Two ordinary 3×3 convolutions of the input give the offsets and, through 2 · sigmoid, the masks. Both start at
-    zero, so that it begins as the plain convolution of its weights (arXiv 1811.11168, section 3.2; the mask there is
-    a sigmoid that starts at 1 / 2, here it starts at 1).
+    Two ordinary 3×3 convolutions of the input compute the offsets and, through 2 · sigmoid, the masks. Both start at
+    zero, so that training starts from the plain convolution with the same weights (arXiv 1811.11168, section 3.2; masks
+    there are a sigmoid and start at 1 / 2, here they start at 1).
 
-    It is a ``Conv2d``, so that a BatchNorm behind it folds into it as into any other.
+    It is a subclass of ``Conv2d``, so that a BatchNorm after it can be folded into it.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -74,7 +75,7 @@ class DeformableConv(nn.Conv2d):
             nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the convolution, with the bias that a folded norm leaves."""
+        """Return the convolution, plus the bias if a BatchNorm was folded into it."""
         mask = 2 * torch.sigmoid(self.modulator(image))
         answer = deformable_conv(image, self.offset(image), mask, self.weight)
         return answer if self.bias is None else answer + self.bias[:, None, None]
@@ -87,6 +88,6 @@ def deformable_norm(inputs: int, outputs: int, activation: nn.Module | None = No
 
 
 def deformable_norm_cost(inputs: int, outputs: int, positions: int = 0) -> Cost:
-    """Return the cost of ``deformable_norm``; as everywhere, multiply-adds are those of convolutions alone."""
+    """Return the cost of ``deformable_norm``; its MACs are those of the convolutions, without the sampling."""
     steering = conv_cost(inputs, 2 * _TAPS + _TAPS, _KERNEL, positions, bias=True)
     return steering + conv_norm_cost(inputs, outputs, _KERNEL, positions)

@@ -1,4 +1,4 @@
-"""Heads: three maps → boxes, class logits and landmarks for every prior (2 anchors a pixel)."""
+"""Heads: three maps → boxes, class logits and landmarks for every prior (two anchors per pixel)."""
 
 import math
 from collections.abc import Callable
@@ -24,12 +24,12 @@ Predictions = tuple[Tensor, Tensor, Tensor]
 """Boxes (B, A, 4), class logits (B, A, 2) and landmarks (B, A, 10)."""
 
 FACE_PRIOR = 1 / 8
-"""Initial face probability: the share of faces that mining seven negatives a positive leaves, so that training starts
-at the loss of a constant guess (the idea of RetinaNet, arXiv 1708.02002, section 3.3)."""
+"""Initial face probability: the share of faces among the priors of the loss, which mines seven negatives per positive.
+Training so starts at the loss of the best constant guess (after RetinaNet, arXiv 1708.02002, section 3.3)."""
 
 
 class _Outputs(nn.Module):
-    """The three tasks' 1×1 convolutions with bias."""
+    """A 1×1 convolution with bias for each of the three tasks; class biases start at ``FACE_PRIOR``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Outputs(nn.Module):
             self.classes.bias.copy_(torch.tensor([background, -background] * ANCHORS_PER_PIXEL))
 
     def forward(self, image: Tensor) -> Predictions:
-        """Map (B, C, h, w) to predictions ordered by row, column, anchor."""
+        """Map (B, C, h, w) to predictions, ordered by row, then column, then anchor."""
         return (
             _by_prior(self.box(image), BOX),
             _by_prior(self.classes(image), CLASSES),
@@ -61,7 +61,7 @@ def _by_prior(image: Tensor, values: int) -> Tensor:
 
 
 class _PerLevelHeads(nn.Module):
-    """Runs one head a level, or one head over all levels, and joins the predictions in level order."""
+    """Runs one head per level, or one head on all levels, and joins the predictions in level order."""
 
     def __init__(self, make: Callable[[], nn.Module], per_level: bool) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _PerLevelHeads(nn.Module):
         self._names = names
 
     def forward(self, features: Features) -> Predictions:
-        """Return predictions for every prior, P3's first."""
+        """Return predictions for every prior: those of P3, then P4, then P5."""
         p3, p4, p5 = (self.levels[name](image) for name, image in zip(self._names, features, strict=True))
         boxes, classes, landmarks = (torch.cat(task, 1) for task in zip(p3, p4, p5, strict=True))
         return boxes, classes, landmarks
@@ -116,10 +116,10 @@ class _TrunkHead(nn.Sequential):
 
 
 class SharedMulti(_PerLevelHeads):
-    """V2's SharedMultiHead: the three tasks share a trunk from C to C / 2 channels, or have none as V2 was counted.
+    """V2's SharedMultiHead: the three tasks' 1×1 convolutions, behind a common trunk from C to C / 2 channels.
 
-    ``trunk`` is ``none``, a full 3×3 ``conv`` or ``depthwise``-separable; with ``per_level`` off one head serves all
-    levels.
+    ``trunk`` is ``none`` (V2 as counted), ``conv`` (a full 3×3 convolution, the documents' snippet) or ``depthwise``
+    (depthwise-separable). Without ``per_level`` one head serves all levels.
     """
 
     def __init__(self, inputs: Levels, *, trunk: str, per_level: bool) -> None:
@@ -134,9 +134,11 @@ class SharedMulti(_PerLevelHeads):
 
     @staticmethod
     def misfit(inputs: Levels, *, trunk: str, per_level: bool) -> Misfit | None:
-        """Refuse a trunk that would halve an odd width."""
+        """Refuse a trunk on an odd number of channels."""
         if trunk != "none" and inputs[0] % 2:
-            return Misfit("trunk", f"halves its level, and {inputs[0]} channels are odd", ("none",))
+            return Misfit(
+                "trunk", f"halves every level, but the neck has {inputs[0]} channels, an odd number", ("none",)
+            )
         return None
 
 
@@ -153,11 +155,15 @@ HEADS.add(
         SharedMulti,
         SharedMulti.cost,
         (
-            Option("trunk", "what the three tasks share before their 1×1 convolutions", ("none", "conv", "depthwise")),
-            flag("per_level", "each level has a head of its own"),
+            Option(
+                "trunk",
+                "convolution that the three tasks share before their 1×1 convolutions",
+                ("none", "conv", "depthwise"),
+            ),
+            flag("per_level", "each level has its own head; otherwise one head serves all levels"),
         ),
         SharedMulti.misfit,
     ),
-    "the three tasks behind one trunk, per level or shared by all (V2)",
+    "the three tasks behind a common trunk, one head per level or one for all (V2)",
     "FeatherFace V2's SharedMultiHead",
 )

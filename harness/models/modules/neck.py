@@ -1,12 +1,18 @@
 """Necks: three maps of three widths → three maps of one width, fused across scales.
 
-Both entries are BiFPNs (EfficientDet, arXiv 1911.09070, section 3) over three levels, as FeatherFace has them. The
-order of a cell, with f a fast normalised fusion and each node a swish followed by its convolution::
+Both entries are BiFPNs (EfficientDet, arXiv 1911.09070, section 3) over three levels, as FeatherFace has them. A cell
+computes, with f a fast normalised fusion and each node a swish followed by its convolution::
 
     p4_up  = node(f(p4, up(p5)))                 p3_out = node(f(p3, up(p4_up)))
-    p4_out = node(f(p4', p4_up, down(p3_out)))   p5_out = node(f(p5', down(p4_out)))
+    p4_out = node(f(p4', p4_up, down(p3_out)))   p5_out = node(f(p5', down(p4_out), down(p4_up)))
 
-In the first cell p4' and p5' come from laterals of their own (``bifpn``) or are p4 and p5 (``bifpn_light``).
+Besides their convolutions the two differ in three places:
+
+- ``bifpn`` (V1, the released FeatherFace) leaves down(p4_up) out of p5_out, but normalises by its weight all the same;
+  ``bifpn_light`` (V2) fuses all three maps.
+- In the first cell of ``bifpn`` p4' and p5' come from laterals of their own; in ``bifpn_light`` they are p4 and p5.
+- down is a 3×3 max pool at stride 2: padded by zeros as TensorFlow does in ``bifpn``, by minus infinity on every side
+  in ``bifpn_light``.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,27 +21,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.models.modules.conv import conv_cost, conv_norm_cost, same_max_pool, upsample_to
+from harness.models.modules.conv import conv_cost, conv_norm_cost, max_pool, same_max_pool, upsample_to
 from harness.models.modules.part import Component, Cost, Features, Levels, Misfit, Option, divisors, flag, total
 from harness.models.registry import Registry
 
 _EPSILON = 1e-4
-"""Keeps the fusion weights' normalisation finite."""
+"""Keeps the normalisation of the fusion weights finite where all of them are negative."""
+
+_NODE_EPS = 1e-5
+"""ε of the BatchNorms in V2's nodes; all others in the necks have 1e-3."""
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+def _norm(channels: int, eps: float = 1e-3) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=eps, momentum=0.01)
 
 
 class _Fusion(nn.Module):
-    """Learnable fusion weights: relu(w) / (Σ relu(w) + ε) (arXiv 1911.09070, section 3.3)."""
+    """Learnable fusion weights: relu(w) / (Σ relu(w) + ε) (arXiv 1911.09070, section 3.3).
+
+    Called without arguments, it returns the normalised weights of p4_up, p3_out, p4_out and p5_out, each in the order
+    of the maps that the node fuses.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.p4_up = nn.Parameter(torch.ones(2))
         self.p3_out = nn.Parameter(torch.ones(2))
         self.p4_out = nn.Parameter(torch.ones(3))
-        # FeatherFace holds three weights here and fuses two maps; the third still takes part in the sum.
         self.p5_out = nn.Parameter(torch.ones(3))
 
     def forward(self) -> list[Tensor]:
@@ -46,24 +58,36 @@ class _Fusion(nn.Module):
 
 
 class _Cell(nn.Module):
-    """One top-down and bottom-up pass over maps of equal width."""
+    """One top-down and bottom-up pass over maps of equal width.
 
-    def __init__(self, node: Callable[[], nn.Module]) -> None:
+    Args:
+        node: makes a node's convolution.
+        pool: halves a map, (B, C, h, w) → (B, C, ceil(h / 2), ceil(w / 2)).
+        p5_fuses_p4_up: p5_out fuses p4_up as its third map; otherwise the third weight only takes part in the
+            normalisation.
+    """
+
+    def __init__(
+        self, node: Callable[[], nn.Module], pool: Callable[[Tensor], Tensor], *, p5_fuses_p4_up: bool
+    ) -> None:
         super().__init__()
+        self._pool, self._p5_fuses_p4_up = pool, p5_fuses_p4_up
         self.fusion = _Fusion()
         self.p4_up, self.p3_out, self.p4_out, self.p5_out = node(), node(), node(), node()
 
     def forward(self, down: Features, out: tuple[Tensor, Tensor]) -> Features:
-        """Fuse; ``down`` are the maps for the top-down pass, ``out`` the P4 and P5 that the bottom-up pass adds."""
+        """Return the fused maps; ``down`` enters the top-down pass, ``out`` (P4 and P5) the bottom-up pass."""
         up_weight, p3_weight, p4_weight, p5_weight = self.fusion()
         p3, p4, p5 = down
-        # A weight commutes with upsampling: it is applied where there are fewer pixels.
+        # Weighting before upsampling gives the same result on a quarter of the pixels.
         p4_up = self.p4_up(F.silu(p4 * up_weight[0] + upsample_to(p5 * up_weight[1], p4)))
         p3_out = self.p3_out(F.silu(p3 * p3_weight[0] + upsample_to(p4_up * p3_weight[1], p3)))
-        fused = out[0] * p4_weight[0] + p4_up * p4_weight[1] + same_max_pool(p3_out) * p4_weight[2]
-        p4_out = self.p4_out(F.silu(fused))
-        p5_out = self.p5_out(F.silu(out[1] * p5_weight[0] + same_max_pool(p4_out) * p5_weight[1]))
-        return p3_out, p4_out, p5_out
+        p4_fused = out[0] * p4_weight[0] + p4_up * p4_weight[1] + self._pool(p3_out) * p4_weight[2]
+        p4_out = self.p4_out(F.silu(p4_fused))
+        p5_fused = out[1] * p5_weight[0] + self._pool(p4_out) * p5_weight[1]
+        if self._p5_fuses_p4_up:
+            p5_fused = p5_fused + self._pool(p4_up) * p5_weight[2]
+        return p3_out, p4_out, self.p5_out(F.silu(p5_fused))
 
 
 def _node_positions(positions: Levels) -> tuple[int, int, int, int]:
@@ -101,13 +125,15 @@ class _Lateral(nn.Sequential):
 
 
 class BiFPN(nn.Module):
-    """V1's neck: convolutions with bias, and a second lateral for P4 and P5 in the first cell."""
+    """V1's neck: convolutions with bias, a second lateral for P4 and P5 in the first cell, two maps fused into P5."""
 
     def __init__(self, inputs: Levels, *, channels: int, repeats: int) -> None:
         super().__init__()
         self.down = nn.ModuleList(_Lateral(c, channels, bias=True) for c in inputs)
         self.out = nn.ModuleList(_Lateral(c, channels, bias=True) for c in inputs[1:])
-        self.cells = nn.ModuleList(_Cell(lambda: _Node(channels)) for _ in range(repeats))
+        self.cells = nn.ModuleList(
+            _Cell(lambda: _Node(channels), same_max_pool, p5_fuses_p4_up=False) for _ in range(repeats)
+        )
 
     def forward(self, features: Features) -> Features:
         """Fuse three maps (B, C_l, h, w) into three maps (B, channels, h, w)."""
@@ -125,9 +151,10 @@ class BiFPN(nn.Module):
 
 
 class _LightNode(nn.Sequential):
-    """V2's node: depthwise 3×3 → BatchNorm → ReLU → 1×1 → BatchNorm, without bias.
+    """V2's node: depthwise 3×3 → BatchNorm → ReLU → 1×1 → BatchNorm, without bias, BatchNorm's ε = 1e-5.
 
-    ``reduction_factor`` r > 1 factors the 1×1 through C / r channels; ``depthwise`` off is one full 3×3 → BatchNorm.
+    ``reduction_factor`` r > 1 replaces the 1×1 by two, C → C / r → C. Without ``depthwise`` the node is one full 3×3 →
+    BatchNorm.
     """
 
     def __init__(self, channels: int, depthwise: bool, reduction_factor: int) -> None:
@@ -136,14 +163,14 @@ class _LightNode(nn.Sequential):
             self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         else:
             self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-            self.depthwise_norm = _norm(channels)
+            self.depthwise_norm = _norm(channels, _NODE_EPS)
             self.act = nn.ReLU(inplace=True)
             narrow = channels
             if reduction_factor > 1:
                 narrow = channels // reduction_factor
                 self.squeeze = nn.Conv2d(channels, narrow, 1, bias=False)
             self.pointwise = nn.Conv2d(narrow, channels, 1, bias=False)
-        self.norm = _norm(channels)
+        self.norm = _norm(channels, _NODE_EPS)
 
     @staticmethod
     def cost(channels: int, positions: int, depthwise: bool, reduction_factor: int) -> Cost:
@@ -157,13 +184,14 @@ class _LightNode(nn.Sequential):
 
 
 class BiFPNLight(nn.Module):
-    """V2's neck: no convolution bias, one lateral a level."""
+    """V2's neck: no convolution bias, one lateral per level, three maps fused into P5."""
 
     def __init__(self, inputs: Levels, *, channels: int, repeats: int, depthwise: bool, reduction_factor: int) -> None:
         super().__init__()
         self.down = nn.ModuleList(_Lateral(c, channels, bias=False) for c in inputs)
         self.cells = nn.ModuleList(
-            _Cell(lambda: _LightNode(channels, depthwise, reduction_factor)) for _ in range(repeats)
+            _Cell(lambda: _LightNode(channels, depthwise, reduction_factor), max_pool, p5_fuses_p4_up=True)
+            for _ in range(repeats)
         )
 
     def forward(self, features: Features) -> Features:
@@ -184,9 +212,9 @@ class BiFPNLight(nn.Module):
 
     @staticmethod
     def misfit(inputs: Levels, *, channels: int, repeats: int, depthwise: bool, reduction_factor: int) -> Misfit | None:
-        """Refuse a factor that does not divide the channels, or that has no pointwise convolution to factor."""
+        """Refuse a factor that does not divide the channels, or a factor without a pointwise convolution."""
         if not depthwise and reduction_factor != 1:
-            return Misfit("reduction_factor", "depthwise=False has no pointwise convolution to factor", (1,))
+            return Misfit("reduction_factor", "needs the pointwise convolution that depthwise=False leaves out", (1,))
         if channels % reduction_factor:
             return Misfit("reduction_factor", f"must divide the {channels} channels", divisors(channels))
         return None
@@ -205,7 +233,7 @@ def _run_cells(cells: nn.ModuleList, down: Features, out: tuple[Tensor, Tensor])
 
 
 _CHANNELS = Option("channels", "width of every map from the neck on", low=4)
-_REPEATS = Option("repeats", "how many cells follow one another")
+_REPEATS = Option("repeats", "number of cells in a row")
 
 NECKS: Registry[Component] = Registry("neck")
 NECKS.add(
@@ -223,10 +251,10 @@ NECKS.add(
             _CHANNELS,
             _REPEATS,
             flag("depthwise", "nodes are depthwise-separable instead of full 3×3 convolutions"),
-            Option("reduction_factor", "each node's 1×1 is factored through channels / reduction_factor; 1 is not"),
+            Option("reduction_factor", "each node's 1×1 becomes two, through channels / reduction_factor; 1 keeps one"),
         ),
         BiFPNLight.misfit,
     ),
-    "weighted bidirectional fusion without convolution biases, one lateral a level (V2)",
+    "weighted bidirectional fusion without convolution biases, one lateral per level (V2)",
     "EfficientDet, arXiv 1911.09070, as FeatherFace V2's BiFPN_Light has it",
 )

@@ -1,8 +1,8 @@
-"""What every interchangeable part shares: its options as data, its closed-form cost, its registry entry.
+"""What all interchangeable parts have in common: options as data, a closed-form cost, an entry in a registry.
 
-A part is a ``torch.nn.Module`` that maps three feature maps to three feature maps (a backbone starts from the image,
-a head ends in predictions). ``Component`` ties the class to its options and to its cost; it cannot be constructed
-without a cost, nor with a cost or a class that reads other options than those it declares.
+A part is a ``torch.nn.Module`` that maps three feature maps to three feature maps (a backbone takes the image, a head
+returns predictions). ``Component`` holds the class, its options and its cost; it cannot be constructed without a cost,
+or if the class or the cost takes other options than those declared.
 """
 
 import inspect
@@ -24,16 +24,16 @@ LEVEL_NAMES = ("p3", "p4", "p5")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part costs, in the four ways of counting that there are, and in multiply-adds.
+    """What a part costs: parameters, MACs, and what the other ways of counting need.
 
     Attributes:
         params: every ``nn.Parameter``, frozen or not.
-        macs: multiply-adds of convolutions and linears for one image (biases, norms, activations, pooling and
-            resizing are left out).
-        buffers: elements of all buffers. Only BatchNorms have any: running means and variances and, one each, the
-            number of batches seen.
-        norms: how many BatchNorms there are.
-        folded: parameters that go when every BatchNorm that follows a convolution directly is folded into it.
+        macs: multiply-accumulate operations (MACs) of convolutions and linears for one image. Biases, norms,
+            activations, pooling and resizing are left out.
+        buffers: elements of all buffers. Only BatchNorms have buffers: per norm the running means and variances and
+            one number of batches seen.
+        norms: number of BatchNorms.
+        folded: parameters saved by folding every BatchNorm into the convolution straight before it.
     """
 
     params: int = 0
@@ -44,17 +44,17 @@ class Cost:
 
     @property
     def with_buffers(self) -> int:
-        """Return parameters and buffers, element by element."""
+        """Return the number of elements of all parameters and buffers."""
         return self.params + self.buffers
 
     @property
     def deployed(self) -> int:
-        """Return the parameters that are left for inference, BatchNorms folded into convolutions."""
+        """Return the parameters left for inference, after BatchNorms are folded into convolutions."""
         return self.params - self.folded
 
     @property
     def bytes(self) -> int:
-        """Return the bytes of all tensors of a weights file: float32, and an int64 a norm; the header is no tensor."""
+        """Return the bytes of all tensors in a weights file, without its header: float32, and one int64 per norm."""
         return 4 * (self.params + self.buffers - self.norms) + 8 * self.norms
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -77,11 +77,11 @@ def total(costs: list[Cost]) -> Cost:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a part. There are no defaults: an architecture names every option.
+    """One option of a part. Options have no defaults: an architecture sets every one.
 
     Attributes:
-        name: keyword of the part's constructor.
-        meaning: one line.
+        name: keyword argument of the part's constructor.
+        meaning: one line of description.
         values: the only accepted values; empty for an integer of at least ``low``.
         low: smallest accepted integer.
     """
@@ -97,24 +97,30 @@ class Option:
         return type(self.values[0]) if self.values else int
 
     def accepts(self, value: OptionValue) -> bool:
-        """Say whether ``value`` is offered; ``True`` is not the integer 1."""
+        """Say whether ``value`` is accepted; ``True`` is not taken for the integer 1, nor 1 for ``True``."""
         if self.values:
             return any(value == v and type(value) is type(v) for v in self.values)
         return type(value) is int and value >= self.low
 
     def accepted(self) -> str:
-        """Return what is accepted, for a message."""
+        """Return the accepted values as text for a message."""
         return ", ".join(map(str, self.values)) if self.values else f"an integer of at least {self.low}"
 
 
 def flag(name: str, meaning: str) -> Option:
-    """Return an option that is on or off."""
+    """Return an option that is True or False."""
     return Option(name, meaning, (False, True))
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why an option does not fit the widths it meets, and which values would."""
+    """Why a part cannot be built on maps with these numbers of channels, and which values of the option could.
+
+    Attributes:
+        option: the option that does not fit; empty if no value of any option would.
+        reason: completes a sentence that starts with the option, or with the part.
+        allowed: values of the option that fit, as far as it alone decides.
+    """
 
     option: str
     reason: str
@@ -127,7 +133,7 @@ def divisors(number: int) -> tuple[int, ...]:
 
 
 def fits(*_: object, **__: object) -> Misfit | None:
-    """Answer that every combination of accepted options can be built."""
+    """Return None: every combination of accepted options can be built."""
     return None
 
 
@@ -136,13 +142,14 @@ class Component:
     """A registered part.
 
     Attributes:
-        module: the class; called as ``module(inputs, **options)`` with the three input widths (a backbone without
-            ``inputs``).
-        cost: closed form, ``cost(inputs, positions, **options)`` with the pixels of each level (a backbone:
-            ``cost((height, width), **options)``).
-        options: every option there is.
-        misfit: ``misfit(inputs, **options)`` says why accepted options still cannot be built, or nothing.
-        channels: a backbone's ``channels(**options)`` are the widths of its three maps; no other part has it.
+        module: the class; called as ``module(inputs, **options)`` with the input channels of the three levels (a
+            backbone: ``module(**options)``).
+        cost: closed form; called as ``cost(inputs, positions, **options)`` with the pixels of the three levels (a
+            backbone: ``cost((height, width), **options)``).
+        options: all options.
+        misfit: ``misfit(inputs, **options)`` returns why options that are accepted one by one cannot be built together
+            on these inputs, or None if they can.
+        channels: only for a backbone: ``channels(**options)`` returns the channels of its three maps.
     """
 
     module: Callable[..., nn.Module]
@@ -160,15 +167,15 @@ class Component:
                 if parameter.kind is inspect.Parameter.KEYWORD_ONLY
             }
             if read != declared:
-                raise ValueError(f"{role} reads the options {sorted(read)}, declared are {sorted(declared)}")
+                raise ValueError(f"{role} takes the options {sorted(read)}, but {sorted(declared)} are declared")
 
     def option(self, name: str) -> Option | None:
-        """Return the option called ``name``, if there is one."""
+        """Return the option called ``name``, or None."""
         return next((option for option in self.options if option.name == name), None)
 
 
 class PerLevel(nn.Module):
-    """One module a level, under the keys ``p3``, ``p4`` and ``p5``."""
+    """One module per level, under the keys ``p3``, ``p4`` and ``p5``."""
 
     def __init__(self, make: Callable[[int], nn.Module], inputs: Levels) -> None:
         super().__init__()
@@ -182,7 +189,7 @@ class PerLevel(nn.Module):
 
 
 class Identity(nn.Module):
-    """Leaves the three maps as they are."""
+    """Returns the three maps unchanged."""
 
     def __init__(self, inputs: Levels) -> None:
         super().__init__()

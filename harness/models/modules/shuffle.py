@@ -20,7 +20,7 @@ from harness.models.registry import Registry
 
 
 class _Interleave(nn.Module):
-    """View the channels as ``rows`` × (C / rows) and transpose."""
+    """View the channels as (``rows``, C / ``rows``) and transpose."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -35,14 +35,10 @@ class _Interleave(nn.Module):
 
 
 class Shuffle(PerLevel):
-    """V1's parameter-free shuffle (ShuffleNet, arXiv 1707.01083): channels viewed as (C / groups, groups), transposed.
-
-    The documents' V2 snippet views (groups, C / groups) instead, which is the inverse order. Before a dense
-    convolution, which follows here in every architecture, the two differ only in the numbering of its inputs.
-    """
+    """V1's shuffle (ShuffleNet, arXiv 1707.01083): channels viewed as (groups, C / groups) and transposed."""
 
     def __init__(self, inputs: Levels, *, groups: int) -> None:
-        super().__init__(lambda channels: _Interleave(channels // groups), inputs)
+        super().__init__(lambda _: _Interleave(groups), inputs)
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels, *, groups: int) -> Cost:
@@ -51,10 +47,12 @@ class Shuffle(PerLevel):
 
     @staticmethod
     def misfit(inputs: Levels, *, groups: int) -> Misfit | None:
-        """Refuse groups that do not divide the channels, and as many groups as channels, which shuffle nothing."""
+        """Refuse groups that do not divide the channels, and groups of one channel, which would keep the order."""
         allowed = divisors(inputs[0])[1:-1]
         if groups not in allowed:
-            return Misfit("groups", f"must divide the {inputs[0]} channels and leave more than one a group", allowed)
+            return Misfit(
+                "groups", f"must divide the {inputs[0]} channels and leave more than one channel per group", allowed
+            )
         return None
 
 
@@ -69,7 +67,7 @@ class _ShuffleConvLevel(nn.Sequential):
 class ShuffleConv(PerLevel):
     """V2's counted ChannelShuffle_Light: shuffle → grouped 1×1 C → C/2 → BN → ReLU → grouped 1×1 C/2 → C → BN → ReLU.
 
-    Channels are viewed as (groups, C / groups) and transposed, so each group of the 1×1 sees every group before it.
+    Channels are viewed as (groups, C / groups) and transposed.
     """
 
     def __init__(self, inputs: Levels, *, groups: int) -> None:
@@ -111,8 +109,8 @@ class _ShuffleDepthwiseLevel(nn.Sequential):
 class ShuffleDepthwise(PerLevel):
     """The released FeatherFace's shuffle: shuffle → 1×1 C → C/2 → BN → depthwise 3×3 → BN → 1×1 C/2 → C → BN → ReLU.
 
-    Channels are viewed as (C / 2, 2) and transposed. The order matters to released weights alone: before a dense
-    convolution it is a numbering of that convolution's inputs, and so is no option.
+    Channels are viewed as (C / 2, 2) and transposed, the inverse of ``shuffle`` with two groups. The released weights
+    need this order. It is no option: a dense convolution follows, and for that it only numbers the inputs.
     """
 
     def __init__(self, inputs: Levels) -> None:
@@ -137,9 +135,9 @@ class ShuffleDepthwise(PerLevel):
 
 
 def _halves(inputs: Levels) -> Misfit | None:
-    """Refuse widths that cannot be halved."""
+    """Refuse odd widths."""
     if inputs[0] % 2:
-        return Misfit("", f"halves its level, and {inputs[0]} neck channels are no multiple of 2")
+        return Misfit("", f"halves every level, but the neck has {inputs[0]} channels, an odd number")
     return None
 
 
@@ -148,7 +146,7 @@ SHUFFLES.add("none", Component(Identity, Identity.cost), "no shuffle", "this pro
 SHUFFLES.add(
     "shuffle",
     Component(
-        Shuffle, Shuffle.cost, (Option("groups", "groups between which channels are exchanged", low=2),), Shuffle.misfit
+        Shuffle, Shuffle.cost, (Option("groups", "number of groups that exchange channels", low=2),), Shuffle.misfit
     ),
     "reorders channels across groups, no parameters (V1)",
     "ShuffleNet, arXiv 1707.01083",

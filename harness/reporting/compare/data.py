@@ -291,7 +291,7 @@ def training(data: StudyData) -> dict[str, Any]:
         "training images": data.study["data"]["train_digest"],
         "training size": images.size,
         **asdict(schedule),
-        **({"images that choose the epoch": images.epoch_images} if schedule.patience else {}),
+        **({"images that choose the epoch": images.search_images} if schedule.patience else {}),
         "backbone starts from": "random numbers" if config["from_scratch"] else start,
     }
 

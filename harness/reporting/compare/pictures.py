@@ -102,11 +102,11 @@ def _differences(found: Comparison, measured: str) -> Picture:
 
 def _learning(found: Comparison) -> Iterator[Picture]:
     """Yield how each teacher learned that was trained here."""
-    epoch_images = {data.study["name"]: data.study["config"]["data"]["epoch_images"] for data in found.studies}
+    search_images = {data.study["name"]: data.study["config"]["data"]["search_images"] for data in found.studies}
     for group in found.of_kind(TEACHER):
         if not group.record.epochs:
             continue
-        figure = training(group.record, epoch_images[group.members[0].study])
+        figure = training(group.record, search_images[group.members[0].study])
         text = "Loss terms on the training images and AP after each epoch; the final AP is that of all images."
         yield Picture(f"How {group.name} learned", f"learning-{group.record.label}", text, figure)
 

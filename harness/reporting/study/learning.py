@@ -20,8 +20,8 @@ _TERMS = {
 _LEVELS = {"easy": BLUE, "medium": GREEN, "hard": VERMILLION, "mean": BLACK}
 
 
-def training(record: TrialRecord, epoch_images: int) -> Figure:
-    """Draw every loss term, and the AP on ``epoch_images`` validation images (0: all), after each epoch of a record.
+def training(record: TrialRecord, search_images: int) -> Figure:
+    """Draw every loss term, and the AP on the ``search_images`` images of the search split, by epoch.
 
     The best epoch by mean AP is marked; the final AP, on all validation images, stands in the title.
     """
@@ -52,8 +52,7 @@ def training(record: TrialRecord, epoch_images: int) -> Figure:
             color=GREY,
             fontsize=9,
         )
-    images = f"{epoch_images:,} validation images" if epoch_images else "all validation images"
-    right.set(ylabel=f"AP on {images}, %")
+    right.set(ylabel=f"AP on {search_images:,} images of the search split, %")
     right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")

@@ -321,9 +321,11 @@ def _learning(data: StudyData, best: str | None) -> Picture:
     ]
     if not rows:
         return Picture(title, name, "No AP after an epoch has been recorded yet.", None)
-    count = data.study["config"]["data"]["epoch_images"]
-    images = f"on {count:,} of the validation images" if count else "on all validation images"
-    text = f"Mean AP after every epoch, {images}; a cross marks where a trial was stopped or failed."
+    count = data.study["config"]["data"]["search_images"]
+    text = (
+        f"Mean AP after every epoch, on the {count:,} images of the search split; a cross marks where a trial was "
+        "stopped or failed."
+    )
     return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), best))
 
 

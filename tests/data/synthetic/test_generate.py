@@ -1,13 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from harness.core.protocol import DataConfig
-from harness.data import load_split, synthetic
+from harness.data import load_split
 from harness.data.contact import COLOURS, contact_sheet
+from harness.data.synthetic import generate as synthetic
 from harness.data.synthetic.anatomy import AXIS, SKIN, head_solids, places, surface_points
 from harness.data.synthetic.generate import LISTS, SIDE, Scene, keep_lists, render_scene
 from harness.data.synthetic.head import Pose, render_head
@@ -26,7 +28,14 @@ def scenes() -> list[Scene]:
 
 
 def person(seed: int, **changes: object) -> Person:
-    plain = {"wear": "none", "hat": "none", "style": "short", "beard": "none", "gaze": (0.0, 0.0), "lids": 1.0}
+    plain: dict[str, Any] = {
+        "wear": "none",
+        "hat": "none",
+        "style": "short",
+        "beard": "none",
+        "gaze": (0.0, 0.0),
+        "lids": 1.0,
+    }
     return replace(sample_person(np.random.default_rng(seed)), **(plain | changes))
 
 

@@ -79,8 +79,9 @@ def test_without_offsets_it_is_a_plain_convolution() -> None:
 
 def test_memory_layout_changes_nothing() -> None:
     image, offset, mask, weight = _problem((6, 5), 1.0)
-    last = (tensor.to(memory_format=torch.channels_last) for tensor in (image, offset, mask))
-    torch.testing.assert_close(deformable_conv(*last, weight), deformable_conv(image, offset, mask, weight))
+    last = [tensor.to(memory_format=torch.channels_last) for tensor in (image, offset, mask)]
+    answer = deformable_conv(last[0], last[1], last[2], weight)
+    torch.testing.assert_close(answer, deformable_conv(image, offset, mask, weight))
 
 
 def test_a_layer_starts_as_the_plain_convolution_of_its_weights_and_learns_to_move() -> None:

@@ -1,7 +1,7 @@
 """Every registered part over its options: closed form, forward, gradients, refusals."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,38 +11,43 @@ from harness.core.arch import ARCHS, SLOTS, ArchConfig, OptionValue, Part, part
 from harness.counting import tree
 from harness.errors import InputError
 from harness.models.builder import build, registries, validate
-from harness.models.costs import costs, count_parts, macs
-from harness.models.modules.part import Component, Cost, Option
-from harness.models.registry import Registry
-from harness.models.wiring import resolve
+from harness.models.costs import costs, count_parts
+from harness.models.modules.part import Component, Cost, Levels, Misfit, Option, flag
+from harness.models.registry import Entry, Registry
+from harness.models.wiring import component, resolve
 
-_INTEGERS: dict[str, tuple[int, ...]] = {
-    "channels": (4, 12, 24, 32, 74),
-    "repeats": (1, 2, 3),
-    "reduction_factor": (1, 2, 4),
-    "reduction": (0, 1, 2, 4, 16, 48),
-    "groups": (1, 2, 3, 4, 37),
-}
-"""Values to try where an option takes any integer."""
+_PLAIN = replace(ARCHS["v2"], context=part("none"), shuffle=part("none"))
+"""An architecture in which every part of every slot can stand: nothing after the neck restricts its channels."""
 
 
-def _values(option: Option) -> tuple[OptionValue, ...]:
-    return option.values or tuple(v for v in _INTEGERS[option.name] if option.accepts(v))
+def _parts(entry: Entry[Component], values: Callable[[Option], Iterable[OptionValue]]) -> Iterator[Part]:
+    names = [option.name for option in entry.item.options]
+    for chosen in itertools.product(*(values(option) for option in entry.item.options)):
+        yield Part(entry.name, tuple(zip(names, chosen, strict=True)))
+
+
+def _with(chosen: Part, **changes: OptionValue) -> Part:
+    return Part(chosen.name, tuple({**chosen.option_dict(), **changes}.items()))
 
 
 def _grid(slot: str) -> Iterator[Part]:
+    """Yield every combination of listed values and each integer's four smallest, then single larger integers."""
     for entry in registries[slot]:
-        names = [option.name for option in entry.item.options]
-        for values in itertools.product(*(_values(option) for option in entry.item.options)):
-            yield Part(entry.name, tuple(zip(names, values, strict=True)))
+        yield from _parts(entry, lambda option: option.values or range(option.low, option.low + 4))
+        for lowest in _parts(entry, lambda option: option.values or (option.low,)):
+            yield from (
+                _with(lowest, **{option.name: value})
+                for option in entry.item.options
+                for value in (16, 37)
+                if not option.values and option.accepts(value)
+            )
 
 
 def _hosts(slot: str) -> list[ArchConfig]:
-    """Architectures to put a slot's parts into, with necks of several widths where the part meets the neck."""
-    plain = replace(ARCHS["v2"], context=part("none"), shuffle=part("none"))
+    """Architectures to put a slot's parts into, with necks of several widths for parts after the neck."""
     if slot in ("backbone", "attention", "neck"):
-        return [plain]
-    return [replace(plain, neck=part("bifpn", channels=c, repeats=1)) for c in (24, 32, 74)]
+        return [_PLAIN]
+    return [replace(_PLAIN, neck=part("bifpn", channels=c, repeats=1)) for c in (24, 32, 74)]
 
 
 def _buildable(arch: ArchConfig) -> bool:
@@ -69,46 +74,96 @@ def test_closed_form_equals_numel_over_the_option_grid(slot: str) -> None:
     assert built == {entry.name for entry in registries[slot]}
 
 
-VARIANTS: list[tuple[str, Part]] = [
-    ("backbone", part("mobilenetv1", width=0.125)),
-    *(
-        (slot, chosen)
-        for slot in ("attention", "neck_attention")
-        for chosen in (
-            part("none"),
-            part("cbam", reduction=8),
-            part("cbam_plus", reduction=8, shared_gate=False),
-            part("se", reduction=8),
-            part("eca"),
-        )
-    ),
-    ("neck_attention", part("cbam_plus", reduction=8, shared_gate=True)),
-    ("neck", part("bifpn", channels=32, repeats=2)),
-    ("neck", part("bifpn_light", channels=32, repeats=1, depthwise=True, reduction_factor=1)),
-    ("neck", part("bifpn_light", channels=32, repeats=2, depthwise=True, reduction_factor=4)),
-    ("neck", part("bifpn_light", channels=32, repeats=1, depthwise=False, reduction_factor=1)),
-    ("context", part("none")),
-    ("context", part("conv3x3")),
-    ("context", part("ssh")),
-    ("context", part("ssh_deform")),
-    ("context", part("ssh_grouped", groups=2, reduction=0)),
-    ("context", part("ssh_grouped", groups=4, reduction=2)),
-    ("shuffle", part("none")),
-    ("shuffle", part("shuffle", groups=4)),
-    ("shuffle", part("shuffle_conv", groups=4)),
-    ("shuffle", part("shuffle_depthwise")),
-    ("head", part("separate")),
-    *(
-        ("head", part("shared_multi", trunk=trunk, per_level=per_level))
-        for trunk in ("none", "conv", "depthwise")
-        for per_level in (False, True)
-    ),
-]
+_TRIED = 64
+"""How many integers above an option's lowest are tried until one can be built."""
 
 
-def test_variants_cover_every_entry() -> None:
-    for slot in SLOTS:
-        assert {chosen.name for where, chosen in VARIANTS if where == slot} == {e.name for e in registries[slot]}
+def _variants(slot: str, entries: Iterable[Entry[Component]]) -> Iterator[Part]:
+    """Yield each entry with every combination of its listed values, and with two values of each integer option.
+
+    The integers are the smallest that can be built. What cannot be built at all is left out here, and noticed by
+    ``_not_varied``.
+    """
+    for entry in entries:
+        for lowest in _parts(entry, lambda option: option.values or (option.low,)):
+            integers = [option for option in entry.item.options if not option.values]
+
+            def buildable(changes: Mapping[str, Iterable[int]], base: Part = lowest) -> Iterator[Part]:
+                for values in itertools.product(*changes.values()):
+                    chosen = _with(base, **dict(zip(changes, values, strict=True)))
+                    if _buildable(replace(_PLAIN, **{slot: chosen})):
+                        yield chosen
+
+            base = next(buildable({o.name: range(o.low, o.low + _TRIED) for o in integers}), None)
+            if base is None:
+                continue
+            yield base
+            for option in integers:
+                above = int(base.option_dict()[option.name]) + 1
+                yield from itertools.islice(buildable({option.name: range(above, above + _TRIED)}, base), 1)
+
+
+def _not_varied(entries: Iterable[Entry[Component]], variants: Iterable[Part]) -> list[str]:
+    """Return entries without a variant, and options of which a listed value or a second integer is missing."""
+    shown: dict[str, list[Part]] = {}
+    for chosen in variants:
+        shown.setdefault(chosen.name, []).append(chosen)
+    missing = []
+    for entry in entries:
+        if entry.name not in shown:
+            missing.append(entry.name)
+            continue
+        for option in entry.item.options:
+            values = {chosen.option_dict()[option.name] for chosen in shown[entry.name]}
+            if len(values) < 2 or not values >= set(option.values):
+                missing.append(f"{entry.name}.{option.name}")
+    return missing
+
+
+VARIANTS = [(slot, chosen) for slot in SLOTS for chosen in _variants(slot, registries[slot])]
+"""Every registered part with every option varied, derived from the registries."""
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_variants_show_every_entry_and_vary_every_option(slot: str) -> None:
+    assert {chosen.name for where, chosen in VARIANTS if where == slot} == {entry.name for entry in registries[slot]}
+    # Two slots may share a registry, and an option may fit only one of them.
+    shown = [chosen for where, chosen in VARIANTS if registries[where] is registries[slot]]
+    assert _not_varied(registries[slot], shown) == []
+
+
+class _Ratio(torch.nn.Module):
+    """A part with an integer and a flag."""
+
+    def __init__(self, inputs: Levels, *, ratio: int, deep: bool) -> None:
+        super().__init__()
+        self.options = inputs, ratio, deep
+
+    @staticmethod
+    def cost(inputs: Levels, positions: Levels, *, ratio: int, deep: bool) -> Cost:  # noqa: ARG004
+        return Cost()
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "missing"),
+    [
+        ("any", range(10, 100), []),
+        ("some", range(48, 100, 16), []),
+        ("one", (10,), ["one.ratio"]),
+        ("never", (), ["never"]),
+    ],
+)
+def test_a_new_part_is_varied_or_noticed(
+    name: str, fitting: Container[int], missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misfit(inputs: Levels, *, ratio: int, deep: bool) -> Misfit | None:  # noqa: ARG001
+        return None if ratio in fitting else Misfit("ratio", "does not fit")
+
+    shelf: Registry[Component] = Registry("context")
+    options = (Option("ratio", "a ratio", low=10), flag("deep", "depth"))
+    shelf.add(name, Component(_Ratio, _Ratio.cost, options, misfit), "a part", "this test")
+    monkeypatch.setitem(registries, "context", shelf)
+    assert _not_varied(shelf, _variants("context", shelf)) == missing
 
 
 def _bias_before_norm(name: str, arch: ArchConfig) -> bool:
@@ -117,14 +172,15 @@ def _bias_before_norm(name: str, arch: ArchConfig) -> bool:
 
 
 @pytest.mark.parametrize(("slot", "chosen"), VARIANTS, ids=str)
-def test_multiply_adds_equal_those_of_a_real_pass(slot: str, chosen: Part) -> None:
-    arch = replace(ARCHS["v2"], **{slot: chosen})
-    assert {part.name: part.macs for part in tree(arch, 97, 70).children} == macs(arch, 97, 70)
+def test_params_and_macs_equal_those_of_a_real_pass(slot: str, chosen: Part) -> None:
+    arch = replace(_PLAIN, **{slot: chosen})
+    found = {part.name: (part.params, part.macs) for part in tree(arch, 97, 70).children}
+    assert found == {slot: (cost.params, cost.macs) for slot, cost in costs(arch, 97, 70).items()}
 
 
 @pytest.mark.parametrize(("slot", "chosen"), VARIANTS, ids=str)
 def test_forward_is_finite_and_every_parameter_learns(slot: str, chosen: Part) -> None:
-    arch = replace(ARCHS["v2"], **{slot: chosen})
+    arch = replace(_PLAIN, **{slot: chosen})
     unmoved: set[str] | None = None
     for seed in range(10):
         torch.manual_seed(seed)
@@ -133,7 +189,7 @@ def test_forward_is_finite_and_every_parameter_learns(slot: str, chosen: Part) -
         outputs = (output.boxes, output.classes, output.landmarks)
         assert all(bool(tensor.isfinite().all()) for tensor in outputs)
         # A random projection: a plain sum cannot be moved by what precedes a BatchNorm.
-        sum((tensor * torch.randn_like(tensor)).sum() for tensor in outputs).backward()
+        torch.autograd.backward([(tensor * torch.randn_like(tensor)).sum() for tensor in outputs])
         still = set()
         for name, parameter in detector.named_parameters():
             assert parameter.grad is not None, name
@@ -150,7 +206,7 @@ def test_biases_before_a_norm_are_the_only_ones_that_do_nothing() -> None:
     torch.manual_seed(0)
     detector = build(ARCHS["v1"]).double()
     output = detector.raw(torch.randn(2, 3, 96, 96, dtype=torch.float64))
-    (output.boxes * torch.randn_like(output.boxes)).sum().backward()
+    torch.autograd.backward((output.boxes * torch.randn_like(output.boxes)).sum())
     biases = {
         name: float(parameter.grad.abs().max())
         for name, parameter in detector.named_parameters()
@@ -184,7 +240,8 @@ V2 = ARCHS["v2"]
         (
             "attention",
             part("cbam_plus", reduction=32, shared_gate=True),
-            "attention.shared_gate=True no two levels have the same width (64, 128, 256); allowed: False",
+            "attention.shared_gate=True needs two levels with the same number of channels, "
+            "they have 64, 128, 256; allowed: False",
         ),
         ("backbone", part("mobilenetv1", width=0.3), "allowed: 0.125, 0.25, 0.5, 0.75, 1.0"),
         (
@@ -195,17 +252,17 @@ V2 = ARCHS["v2"]
         (
             "neck",
             part("bifpn_light", channels=32, repeats=2, depthwise=False, reduction_factor=2),
-            "neck.reduction_factor=2 depthwise=False has no pointwise convolution to factor; allowed: 1",
+            "neck.reduction_factor=2 needs the pointwise convolution that depthwise=False leaves out; allowed: 1",
         ),
         (
             "context",
             part("ssh_grouped", groups=3, reduction=2),
-            "context.groups=3 must divide the widths it meets (16, 8); allowed: 1, 2, 4, 8",
+            "context.groups=3 must divide the channels of every grouped convolution (16, 8); allowed: 1, 2, 4, 8",
         ),
         (
             "context",
             part("ssh_grouped", groups=4, reduction=3),
-            "context.reduction=3 twice the reduction must divide the 32 channels; allowed: 0, 1, 2, 4, 8, 16",
+            "context.reduction=3 must divide half of the 32 channels; allowed: 0, 1, 2, 4, 8, 16",
         ),
         ("shuffle", part("shuffle", groups=32), "allowed: 2, 4, 8, 16"),
         ("shuffle", part("shuffle", groups=1), "shuffle.groups=1 is not accepted by shuffle"),
@@ -227,18 +284,18 @@ def test_what_cannot_be_built_is_named(slot: str, chosen: Part, message: str) ->
 @pytest.mark.parametrize(
     ("channels", "changes", "message"),
     [
-        (74, {}, "splits its level into quarters, and 74 neck channels are no multiple of 4"),
+        (74, {}, "splits every level into quarters, but the neck has 74 channels, no multiple of 4"),
         (
             74,
             {"context": part("ssh_deform")},
-            "splits its level into quarters, and 74 neck channels are no multiple of 4",
+            "splits every level into quarters, but the neck has 74 channels, no multiple of 4",
         ),
         (
             37,
             {"context": part("none"), "shuffle": part("shuffle_depthwise")},
-            "shuffle=shuffle_depthwise halves its level, and 37 neck channels are no multiple of 2",
+            "shuffle=shuffle_depthwise halves every level, but the neck has 37 channels, an odd number",
         ),
-        (37, {"context": part("none")}, "halves its level, and 37 neck channels are no multiple of 2"),
+        (37, {"context": part("none")}, "halves every level, but the neck has 37 channels, an odd number"),
         (
             37,
             {
@@ -246,12 +303,12 @@ def test_what_cannot_be_built_is_named(slot: str, chosen: Part, message: str) ->
                 "shuffle": part("none"),
                 "head": part("shared_multi", trunk="conv", per_level=True),
             },
-            "head.trunk=conv halves its level, and 37 channels are odd; allowed: none",
+            "head.trunk=conv halves every level, but the neck has 37 channels, an odd number; allowed: none",
         ),
         (
             37,
             {"context": part("none"), "shuffle": part("shuffle", groups=2)},
-            "allowed: nothing: choose another shuffle",
+            "allowed: no value; choose another shuffle",
         ),
     ],
 )
@@ -271,26 +328,24 @@ def _refusal(arch: ArchConfig) -> str:
 
 
 @pytest.mark.parametrize("slot", SLOTS)
-def test_allowed_values_are_exactly_those_that_build(slot: str) -> None:
-    """What a refusal offers builds, and what it does not offer does not."""
+def test_allowed_values_are_exactly_those_that_fit(slot: str) -> None:
+    """A refusal of an option lists a value if and only if the option with that value is refused no more."""
     for host, chosen in itertools.product(_hosts(slot), _grid(slot)):
-        refusal = _refusal(replace(host, **{slot: chosen}))
-        key, _, listed = refusal.partition("; allowed: ")
-        option = key.partition("=")[0].partition(".")[2]
-        if option not in ("groups", "reduction", "reduction_factor") or "nothing" in listed:
+        key, _, listed = _refusal(replace(host, **{slot: chosen})).partition("; allowed: ")
+        name = key.partition("=")[0].partition(".")[2]
+        option = component(slot, chosen).option(name)
+        if option is None or "no value" in listed:
             continue
-        for value in range(1, 80):
-            changed = Part(chosen.name, tuple({**chosen.option_dict(), option: value}.items()))
-            offered, builds = str(value) in listed.split(", "), _buildable(replace(host, **{slot: changed}))
-            # A reduction that fits may still leave groups that do not.
-            assert builds == offered or (option == "reduction" and offered), (refusal, value)
+        for value in option.values or range(option.low, 80):
+            again = _refusal(replace(host, **{slot: _with(chosen, **{name: value})}))
+            assert (str(value) in listed.split(", ")) != again.startswith(f"{slot}.{name}="), (key, value)
 
 
 def test_a_component_reads_exactly_its_options() -> None:
     def cost(*, ratio: int) -> Cost:
         return Cost(ratio)
 
-    with pytest.raises(ValueError, match="declared are"):
+    with pytest.raises(ValueError, match="are declared"):
         Component(torch.nn.Identity, cost, (Option("reduction", "a ratio"),))
 
 

@@ -1,4 +1,4 @@
-"""Gradients by term against the engine's own, and what is said of answers that are known."""
+"""Gradients by loss term against training's own, and the errors of networks whose answers are known."""
 
 import math
 from dataclasses import replace
@@ -14,18 +14,20 @@ from harness.data import load_split
 from harness.data.batches import Batch, batches
 from harness.detection.boxes import encode, encode_landmarks, make_priors
 from harness.detection.losses import Targets, match
-from harness.diagnosis.answers import AnswerMeter
 from harness.diagnosis.gradients import TRUTH, GradientMeter, term_gradients, term_weights
-from harness.diagnosis.measure import NO_ADAPTERS, begin, diagnose
+from harness.diagnosis.prior_errors import PriorErrors
+from harness.diagnosis.student import NO_ADAPTERS, begin, diagnose
 from harness.errors import DataError
 from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput
 from harness.models.weights import save_weights
-from harness.training import loop as engine
+from harness.training import setup as training
+from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
-from harness.training.loop import CHECKPOINT, WEIGHTS, Job
+from harness.training.job import WEIGHTS, Job
+from harness.training.loop import train_epoch
 
-DATA = DataConfig(size=64, train_images=8, val_images=4)
+DATA = DataConfig(size=64, train_images=8, search_images=4, val_images=4)
 ONE_STEP = TrainConfig(epochs=1, batch=8, clip=1e9)
 ALONE = DistillConfig(alpha=0.0)
 TAUGHT = DistillConfig(alpha=0.7, feature_weight=0.5)
@@ -58,25 +60,28 @@ def first_batch(job: Job, seed: int) -> Batch:
 
 
 @pytest.mark.parametrize("distill", [TAUGHT, replace(TAUGHT, feature_weight=0.0), ALONE], ids=["λ", "α", "alone"])
-def test_the_terms_add_up_to_the_gradient_that_the_engine_steps_by(
+def test_the_terms_add_up_to_the_gradient_that_training_steps_by(
     job: Job, distill: DistillConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine's own first step, from its own start: its gradients lie there unclipped when the epoch has ended.
+    """Compared with training's first step, whose gradients are still there, unclipped, when the epoch has ended.
 
-    In double precision, because seven backward passes in single precision round otherwise than one does.
+    In double precision, because seven backward passes round otherwise than one.
     """
     job = replace(job, distill=distill)
     batch = first_batch(job, job.seed)
     batch = batch._replace(images=batch.images.double())
-    monkeypatch.setattr(engine, "batches", lambda *_, **__: iter([batch]))
-    run = engine._Run(job)
-    for module in filter(None, (run.student, run.teacher, run.distiller)):
-        module.double()
-    run.train_epoch(1, None)
-    steps = [torch.zeros_like(p) if p.grad is None else p.grad for p in run.student.parameters()]
+    monkeypatch.setattr(training, "batches", lambda *_, **__: iter([batch]))
+    setup = training.prepare(job)
+    for module in (setup.student, setup.teacher, setup.distiller):
+        if module is not None:
+            module.double()
+    train_epoch(setup, 1, None)
+    steps = [torch.zeros_like(p) if p.grad is None else p.grad for p in setup.student.parameters()]
     wanted = torch.cat([gradient.flatten() for gradient in steps]).double()
 
-    student, teacher, distiller = (module.double() for module in begin(job))
+    student, teacher, distiller = begin(job)
+    for module in (student, teacher, distiller):
+        module.double()
     with torch.no_grad():
         taught = teacher.raw(batch.images)
     terms = term_gradients(student.train(), taught, batch, PRIORS, job.train, distiller)
@@ -116,6 +121,15 @@ def test_norms_shares_and_cosines_of_known_gradients() -> None:
     assert rows["total"]["norm"] == 10.0
 
 
+def test_gradients_that_are_all_zero_have_no_share() -> None:
+    student = torch.nn.Module()
+    student.add_module("only", torch.nn.Linear(1, 1))
+    meter = GradientMeter(student)
+    meter.add({name: torch.zeros(2).double() for name in TRUTH})
+    rows = meter.result()
+    assert {(row["norm"], row["share"], row["cosine"]) for row in rows.values()} == {(0.0, None, None)}
+
+
 def scene() -> Targets:
     """Two images; the second face has no landmarks."""
     boxes = torch.tensor([[[8.0, 8, 40, 40], [0, 0, 0, 0]], [[20.0, 16, 52, 48], [2, 2, 18, 18]]])
@@ -132,19 +146,21 @@ def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
     boxes[image, prior] = encode(targets.boxes[image, matched[image, prior]], PRIORS[prior])
     points = encode_landmarks(targets.landmarks[image, matched[image, prior]], PRIORS[prior])
     landmarks[image, prior] = points.nan_to_num()
-    return RawOutput(boxes, torch.stack((torch.zeros_like(face_logits), face_logits), -1), landmarks, ())
+    unused = torch.zeros(0)
+    classes = torch.stack((torch.zeros_like(face_logits), face_logits), -1)
+    return RawOutput(boxes, classes, landmarks, (unused, unused, unused))
 
 
-def test_a_teacher_that_sees_background_everywhere_raises_no_false_alarm() -> None:
+def test_a_teacher_that_sees_background_everywhere_has_no_share_of_false_alarms() -> None:
     targets = scene()
     positive = match(targets, PRIORS) >= 0
-    meter = AnswerMeter(DistillConfig())
+    meter = PriorErrors(DistillConfig())
     meter.add(answer(torch.full(positive.shape, -20.0), targets), targets, PRIORS, ~positive)
     found = meter.result()
     assert found["positives"] == int(positive.sum()) > 0
     assert found["score"] == pytest.approx(0.0, abs=1e-6)
     assert found["missed_share"] == 1.0
-    assert (found["confident"], found["unmatched_share"], found["false_alarm_share"]) == (0, 0.0, 0.0)
+    assert (found["confident"], found["unmatched_share"], found["false_alarm_share"]) == (0, None, None)
     chance = 1 / (1 + math.exp(5))
     bits = -chance * math.log2(chance) - (1 - chance) * math.log2(1 - chance)
     assert found["entropy_positive"] == pytest.approx(bits, rel=1e-4)
@@ -159,7 +175,7 @@ def test_errors_and_false_alarms_are_counted_where_they_are() -> None:
     shift[..., 0] = 3.0
     loud = right._replace(boxes=right.boxes + shift, landmarks=right.landmarks + 0.5)
     loud.classes[0, :, 1] = 20.0
-    meters = {"right": AnswerMeter(DistillConfig()), "loud": AnswerMeter(DistillConfig())}
+    meters = {"right": PriorErrors(DistillConfig()), "loud": PriorErrors(DistillConfig())}
     meters["right"].add(right._replace(classes=right.classes.clone()), targets, PRIORS, ~positive)
     meters["loud"].add(loud, targets, PRIORS, ~positive)
     exact, wrong = meters["right"].result(), meters["loud"].result()
@@ -181,7 +197,7 @@ def test_a_confident_prior_beside_a_face_whose_box_is_right_is_no_false_alarm() 
     output.classes[0, [beside, empty], 1] = 20.0
     output.boxes[0, beside] = encode(targets.boxes[0, 0], PRIORS[beside])
     output.boxes[0, empty] = encode(torch.tensor([50.0, 50, 60, 60]), PRIORS[empty])
-    meter = AnswerMeter(DistillConfig())
+    meter = PriorErrors(DistillConfig())
     meter.add(output, targets, PRIORS, matched < 0)
     found = meter.result()
     assert (found["confident"], found["unmatched_share"], found["false_alarm_share"]) == (2, 1.0, 0.5)

@@ -1,4 +1,4 @@
-"""How right a network is on training images, prior by prior, and how much its softened classes say beyond a label."""
+"""The errors of a network on training images, prior by prior, and what its softened classes add to a hard label."""
 
 import math
 
@@ -14,11 +14,11 @@ MISSED = 0.5
 """A positive prior that scores less is counted as missed."""
 
 ON_FACE = 0.5
-"""IoU with a true face from which on a box lies on it, as AP has it."""
+"""IoU with a true face from which on a box lies on that face, as in AP."""
 
 
-class AnswerMeter:
-    """What a network answers where a teacher teaches, over all batches.
+class PriorErrors:
+    """A network's errors where a teacher teaches, over all batches.
 
     Args:
         distill: gives T, and the score above which a prior is confident.
@@ -33,7 +33,7 @@ class AnswerMeter:
         self._confident = self._unmatched = self._off_face = 0
 
     def add(self, output: RawOutput, targets: Targets, priors: Tensor, negatives: Tensor) -> None:
-        """Take in one batch.
+        """Add one batch.
 
         Args:
             output: of a network in eval mode.
@@ -59,31 +59,35 @@ class AnswerMeter:
         unmatched = confident & ~truth.positive
         self._confident += int(confident.sum())
         self._unmatched += int(unmatched.sum())
-        for boxes, true, chosen in zip(output.boxes, targets.boxes, unmatched, strict=True):
-            overlaps = iou(decode(boxes[chosen], priors[chosen]), true)
+        for boxes, true, selected in zip(output.boxes, targets.boxes, unmatched, strict=True):
+            overlaps = iou(decode(boxes[selected], priors[selected]), true)
             self._off_face += int((overlaps.amax(dim=1) < ON_FACE).sum())
 
     def result(self) -> dict[str, float | int | None]:
-        """Return the answers' numbers; None where there is nothing to take a mean of.
+        """Return the errors as numbers; None where there is no prior to take them of.
 
-        ``positives`` counts the positive priors, ``score`` is their mean face score and ``missed_share`` the share of
-        them that score less than 0.5; ``box_error`` and ``landmark_error`` are smooth L1 of the encoded offsets from
-        the truth, summed over the offsets, a positive prior. Of the ``confident`` priors, ``unmatched_share`` are no
-        positives and ``false_alarm_share`` are none and have their box on no true face; 0 where no prior is confident.
-        ``entropy_positive`` and ``entropy_negative`` are mean entropies in bits of the classes softened by T, where a
-        label's is 0; ``spread_positive`` and ``spread_negative`` are standard deviations of the softened face
-        probability among the priors of one label: with two classes, all that it tells them apart by.
+        - ``positives``: the number of positive priors; ``score``: their mean face score; ``missed_share``: the share of
+          them that score less than 0.5.
+        - ``box_error``, ``landmark_error``: smooth L1 between the network's encoded offsets and the truth's, summed
+          over the offsets, mean over positive priors.
+        - ``confident``: the number of priors above the score threshold; ``unmatched_share``: the share of them that
+          are not positive; ``false_alarm_share``: the share of them that are not positive and whose box lies on no
+          true face.
+        - ``entropy_positive``, ``entropy_negative``: mean entropy, in bits, of the classes softened by T; a hard
+          label's is 0.
+        - ``spread_positive``, ``spread_negative``: standard deviation of the softened face probability among the priors
+          of one label. With two classes, it is all that distinguishes them.
         """
-        scores, confident = torch.cat(self._scores), max(self._confident, 1)
+        scores = torch.cat(self._scores)
         soft = {label: torch.cat(found).double() for label, found in self._soft.items()}
         return {
             "positives": len(scores),
             "score": _mean(scores),
             "missed_share": _mean(scores < MISSED),
-            **{f"{k}_error": self._errors[k] / self._faces[k] if self._faces[k] else None for k in self._errors},
+            **{f"{name}_error": _ratio(self._errors[name], self._faces[name]) for name in self._errors},
             "confident": self._confident,
-            "unmatched_share": self._unmatched / confident,
-            "false_alarm_share": self._off_face / confident,
+            "unmatched_share": _ratio(self._unmatched, self._confident),
+            "false_alarm_share": _ratio(self._off_face, self._confident),
             **{f"entropy_{label}": _mean(_entropy(chance)) for label, chance in soft.items()},
             **{f"spread_{k}": p.std(correction=0).item() if len(p) else None for k, p in soft.items()},
         }
@@ -96,3 +100,7 @@ def _entropy(chance: Tensor) -> Tensor:
 
 def _mean(values: Tensor) -> float | None:
     return values.double().mean().item() if len(values) else None
+
+
+def _ratio(part: float, whole: int) -> float | None:
+    return part / whole if whole else None

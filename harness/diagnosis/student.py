@@ -1,4 +1,4 @@
-"""A student beside its teacher over training batches: gradients at the start and the end of training, and answers."""
+"""One student beside its teacher over training batches: gradients at start and end of training, and prior errors."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -12,25 +12,30 @@ from harness.core.protocol import DistillConfig
 from harness.data import load_split
 from harness.data.batches import batches, steps_per_epoch
 from harness.detection.boxes import make_priors
-from harness.detection.losses import multibox_loss
-from harness.diagnosis.answers import AnswerMeter
+from harness.detection.losses import Targets, multibox_loss
 from harness.diagnosis.gradients import GradientMeter, term_gradients, term_weights
+from harness.diagnosis.prior_errors import PriorErrors
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.detector import Detector
+from harness.models.device import place, resolve_device
 from harness.models.fold import freeze
-from harness.models.weights import init_backbone, load_weights
+from harness.models.weights import load_weights
+from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
-from harness.training.loop import CHECKPOINT, WEIGHTS, Job
+from harness.training.job import WEIGHTS, Job
+from harness.training.setup import networks
 
 SEED, EPOCH = 0, 0
-"""Of the batches. Training has no epoch 0: these crops are new to every student and to its teacher."""
+"""Of the batches. Training counts epochs from 1, so neither teacher nor student was trained on these crops."""
 
-NO_ADAPTERS = "`{}`, end: without the feature term, because the adapters of the kept weights are gone."
+NO_ADAPTERS = "`{}`, end: without the feature term, because the adapters of the kept weights were not saved."
 
 
 def begin(job: Job) -> tuple[Detector, Detector, Distiller]:
-    """Return student, frozen teacher and adapters as ``engine.train`` has them before the first step of ``job``.
+    """Return student, frozen teacher and adapters on the CPU, as training has them before the first step of ``job``.
+
+    A student that is trained without a teacher gets one to be compared with.
 
     Raises:
         InputError: the job has no teacher, or weights do not fit.
@@ -38,57 +43,65 @@ def begin(job: Job) -> tuple[Detector, Detector, Distiller]:
     """
     if job.teacher is None or job.teacher_arch is None or job.distill is None:
         raise InputError(f"{job.label}: a diagnosis needs a teacher's weights and architecture")
-    torch.manual_seed(job.seed)
-    student = build(job.arch)
-    if job.init_backbone is not None:
-        init_backbone(student, job.init_backbone)
-    teacher = build(job.teacher_arch)
-    load_weights(teacher, job.teacher)
-    freeze(teacher)
-    return student, teacher, Distiller(teacher, student, job.distill)
+    student, teacher, distiller = networks(job)
+    if teacher is None or distiller is None:
+        teacher = build(job.teacher_arch)
+        load_weights(teacher, job.teacher)
+        freeze(teacher)
+        distiller = Distiller(teacher, student, job.distill)
+    return student, teacher, distiller
 
 
 def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int], None]) -> dict[str, Any]:
     """Measure a trained student over ``count`` batches, or over one epoch where that has fewer.
 
     Args:
-        job: how the student was trained, its weights in the folder. ``distill`` is given, with neither α nor λ where
-            it had no teacher: T and the threshold are then what the teacher is looked at with.
+        job: how the student was trained, with its weights in the folder. ``distill`` must be given: where the student
+            had no teacher, with neither α nor λ, so that T and the threshold still apply to the teacher's errors.
         count: batches.
-        start: whether ``job.init_backbone`` is known to be where the student began; else only the end is measured.
+        start: whether ``job.init_backbone`` is known to be what the student started from; if not, only the end of
+            training is measured.
         on_batch: called with the batches done and the batches in all.
 
     Returns:
         Plain data: ``distill``, ``weights`` (term → factor in the loss), ``batches``, ``images``, ``start`` (None
         where it is not known) and ``end`` as ``GradientMeter.result``, ``teacher`` and ``student`` as
-        ``AnswerMeter.result``, ``notes``.
+        ``PriorErrors.result``, ``notes``.
 
     Raises:
-        InputError: the job has no teacher, or weights do not fit.
+        InputError: the job has no teacher, weights do not fit, or there is no such device.
         DataError: weights, images or the checkpoint are missing or broken.
     """
+    device = resolve_device(job.device)
     fresh, teacher, distiller = begin(job)
     config = distiller.config
     trained = build(job.arch)
     load_weights(trained, job.folder / WEIGHTS)
     last = _last(job, teacher, trained, config)
-    networks = ({"start": (fresh, distiller)} if start else {}) | {"end": (trained, last)}
-    meters = {name: GradientMeter(network) for name, (network, _) in networks.items()}
-    answers = {"teacher": AnswerMeter(config), "student": AnswerMeter(config)}
+    moments = ({"start": (fresh, distiller)} if start else {}) | {"end": (trained, last)}
+    place(teacher, device)
+    for network, terms in moments.values():
+        place(network, device)
+        terms.to(device)
+    meters = {name: GradientMeter(network) for name, (network, _) in moments.items()}
+    errors = {"teacher": PriorErrors(config), "student": PriorErrors(config)}
     for module in trained.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.0  # Forward passes in train mode leave what eval mode answers with.
+            module.momentum = 0.0  # Forward passes in train mode leave the statistics of eval mode as they are.
 
     faces, size, images = load_split(job.data, "train", job.cache), job.data.size, 0
-    priors, total = make_priors(size, size), min(count, steps_per_epoch(faces, job.train.batch))
+    priors, total = make_priors(size, size).to(device), min(count, steps_per_epoch(faces, job.train.batch))
     for done, batch in enumerate(islice(batches(faces, size, job.train.batch, SEED, EPOCH), total), start=1):
+        batch = batch._replace(
+            images=batch.images.to(device), targets=Targets(*(tensor.to(device) for tensor in batch.targets))
+        )
         with torch.no_grad():
             outputs = {"teacher": teacher.raw(batch.images), "student": trained.eval().raw(batch.images)}
             truth = multibox_loss(outputs["student"], batch.targets, priors, job.train)
             confident = outputs["teacher"].classes.softmax(-1)[..., 1] > config.score_threshold
             for name, output in outputs.items():
-                answers[name].add(output, batch.targets, priors, (truth.mined | confident) & ~truth.positive)
-        for name, (network, terms) in networks.items():
+                errors[name].add(output, batch.targets, priors, (truth.mined | confident) & ~truth.positive)
+        for name, (network, terms) in moments.items():
             gradients = term_gradients(network.train(), outputs["teacher"], batch, priors, job.train, terms)
             meters[name].add(gradients)
         images += len(batch.images)
@@ -99,13 +112,13 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
         "batches": total,
         "images": images,
         "start": None,
-        **{name: meter.result() for name, meter in (meters | answers).items()},
+        **{name: meter.result() for name, meter in (meters | errors).items()},
         "notes": [] if last.config == config else [NO_ADAPTERS.format(job.label)],
     }
 
 
 def _last(job: Job, teacher: Detector, student: Detector, config: DistillConfig) -> Distiller:
-    """Return the distiller of a finished training; its checkpoint alone has the adapters, those of the last step."""
+    """Return the distiller of a finished training; only its checkpoint has the adapters, those of the last step."""
     distiller = Distiller(teacher, student, config)
     path = job.folder / CHECKPOINT
     if not distiller.adapters:
@@ -115,5 +128,7 @@ def _last(job: Job, teacher: Detector, student: Detector, config: DistillConfig)
     try:
         distiller.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["adapters"])
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to go without its term") from error
+        raise DataError(
+            f"{path} is not a readable checkpoint ({error}); delete it to diagnose without the feature term"
+        ) from error
     return distiller

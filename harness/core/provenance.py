@@ -1,0 +1,60 @@
+"""``Provenance``: which code, libraries and machine produced a result. Written once, next to the result."""
+
+import importlib.metadata
+import platform
+import subprocess
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import harness
+from harness.core.machine import available_cores
+
+_LIBRARIES = {"torch": "torch", "numpy": "numpy", "optuna": "optuna", "opencv": "opencv-python-headless"}
+"""Name in reports → distribution: the libraries whose version can change a result."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes:
+        commit: of the code, with ``+`` behind it where files differ from that commit; None outside git.
+        versions: library → version, ``python`` and ``harness`` included.
+        machine: ``cpu``, ``cores``, ``system`` and ``device`` (``cpu`` or the name of the GPU).
+    """
+
+    commit: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"commit {(self.commit or 'unknown')[:12]} on {self.machine.get('cpu', 'an unknown CPU')} ({listed})"
+
+
+@cache
+def provenance(device: str = "cpu") -> Provenance:
+    """Return the provenance of what this process makes; ``device`` is ``cpu`` or the name of the GPU in use."""
+    versions = {"python": platform.python_version(), "harness": harness.__version__}
+    versions |= {name: importlib.metadata.version(package) for name, package in _LIBRARIES.items()}
+    machine = {"device": device, "cpu": _cpu(), "cores": str(available_cores()), "system": platform.system()}
+    return Provenance(_commit(), versions, machine)
+
+
+def _commit() -> str | None:
+    here = Path(harness.__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty=+", "--match="]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

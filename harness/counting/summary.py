@@ -1,0 +1,117 @@
+"""A space, or one architecture, against a budget: everything that is counted of it, as plain data."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from harness.core.arch import ArchConfig
+from harness.core.protocol import Budget
+from harness.core.space import Configuration, SearchSpace
+from harness.counting.spaces import SpaceCounts
+from harness.counting.totals import Totals
+from harness.counting.tree import tree
+from harness.models.costs import broken, costs
+from harness.models.modules.part import Cost
+
+LISTED = 5
+"""How many of the largest configurations within the budget are listed."""
+
+
+def summarise_space(space: SearchSpace, budget: Budget, bins: int) -> dict[str, Any]:
+    """Count a space. ``histogram`` has at most ``bins`` bins; ``configurations_per_second`` is how fast it was counted.
+
+    Raises:
+        InputError: the space is too large for a budget of several bounds.
+        BudgetError: nothing in it can be built or fits; the message says the smallest possible count.
+    """
+    started = time.perf_counter()
+    counts = SpaceCounts(space)
+    totals, feasible = counts.histogram, counts.feasible(budget)
+    seconds = time.perf_counter() - started
+    over = counts.over(budget)
+    edges, numbers = histogram(totals, budget.max_params, bins)
+    return {
+        "space": space.name,
+        "digest": space.digest(),
+        "budget": budget.max_params,
+        "bounds": _bounds(budget),
+        "configurations": counts.size,
+        "buildable": counts.buildable,
+        "feasible": feasible,
+        "smallest": counts.smallest,
+        "largest": counts.largest(),
+        "largest_feasible": [{"params": n, "configuration": c} for n, c in counts.nearest(budget, LISTED)],
+        "smallest_excess": None if over is None else _excess(counts, *over, budget),
+        "histogram": {"edges": edges, "counts": numbers},
+        "seconds": seconds,
+        "configurations_per_second": counts.size / seconds,
+    }
+
+
+def histogram(totals: Totals, limit: int, bins: int) -> tuple[list[int], list[int]]:
+    """Return bin edges, and how many configurations lie above each edge, up to and including the next.
+
+    There are at most ``bins`` bins, and a ``limit`` among the totals is an edge.
+    """
+    values = totals.values
+    limit = min(limit, int(values[-1]))
+    step = max(-(-int(values[-1] - values[0]) // (bins - 2)), 1)
+    below = max(-(-(limit - int(values[0]) + 1) // step), 0)
+    above = max(-(-(int(values[-1]) - limit) // step), 0)
+    edges = [limit + step * k for k in range(-below, above + 1)]
+    cumulative = np.concatenate(([0], totals.up_to))[np.searchsorted(values, edges, side="right")]
+    return edges, np.diff(cumulative).tolist()
+
+
+def _excess(counts: SpaceCounts, params: int, configuration: Configuration, budget: Budget) -> dict[str, Any]:
+    return {
+        "params": params,
+        "excess": params - budget.max_params,
+        "configuration": configuration,
+        "moves": [asdict(move) | {"text": str(move)} for move in counts.moves(configuration, budget)],
+    }
+
+
+def _bounds(budget: Budget) -> list[dict[str, Any]]:
+    return [{"measure": str(measure), "limit": limit} for measure, limit in budget.bounds]
+
+
+def summarise_arch(name: str, arch: ArchConfig, budget: Budget, size: int) -> dict[str, Any]:
+    """Count an architecture's parts; ``excess`` is negative where it is under the parameter budget.
+
+    Args:
+        name: what it is called.
+        arch: the architecture.
+        budget: what it may cost.
+        size: side of the square image that MACs are counted on, pixels.
+
+    Raises:
+        InputError: the architecture cannot be built.
+    """
+    parts = costs(arch, size, size)
+    whole = sum(parts.values(), Cost())
+    problems = broken(arch, budget)
+    return {
+        "arch": name,
+        "options": {slot: str(part) for slot, part in arch.parts().items()},
+        "total": whole.params,
+        "with_buffers": whole.with_buffers,
+        "deployed": whole.deployed,
+        "bytes": whole.bytes,
+        "parts": {slot: cost.params for slot, cost in parts.items()},
+        "macs": whole.macs,
+        "macs_parts": {slot: cost.macs for slot, cost in parts.items()},
+        "size": size,
+        "budget": budget.max_params,
+        "bounds": _bounds(budget),
+        "excess": whole.params - budget.max_params,
+        "hints": next((one.hints for one in problems if one.measure.name == "params"), ""),
+        "broken": [
+            {"measure": str(one.measure), "total": one.total, "limit": one.limit, "excess": one.excess}
+            | {"hints": one.hints}
+            for one in problems
+        ],
+        "tree": tree(arch, size, size).to_dict(),
+    }

@@ -1,0 +1,50 @@
+"""Devices by name, and how networks lie on them."""
+
+import os
+
+import torch
+from torch import nn
+
+from harness.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device called ``name``.
+
+    Raises:
+        InputError: there is no such device, or it is neither a CPU nor a CUDA one.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{name}': use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device '{name}' is not supported: use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device '{name}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices; use cpu"
+        )
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Return ``cpu``, or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Move a network to ``device``, in channels_last memory format, on which convolutions run faster."""
+    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Make equal inputs give equal results on a CUDA device, as far as PyTorch can; a CPU needs nothing.
+
+    Deterministic kernels are chosen wherever there are some. PyTorch warns of an operation that has none: its results
+    may then differ in the last digits between two runs (PyTorch's notes on reproducibility).
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,67 @@
+"""What a study's trials depend on, flat, so that a study is continued only as what it was and a difference is named."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.core.protocol import StudyConfig
+from harness.core.space import SearchSpace
+from harness.data.faces import FaceSet
+from harness.errors import InputError
+from harness.training.job import TRAINING_VERSION
+
+_FREE = ("name", "description", "trials", "speed", "references", "seeds")
+"""What may change when a study is continued: none of it changes what a trial is or how its AP is measured."""
+
+Identity = dict[str, Any]
+
+
+def chosen(config: StudyConfig, space: SearchSpace, device: str, threads: int, teacher: str, start: str) -> Identity:
+    """Return what is known before any image is read.
+
+    Args:
+        config: every field counts but ``_FREE``.
+        space: its axes and base architecture.
+        device: ``cpu`` or ``cuda``.
+        threads: PyTorch's threads of a training: another number rounds otherwise. Does not matter on CUDA.
+        teacher: ``auto``, or an architecture and the digest of its weights.
+        start: ``random``, ``teacher``, or ``file`` and its digest.
+    """
+    flat: Identity = {}
+    for key, value in config.to_dict().items():
+        if isinstance(value, Mapping) and key not in _FREE:
+            flat |= {f"{key}.{name}": item for name, item in value.items() if name != "source"}
+        elif key not in _FREE:
+            flat[key] = list(value) if isinstance(value, tuple) else value
+    return flat | {
+        "axes of the space": space.digest(),
+        "version of the training code": TRAINING_VERSION,
+        "device": device,
+        "threads": threads if device == "cpu" else None,
+        "teacher": teacher,
+        "start of the backbones": start,
+    }
+
+
+def of_images(splits: Mapping[str, FaceSet]) -> Identity:
+    """Return the digests of the images by split."""
+    names = {"train": "training images", "search": "search split", "val": "validation images"}
+    return {name: splits[split].digest for split, name in names.items()}
+
+
+def check(where: str, found: Mapping[str, Any], wanted: Mapping[str, Any], name: str) -> None:
+    """Refuse to continue a study that differs in any of ``wanted``'s keys.
+
+    Raises:
+        InputError: names what differs.
+    """
+    keys = [key for key in wanted if found.get(key) != wanted[key]]
+    if keys:
+        said = ", ".join(f"{key} {_text(found.get(key))}, not {_text(wanted[key])}" for key in keys[:4])
+        more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+        raise InputError(
+            f"{where} holds a study '{name}' made with {said}{more}: choose another --name, or remove it to start over"
+        )
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

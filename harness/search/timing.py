@@ -1,0 +1,27 @@
+"""Where a study's time goes."""
+
+from collections.abc import Sequence
+
+from harness.core.record import TrialRecord
+
+
+def timing(records: Sequence[TrialRecord], total: float, idle_share: float | None) -> dict[str, float]:
+    """Return seconds by purpose and two shares.
+
+    ``overhead_share`` is 1 - (train + evaluate + speed) / total, summed over all trained networks but the teacher. A
+    trial's total runs from the moment its worker is free (so the proposal counts) until its result is on disk, without
+    waiting for other trials' results, plus its speed measurement. ``idle_share`` is the part of the workers' time
+    in which they had no trial: while an earlier result was missing, and at the end of the study.
+
+    Args:
+        records: references and candidates.
+        total: seconds since the study began, over all its runs.
+        idle_share: of this run; None before its end.
+    """
+    sums = {name: sum(r.seconds.get(name, 0.0) for r in records) for name in ("train", "evaluate", "speed", "total")}
+    worked = sums["train"] + sums["evaluate"] + sums["speed"]
+    spent = {name: round(sums[name], 3) for name in ("train", "evaluate", "speed")}
+    shares = {} if not sums["total"] else {"overhead_share": round(1 - worked / sums["total"], 5)}
+    if idle_share is not None:
+        shares["idle_share"] = round(idle_share, 5)
+    return {"total": round(total, 3), **spent, **shares}

@@ -1,0 +1,70 @@
+"""How good a network is: on the search split, by which everything is chosen, and on the validation images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data import load_held_out, load_split
+from harness.data.faces import FaceSet
+from harness.evaluation.ap import APResult, evaluate_ap
+from harness.evaluation.inference import predict
+from harness.evaluation.landmarks import landmark_error
+from harness.evaluation.predictions import Detections, save_detections
+from harness.models.detector import Detector
+from harness.training.job import PREDICTIONS, Job
+
+_CURVE_POINTS = 101
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What the validation images say of a network: ``ap``, ``curves`` and ``landmark`` as in ``TrainResult``."""
+
+    ap: dict[str, float | None]
+    curves: dict[str, dict[str, list[float]]]
+    landmark: dict[str, Any]
+
+
+def search_ap(job: Job, detector: Detector) -> dict[str, float | None]:
+    """Return easy, medium, hard and mean AP on the search split."""
+    faces = load_split(job.data, "search", job.cache)
+    return evaluate_ap(_boxes(_detect(job, detector, faces)), faces.truth()).to_dict()
+
+
+def grade(job: Job, detector: Detector) -> Grade:
+    """Evaluate a detector by the job's protocol on all validation images; ``predictions.npz`` goes to the folder.
+
+    The landmark error is that of the held-out images where the data has any, and of the validation images otherwise.
+
+    Args:
+        job: gives data, evaluation, device and folder.
+        detector: on the job's device.
+    """
+    faces = load_split(job.data, "val", job.cache)
+    found = _detect(job, detector, faces)
+    ap = evaluate_ap(_boxes(found), faces.truth())
+    held_out = load_held_out(job.data, job.cache)
+    landmark = landmark_error(found, faces)
+    if held_out is not None:
+        landmark = landmark_error(_detect(job, detector, held_out), held_out)
+    save_detections(job.folder / PREDICTIONS, faces.ids, found)
+    return Grade(ap.to_dict(), _thin_curves(ap), landmark)
+
+
+def _detect(job: Job, detector: Detector, faces: FaceSet) -> list[Detections]:
+    return predict(detector, faces, job.evaluation, job.data.eval_side, device=job.device)
+
+
+def _boxes(found: list[Detections]) -> list[NDArray[np.float32]]:
+    return [rows[:, :5] for rows in found]
+
+
+def _thin_curves(ap: APResult) -> dict[str, dict[str, list[float]]]:
+    thin = {}
+    for name, (precision, recall) in ap.curves.items():
+        at = np.unique(np.linspace(0, len(precision) - 1, _CURVE_POINTS).round().astype(int))
+        pairs = {"precision": precision, "recall": recall}
+        thin[name] = {key: [round(float(value), 5) for value in values[at]] for key, values in pairs.items()}
+    return thin

@@ -1,0 +1,150 @@
+"""``Setup``: the tensors of a job: networks, optimizer and images, ready for the first step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from harness.core.protocol import TrainConfig
+from harness.data import load_split
+from harness.data.batches import batches, steps_per_epoch
+from harness.data.faces import FaceSet
+from harness.detection.boxes import make_priors
+from harness.detection.losses import Targets
+from harness.errors import DataError, InputError
+from harness.models.builder import build
+from harness.models.detector import Detector
+from harness.models.device import make_deterministic, place, resolve_device
+from harness.models.fold import freeze
+from harness.models.weights import init_backbone, load_weights
+from harness.training.distill import Distiller
+from harness.training.job import Job
+from harness.training.schedule import average_statistics, moving_average
+
+_LOADERS = 4
+"""Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
+
+
+@dataclass
+class Setup:
+    """A job with its tensors.
+
+    Attributes:
+        faces, search: training images and search split.
+        steps: per epoch.
+        average: the moving average of the student's weights, None where none is kept.
+        history: the dicts of the epochs so far.
+        best: state of the best epoch's network, where ``patience`` keeps that one; else empty.
+    """
+
+    job: Job
+    device: torch.device
+    faces: FaceSet
+    search: FaceSet
+    steps: int
+    priors: Tensor
+    student: Detector
+    teacher: Detector | None
+    distiller: Distiller | None
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Detector:
+        """The student, or the moving average of its weights: what is evaluated and kept."""
+        return self.student if self.average is None else cast(Detector, self.average.module)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint of this training says of itself."""
+        return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield an epoch's images and faces on the device."""
+        job, on_cuda = self.job, self.device.type == "cuda"
+        threads = _LOADERS if on_cuda else 0
+        for batch in batches(self.faces, job.data.size, job.train.batch, job.seed, epoch, threads=threads):
+            if on_cuda:
+                images, *targets = (
+                    value.pin_memory().to(self.device, non_blocking=True) for value in (batch.images, *batch.targets)
+                )
+                yield images, Targets(*targets)
+            else:
+                yield batch
+
+
+def prepare(job: Job) -> Setup:
+    """Return a job's tensors as they are before the first step.
+
+    Raises:
+        InputError: the device, the teacher or a weights file is missing or does not fit.
+        DataError: images are missing, or a list of the search split holds no face.
+    """
+    device = resolve_device(job.device)
+    torch.set_num_threads(job.threads)
+    make_deterministic(device)
+    faces, search = (load_split(job.data, split, job.cache) for split in ("train", "search"))
+    empty = [name for name, mask in search.keep.items() if not mask.any()]
+    if empty:
+        raise DataError(
+            f"{search.name} holds no face of the list '{empty[0]}', so it has no AP: use more search_images"
+        )
+    student, teacher, distiller = networks(job)
+    place(student, device)
+    if teacher is not None and distiller is not None:
+        place(teacher, device)
+        distiller.to(device)
+    average_statistics(student)
+    parameters = [*student.parameters(), *(distiller.parameters() if distiller is not None else ())]
+    return Setup(
+        job=job,
+        device=device,
+        faces=faces,
+        search=search,
+        steps=steps_per_epoch(faces, job.train.batch),
+        priors=make_priors(job.data.size, job.data.size).to(device),
+        student=student,
+        teacher=teacher,
+        distiller=distiller,
+        parameters=parameters,
+        optimizer=_optimizer(parameters, job.train),
+        average=AveragedModel(student, multi_avg_fn=moving_average(job.train.ema)) if job.train.ema else None,
+    )
+
+
+def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
+    """Return the student, the frozen teacher and the adapters as training begins; the latter None without a teacher.
+
+    Raises:
+        InputError: the job distils and has no teacher, or a weights file does not fit.
+        DataError: a weights file is missing or unreadable.
+    """
+    torch.manual_seed(job.seed)
+    student = build(job.arch)
+    if job.init_backbone is not None:
+        init_backbone(student, job.init_backbone)
+    if job.distill is None or not job.uses_teacher:
+        return student, None, None
+    if job.teacher is None or job.teacher_arch is None:
+        raise InputError(f"{job.label}: distillation needs a teacher's weights and architecture; give --teacher")
+    teacher = build(job.teacher_arch)
+    load_weights(teacher, job.teacher)
+    freeze(teacher)
+    return student, teacher, Distiller(teacher, student, job.distill)
+
+
+def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=config.lr,
+        fused=True,
+    )

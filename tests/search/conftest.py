@@ -1,0 +1,48 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.training.job import Job, TrainResult
+from tests.search.stub import Plan, Pool, Stub
+
+SPEED: dict[str, Any] = {
+    "fps": 50.0,
+    "latency_ms": 20.0,
+    "latency_iqr_ms": 1.0,
+    "ratio_to_v1": 1.25,
+    "reference_fps": 40.0,
+}
+SPEED |= {"device": "cpu", "threads": 1, "size": 64, "runs": 3}
+
+
+@pytest.fixture
+def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """Studies without training, speed measurement or report."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "cache").symlink_to(cache)
+
+    def train(job: Job, on_epoch: Any, on_batch: Any) -> TrainResult:  # noqa: ARG001
+        steps = Plan().train(job)
+        answer = on_epoch(next(steps))
+        while True:
+            try:
+                answer = on_epoch(steps.send(answer))
+            except StopIteration as ended:
+                result: TrainResult = ended.value
+                return result
+
+    def build_report(folder: Path) -> Path:
+        (folder / "report").mkdir(exist_ok=True)
+        (folder / "report" / "report.md").touch()
+        return folder / "report" / "report.md"
+
+    def use(plan: Plan) -> None:
+        monkeypatch.setattr("harness.search.run.Pool", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
+
+    monkeypatch.setattr("harness.training.teacher.train", train)
+    monkeypatch.setattr("harness.search.run.available_cores", lambda: 8)
+    monkeypatch.setattr("harness.search.speeds.measure", lambda *_: dict(SPEED))
+    monkeypatch.setattr("harness.reporting.build_report", build_report)
+    return Stub(runs, use)

@@ -1,0 +1,85 @@
+"""The study that the arguments of ``harness.study`` ask for."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli, study
+from harness.core.names import load_study, space_names, study_names
+from harness.core.protocol import PRUNERS, SAMPLERS, StudyConfig
+from harness.errors import InputError
+
+
+def asked(*argv: str) -> StudyConfig:
+    return study.configure(study._parser().parse_args(argv))
+
+
+def test_without_arguments_it_is_the_default_study_under_the_name_of_its_space_and_data() -> None:
+    assert asked() == replace(load_study("default"), name="default-v2_light-synthetic")
+    assert asked("--space", "v1_to_v2").name == "default-v1_to_v2-synthetic"
+    assert asked("--name", "mine").name == "mine"
+
+
+def test_a_folder_chooses_the_study_of_real_images(tmp_path: Path) -> None:
+    folder = tmp_path / "my faces"
+    folder.mkdir()
+    config = asked("--data", str(folder), "--size", "64", "--val-images", "8")
+    wanted = load_study("widerface")
+    data = replace(wanted.data, source=str(folder), size=64, val_images=8)
+    assert config == replace(wanted, data=data, name="widerface-v2_light-my_faces")
+
+
+def test_every_argument_reaches_the_study() -> None:
+    given = ["--trials", "3", "--seed", "7", "--window", "2", "--sampler", "gp", "--pruner", "none", "--seeds", "2"]
+    config = asked("--study", "quick", *given, "--epochs", "5", "--from-scratch", "--references", "v2,v2-alone")
+    quick = load_study("quick")
+    changed: dict[str, Any] = {"trials": 3, "seed": 7, "window": 2, "sampler": "gp", "pruner": "none", "seeds": 2}
+    changed |= {"train": replace(quick.train, epochs=5), "from_scratch": True, "references": ("v2", "v2-alone")}
+    assert config == replace(quick, **changed, name="quick-v2_light-synthetic")
+    assert asked("--references", "").references == ()
+
+
+def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
+    assert load_study("quick").pruner != "none"
+    config = asked("--study", "quick", "--objectives", "ap,params")
+    assert (config.objectives, config.pruner) == (("ap", "params"), "none")
+    with pytest.raises(InputError, match="cannot prune"):
+        asked("--objectives", "ap,params", "--pruner", "median")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--data", "nowhere"], "--data: there is no folder nowhere; give 'synthetic' or the folder of a WIDER FACE"),
+        (["--study", "widerface"], "study 'widerface' trains on WIDER FACE images: give the folder of a copy with"),
+        (["--study", "defualt"], "unknown study 'defualt'; did you mean 'default'?"),
+        (["--space", "search_spaces/v2_light.py"], "is a path: give a name; did you mean 'v2_light'?"),
+        (["--sampler", "cma"], "unknown sampler 'cma' (known: tpe, random, nsga2, gp)"),
+        (["--objectives", "params"], "objectives start with 'ap'"),
+        (["--name", "../x"], "a study's name holds letters, digits, '_' and '-' only, got '../x'"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(study.main, argv)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_the_list_holds_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main(["--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {kind: set(names) for kind, names in listed.items()} == {
+        "spaces": set(space_names()),
+        "studies": set(study_names()),
+        "samplers": set(SAMPLERS),
+        "pruners": set(PRUNERS),
+    }
+    assert listed["spaces"]["v1_to_v2"] == "V1's or V2's part in every slot (128 configurations)"
+    assert study.main(["--list"]) == 0
+    assert "  gp               Gaussian process\n" in capsys.readouterr().out

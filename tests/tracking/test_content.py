@@ -1,0 +1,72 @@
+"""What is logged, as data."""
+
+import pytest
+
+from harness.core.arch import SLOTS
+from harness.tracking.content import flatten, study_content, trial_content
+from tests.fake_landmarks import landmark_error
+from tests.tracking.fake_run import finish, make_record, make_study
+
+
+def test_content_of_a_trial_names_every_axis_and_value() -> None:
+    record = make_record("0000", 2, "complete")
+    record.teacher = {"label": "v1", "digest": "7eac4e000000", "params": 487_103}
+    content = trial_content(record, make_study("s"))
+    assert content.params["neck.channels"] == "32"
+    assert content.params["neck.name"] == "bifpn_light"
+    assert {content.params[f"distill.{key}"] for key in ("temperature", "alpha", "feature_weight")} == {
+        "4.0",
+        "0.7",
+        "0.5",
+    }
+    assert content.params["protocol.teacher"] == "v1 7eac4e000000"
+    assert (content.metrics["ap_mean"], content.metrics["search_ap_mean"]) == (0.8041, 0.8)
+    assert content.metrics["params"] == 256_148 == sum(content.metrics[f"params_{slot}"] for slot in SLOTS)
+    assert content.metrics["macs"] == 410_568_000
+    assert {"fps", "latency_ms", "ratio_to_v1", "size_mb", "landmark_nme"} <= set(content.metrics)
+    assert (content.metrics["landmark_matched"], content.metrics["landmark_faces"]) == (812, 1_024)
+    assert {"space_digest", "data_digest", "arch_digest", "role", "state"} <= set(content.tags)
+    assert content.tags["search_protocol_digest"] != content.tags["protocol_digest"]
+    epoch, seconds, metrics = content.curves[1]
+    assert (epoch, seconds) == (2, 5.0)
+    assert metrics["loss/box"] == 1.0
+    assert metrics["epoch/search_ap_mean"] == 0.2
+    left_out = {"epoch/search_ap_hard", "search_ap_hard"} & {*metrics, *content.metrics}
+    assert not left_out, "a difficulty without faces has no AP, not an AP of 0"
+
+
+def test_a_network_that_is_not_graded_has_a_search_ap_only() -> None:
+    metrics = trial_content(make_record("0001", 2, "complete"), make_study("s")).metrics
+    assert {name for name in metrics if "ap_" in name} == {"search_ap_easy", "search_ap_medium", "search_ap_mean"}
+
+
+def test_what_was_not_measured_is_no_metric() -> None:
+    record = make_record("0000", 2, "complete")
+    record.ap, record.landmark = {**record.ap, "easy": None}, landmark_error(None, 0)
+    metrics = trial_content(record, make_study("s")).metrics
+    assert {"ap_easy", "landmark_nme", "landmark_failure_rate"}.isdisjoint(metrics)
+    assert (metrics["ap_mean"], metrics["landmark_matched"], metrics["landmark_faces"]) == (0.8041, 0, 1_024)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("running", "RUNNING"), ("complete", "FINISHED"), ("pruned", "KILLED"), ("failed", "FAILED")]
+)
+def test_content_status_and_reason(state: str, status: str) -> None:
+    content = trial_content(make_record("0001", 1, state), make_study("s"))
+    assert content.status == status
+    assert ("reason" in content.tags) == (state in ("pruned", "failed"))
+    assert ("search_ap_mean" in content.metrics) == (state == "complete"), "a trial without a final AP shows none"
+
+
+def test_content_of_a_study_describes_it() -> None:
+    records = {label: make_record(label, 1, "complete") for label in ("v1", "v2", "0000")}
+    content = study_content(finish(make_study("mine")), records, True)
+    note = content.tags["mlflow.note.content"]
+    assert "budget 256,148 parameters: 21,345 of 124,416 configurations fit" in note
+    assert "| 0000 (best) | candidate | 256,148 | 0.8000 | 0.9123 |" in note
+    assert (content.metrics["best_search_ap_mean"], content.metrics["best_ap_mean"]) == (0.8, 0.8041)
+    assert content.tags["mlflow.source.git.commit"] == "c56af46"
+
+
+def test_flatten_leaves_out_what_is_empty() -> None:
+    assert flatten({"a": {"b": 1, "c": None}, "d": ("x", "y"), "e": ""}) == {"a.b": "1", "d": "x,y"}
