@@ -112,21 +112,14 @@ def _command(given: Any, published: dict[str, Path], public: bool) -> str:
 
 
 def _print(found: Any, written: Sequence[Path]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from harness.reporting.compare.findings import findings
     from harness.reporting.compare.tables import networks
+    from harness.reporting.format import terminal
 
     console = Console()
-    frame = networks(found)[["network", "parameters", "seeds", "AP mean, %"]]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(frame.columns):
-        table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
-    console.print(table)
+    console.print(terminal(networks(found)[["network", "parameters", "seeds", "AP mean, %"]]))
     for sentence in findings(found):
         console.print(f"- {sentence}".replace("`", ""), highlight=False)
     for path in written:

@@ -136,6 +136,8 @@ def write_study(
         "versions": {"python": "3.12.4", "torch": "2.13.0"},
         "commit": "91c8e27",
         "machine": {"device": "cpu", "cores": 2},
+        "workers": 2,
+        "threads": 1,
         "command": f"python -m harness.study --data {source} --name {name}",
         "started": "2026-01-05T10:00:00Z",
     }

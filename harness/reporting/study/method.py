@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.reporting.format import counted
-from harness.reporting.lock import caption
+from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
 from harness.reporting.study.data import StudyData
 
@@ -47,6 +47,32 @@ def method(data: StudyData) -> list[str]:
     if not data.synthetic:
         said.append(ONE_COPY)
     return said
+
+
+def provenance(study: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a study ran with: commit, versions, machine, seeds, digests."""
+    config, data, teacher = study["config"], study["data"], study["teacher"]
+    return {
+        "started": str(study.get("started", "")),
+        "commit": f"`{study.get('commit') or 'not recorded'}`",
+        "versions": _listed(study["versions"]),
+        "machine": _listed(study["machine"]),
+        "workers × threads": f"{study['workers']} × {study['threads']}",
+        "study seed, data seed": f"{config['seed']}, {config['data']['seed']}",
+        "space": f"`{config['space']}`, `{study['space_digest']}`",
+        "training images": f"`{data['train_digest']}`",
+        "search split": f"`{data['search_digest']}`",
+        "validation images": f"`{data['val_digest']}`",
+        "search protocol": f"`{protocol_digest(study['search_protocol'])}`",
+        "validation protocol": f"`{protocol_digest(study['protocol'])}`",
+        "teacher": f"{teacher['label']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`"
+        if teacher
+        else "none",
+    }
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _speed(speed: Mapping[str, Any]) -> str:
