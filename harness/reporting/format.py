@@ -1,8 +1,11 @@
 """Numbers and tables as text: how every report writes a share, a difference, an interval and a Markdown table."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
 from harness.evaluation.stats import Interval
 
@@ -65,6 +68,16 @@ def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:
         *(_line(row) for row in frame.itertuples(index=False)),
     ]
     return "\n".join(lines)
+
+
+def terminal(frame: pd.DataFrame, styles: Mapping[str, str] | None = None, **options: Any) -> Table:
+    """Return a frame of text as a table for the terminal; ``styles`` is column → style, ``options`` are the table's."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, **options)
+    for index, name in enumerate(map(str, frame.columns)):
+        table.add_column(name, justify="right" if index else "left", style=(styles or {}).get(name, ""), no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table
 
 
 def _line(cells: Iterable[object]) -> str:

@@ -25,7 +25,7 @@ GAP = 6.0
 """Points between a mark and its text."""
 
 SHIFTS = (0, 1, -1, 2, -2, 3, -3)
-"""Lines by which a text beside its point may move up, in the order in which they are tried."""
+"""Lines by which a text beside its point may move up (below zero: down), in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def plain(axes: Axes) -> Axes:
-    """Take away what only decorates a diagram."""
+    """Remove the frame's upper and right side, and grey the rest."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(color=GREY, labelsize=9)
@@ -73,15 +73,7 @@ def mark(axes: Axes, x: float, y: float, look: Look, **style: Any) -> None:
 
 
 def write(axes: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **style: Any) -> Annotation:
-    """Write on a white edge, so that the text stays readable over lines and points.
-
-    Args:
-        axes: where.
-        text: what.
-        point: data coordinates, or those that ``xycoords`` names.
-        offset: from there, in points.
-        style: of the text.
-    """
+    """Write ``offset`` points from ``point`` on a white edge, so that the text stays readable over lines and points."""
     around = [withStroke(linewidth=2.5, foreground="white")]
     style = {"fontsize": 9, "textcoords": "offset points", "annotation_clip": False, "path_effects": around, **style}
     return axes.annotate(text, point, xytext=offset, **style)
@@ -94,12 +86,7 @@ def write_above(axes: Axes, text: str, x: float, side: str = "center") -> None:
 
 
 def write_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """Name horizontal lines right of the axes, where their texts hide nothing; two of them grow away from each other.
-
-    Args:
-        axes: where.
-        levels: text → height.
-    """
+    """Name horizontal lines (text → height) right of the axes; the texts of two grow away from each other."""
     ordered = sorted(levels.items(), key=lambda level: level[1])
     sides = ("center",) if len(ordered) == 1 else ("top", "bottom")
     for (text, y), side in zip(ordered, sides, strict=False):

@@ -32,7 +32,7 @@ def headline(found: Comparison) -> str:
         text += (
             f" The best student of `{study}`, {best.name}, has {best.record.params:,} parameters "
             f"({headroom(best.record.params, best.budget)}) and a mean AP of {percent(best.ap.value['mean'])} % "
-            f"{bounds(best.ap.interval('mean'))} over {counted(len(best.members), 'seed')}."
+            f"{bounds(best.ap.interval('mean'))} ({counted(len(best.members), 'seed')})."
         )
     return text if found.best else f"{text} No student of a search has been graded."
 

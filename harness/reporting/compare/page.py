@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.manifest import UsedTeacher
 from harness.core.record import write_json
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting import diagnosis, landmarks, publish
@@ -18,7 +17,7 @@ from harness.reporting.compare.recall import RECALL_NOTE, recall_findings, recal
 from harness.reporting.format import markdown
 from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
-from harness.reporting.study.method import CHOICE, ONE_COPY
+from harness.reporting.study.method import CHOICE, ONE_COPY, provenance
 from harness.reporting.style import save
 
 
@@ -39,7 +38,7 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
         target: the folder.
         command: how it is made again.
         note: what a reader must know of the data before believing an AP.
-        public: leave out this machine's paths. Photographs are never in it.
+        public: leave out this machine's paths. WIDER FACE images are never in it.
 
     Raises:
         InputError: ``target`` is there and holds something else.
@@ -121,11 +120,11 @@ def _render(
     trained = tables.networks(found)
     words = ("distillation", "study")
     names = [data.study.name for data in found.studies]
+    ran = {f"`{data.study.name}`": provenance(data.study) for data in found.studies}
+    columns = {name: values.values() for name, values in ran.items()}
     return publish.render(
         "compare.md.j2",
-        title=f"{' and '.join(f'`{name}`' for name in names)}, compared"
-        if len(names) > 1
-        else f"`{names[0]}`, compared",
+        title=" and ".join(f"`{name}`" for name in names),
         headline=headline(found),
         note=note,
         remarks=found.remarks,
@@ -146,7 +145,7 @@ def _render(
         published_note=_published_note(found),
         diagnoses={name: diagnosis.findings(content) for name, content in diagnoses.items()},
         pictures=pictures,
-        reproduce=markdown(_reproduce(found), text=tuple(f"`{name}`" for name in names)),
+        reproduce=markdown(pd.DataFrame({"": next(iter(ran.values())).keys(), **columns}), text=tuple(columns)),
         commands=[
             *(data.study.command for data in found.studies),
             *(content["command"] for content in diagnoses.values()),
@@ -156,9 +155,7 @@ def _render(
 
 
 def _method(found: Comparison) -> list[str]:
-    budgets = {data.study.name: data.bounds for data in found.studies}
-    same = len(set(budgets.values())) == 1
-    each = "; ".join(f"`{name}` {bound}" for name, bound in budgets.items())
+    budgets = dict.fromkeys(data.bounds for data in found.studies)
     over = f"{100 * CONFIDENCE:.0f} % interval"
     said = [
         CHOICE,
@@ -167,9 +164,9 @@ def _method(found: Comparison) -> list[str]:
         "for every network. It holds for the trained weights; scores stay scaled over the whole set.",
         f"A difference is that of the means over seeds, with its {over} over images, paired: both sides see the same "
         "resamples. Over seeds: Student's t, paired where both sides were trained with the same seeds, else Welch's; "
-        "– where a side was trained once.",
+        "– where a side was trained once. (other seeds): without the training that the search chose.",
         caption(found.protocol, found.data_name, "Validation AP"),
-        f"Budget: {next(iter(budgets.values())) if same else each}. {COUNTED}",
+        f"Budget: {'; '.join(budgets)}. {COUNTED}",
         "Distillation: T is the temperature, α the weight of the teacher's outputs against the ground truth, λ that of "
         "the feature imitation.",
         RECALL_NOTE,
@@ -188,28 +185,3 @@ def _published_note(found: Comparison) -> str:
         "Prediction files as published, scored on the same images. How these detections were made is not known here, "
         f"so they share no column with the networks above. {caption(found.published_protocol, found.data_name)}"
     )
-
-
-def _reproduce(found: Comparison) -> pd.DataFrame:
-    rows: dict[str, list[str]] = {
-        "started": [data.study.started for data in found.studies],
-        "commit": [f"`{data.study.provenance.commit or 'not recorded'}`" for data in found.studies],
-        "versions": [_listed(data.study.provenance.versions) for data in found.studies],
-        "machine": [_listed(data.study.provenance.machine) for data in found.studies],
-        "study seed": [str(data.study.config.seed) for data in found.studies],
-        "space": [f"`{data.study.config.space}`, `{data.study.space.digest}`" for data in found.studies],
-        "training data": [f"`{data.study.data['train'].digest}`" for data in found.studies],
-        "teacher": [_teacher(data.study.teacher) for data in found.studies],
-    }
-    table = {"": list(rows)} | {
-        f"`{data.study.name}`": [cells[column] for cells in rows.values()] for column, data in enumerate(found.studies)
-    }
-    return pd.DataFrame(table)
-
-
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _teacher(teacher: UsedTeacher) -> str:
-    return f"{teacher.label}, {teacher.params:,} parameters, weights `{teacher.digest}`"

@@ -91,10 +91,10 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
 
 
 def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attributes: Sequence[str]) -> Figure:
-    """Recall of every group by the faces' attributes, one panel an attribute.
+    """Recall of every group by the faces' attributes, one panel per attribute.
 
     Args:
-        frame: columns attribute, value, faces, then one column of shares a group.
+        frame: columns attribute, value, faces, then one column of shares per group.
         looks: group → look, and the line style of its teacher.
         attributes: the panels.
     """

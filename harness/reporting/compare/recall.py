@@ -1,7 +1,7 @@
-"""Where students lose against their teachers: recall by size and other attributes, as tables and sentences."""
+"""Which faces are found: recall by size and other attributes, as tables and sentences."""
 
-from collections.abc import Iterator
-from statistics import mean
+from collections.abc import Callable, Iterator, Mapping
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -15,30 +15,20 @@ CLOSELY = ("size", "blur", "occlusion")
 """Attributes that sentences and pictures are about; the table has all of them."""
 
 RECALL_NOTE = (
-    "Share of the faces on the hard list, those that AP counts, that a network finds (IoU 0.5) where it raises "
-    f"{FALSE_ALARMS:g} false alarm an image on average; sizes are heights in the original image. Means over seeds."
+    "Recall: share of the faces on the hard list, which are those that AP counts, that a network finds (IoU 0.5) at "
+    f"the score threshold where it has {FALSE_ALARMS:g} false alarm per image; the mean over seeds. Sizes are face "
+    "heights in the original image."
 )
 
 
 def group_recall(group: Group, faces: Mask) -> float:
     """Return the share of ``faces`` (F,) that a group finds, the mean over its seeds."""
-    return mean(recall(member.found, faces) for member in group.members)
+    return fmean(recall(member.found, faces) for member in group.members)
 
 
 def recalls(found: Comparison) -> pd.DataFrame:
-    """Return one row a kind of face: attribute, value, faces, and every group's recall."""
-    return pd.DataFrame(
-        [
-            {
-                "attribute": attribute,
-                "value": value,
-                "faces": int(mask.sum()),
-                **{group.name: group_recall(group, mask) for group in found.groups},
-            }
-            for attribute, values in found.faces.items()
-            for value, mask in values.items()
-        ]
-    )
+    """Return one row per kind of face: attribute, value, faces, and every group's recall."""
+    return _rows(found, lambda mask: {group.name: group_recall(group, mask) for group in found.groups})
 
 
 def recall_table(found: Comparison) -> pd.DataFrame:
@@ -47,15 +37,17 @@ def recall_table(found: Comparison) -> pd.DataFrame:
 
 
 def shared_table(student: Group, teacher: Group, found: Comparison) -> pd.DataFrame:
-    """Return which of every kind of face both find, only one of the two, or neither, as text: mean shares in %."""
-    return _text(
-        pd.DataFrame(
-            [
-                {"attribute": attribute, "value": value, "faces": int(mask.sum()), **_shared(student, teacher, mask)}
-                for attribute, values in found.faces.items()
-                for value, mask in values.items()
-            ]
-        )
+    """Return the shares of every kind of face that both find, only one of the two, or neither, as text in %."""
+    return _text(_rows(found, lambda mask: _shared(student, teacher, mask)))
+
+
+def _rows(found: Comparison, shares: Callable[[Mask], Mapping[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"attribute": attribute, "value": value, "faces": int(mask.sum()), **shares(mask)}
+            for attribute, values in found.faces.items()
+            for value, mask in values.items()
+        ]
     )
 
 
@@ -80,12 +72,9 @@ def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
 
 
 def recall_findings(found: Comparison) -> list[str]:
-    """Return what the teachers miss themselves, where the students lose, and where a teacher helps most."""
+    """Return what the teachers miss, where the students are behind them, and where a teacher helps most."""
     said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
-    for group in found.groups:
-        teacher = found.teacher_of(group)
-        if teacher is not None:
-            said.append(_lost(group, teacher, found))
+    said += [_lost(group, teacher, found) for group in found.groups if (teacher := found.teacher_of(group)) is not None]
     return [*said, *_helped(found)]
 
 
@@ -99,18 +88,15 @@ def _missed(teacher: Group, found: Comparison) -> str:
     every = _listed(found)
     missed = {v: (1 - group_recall(teacher, mask)) * mask.sum() for v, mask in found.faces["size"].items()}
     total = sum(missed.values())
-    text = (
-        f"At {FALSE_ALARMS:g} false alarm an image the teacher {teacher.name} itself misses {total:,.0f} of "
-        f"{every.sum():,} faces"
-    )
+    text = f"The teacher {teacher.name} misses {total:,.0f} of {every.sum():,} faces"
     if not total:
         return f"{text}."
     most = max(missed, key=lambda value: missed[value])
-    kinds = {(a, v): group_recall(teacher, mask) for a, of in found.faces.items() for v, mask in of.items()}
-    attribute, value = min(kinds, key=lambda kind: kinds[kind])
+    kinds = {f"{a}: {v}": group_recall(teacher, mask) for a, of in found.faces.items() for v, mask in of.items()}
+    least = min(kinds, key=lambda kind: kinds[kind])
     return (
-        f"{text} ({percent(total / every.sum())} %); {percent(missed[most] / total)} % of these are of size {most}. It "
-        f"finds the smallest share of {attribute}: {value} ({percent(kinds[attribute, value])} %)."
+        f"{text} ({percent(total / every.sum())} %); {percent(missed[most] / total)} % of these have size {most}. Its "
+        f"recall is lowest on {least} ({percent(kinds[least])} %)."
     )
 
 
@@ -120,15 +106,12 @@ def _lost(student: Group, teacher: Group, found: Comparison) -> str:
     lost, won = (round(shares[side] * every.sum()) for side in ("teacher only", "student only"))
     drops = []
     for attribute in (name for name in CLOSELY if name in found.faces):
-        gaps = {
-            value: group_recall(student, mask) - group_recall(teacher, mask)
-            for value, mask in found.faces[attribute].items()
-        }
+        gaps = _gaps(student, teacher, found.faces[attribute])
         worst = min(gaps, key=lambda value: gaps[value])
-        drops.append(f"{attribute}: {worst} ({points(gaps[worst])})")
+        drops.append(f"{attribute}: {worst} ({points(gaps[worst])} points)")
     return (
-        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that it misses; in points "
-        f"of recall it falls furthest behind on {', '.join(drops)}."
+        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that it misses. Its recall "
+        f"is furthest behind on {', '.join(drops)}."
     )
 
 
@@ -136,12 +119,14 @@ def _helped(found: Comparison) -> Iterator[str]:
     for pair in found.pairs:
         one, other = pair.one, pair.other
         if one.kind == other.kind == REFERENCE and not other.taught_by:
-            gains = {
-                value: group_recall(one, mask) - group_recall(other, mask)
-                for value, mask in found.faces["size"].items()
-            }
+            gains = _gaps(one, other, found.faces["size"])
             most, least = (pick(gains, key=lambda value: gains[value]) for pick in (max, min))
             yield (
-                f"{one.name} against {other.name}, in points of recall: best on size {most} ({points(gains[most])}), "
-                f"worst on {least} ({points(gains[least])})."
+                f"Against {other.name}, the recall of {one.name} gains most on size {most} ({points(gains[most])} "
+                f"points) and least on {least} ({points(gains[least])})."
             )
+
+
+def _gaps(one: Group, other: Group, values: Mapping[str, Mask]) -> dict[str, float]:
+    """Return value → recall of ``one`` less that of ``other``."""
+    return {value: group_recall(one, mask) - group_recall(other, mask) for value, mask in values.items()}

@@ -79,7 +79,7 @@ def worth(data: StudyData) -> list[str]:
 
 def findings(data: StudyData) -> list[str]:
     """Return plain statements about the result, each only where its data is there."""
-    return [*_against_references(data), *_spread(data), *_space(data), *_speed(data), *_importance(data)]
+    return [*_against_references(data), *_spread(data), *_space(data), *_importance(data)]
 
 
 def _against_references(data: StudyData) -> Iterator[str]:
@@ -91,8 +91,6 @@ def _against_references(data: StudyData) -> Iterator[str]:
             size = best.params - v2.params
             more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
-        if v2.params > data.budget:
-            yield f"V2 itself is {headroom(v2.params, data.budget)} and stands outside the search."
         if (reached := v2.search_ap.get("mean")) is not None:
             above = sum(mean >= reached for mean in means(r.search_ap for r in data.ranked))
             students = counted(len(data.ranked), "student")
@@ -169,13 +167,6 @@ def _space(data: StudyData) -> Iterator[str]:
     if pruned:
         wanted = len(pruned) * study.config.train.epochs
         yield f"Pruning saved {wanted - sum(len(r.epochs) for r in pruned):,} of {wanted:,} epochs."
-
-
-def _speed(data: StudyData) -> Iterator[str]:
-    best, v2 = data.best, data.named("v2")
-    if best is not None and best.speed:
-        text = f"The best student runs at {best.speed['ratio_to_v1']:.2f} times V1's FPS"
-        yield f"{text}, V2 at {v2.speed['ratio_to_v1']:.2f} times." if v2 is not None and v2.speed else f"{text}."
 
 
 def _importance(data: StudyData) -> Iterator[str]:

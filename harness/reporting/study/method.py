@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from harness.core.manifest import Manifest
+from harness.core.provenance import Provenance
 from harness.reporting import landmarks
 from harness.reporting.format import counted
-from harness.reporting.lock import caption
+from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
 from harness.reporting.study.data import StudyData
 
@@ -52,6 +54,42 @@ def method(data: StudyData) -> list[str]:
     if not data.synthetic:
         said.append(ONE_COPY)
     return said
+
+
+def provenance(study: Manifest) -> dict[str, str]:
+    """Return what a study began with: commit, versions, machine, seeds, digests."""
+    config, teacher, began = study.config, study.teacher, study.provenance
+    return {
+        "started": study.started,
+        "commit": f"`{began.commit or 'not recorded'}`",
+        "versions": _listed(began.versions),
+        "machine": _listed(began.machine),
+        "workers × threads": f"{study.workers} × {study.threads}",
+        "study seed, data seed": f"{config.seed}, {config.data.seed}",
+        "space": f"`{config.space}`, `{study.space.digest}`",
+        "training images": f"`{study.data['train'].digest}`",
+        "search split": f"`{study.data['search'].digest}`",
+        "validation images": f"`{study.data['val'].digest}`",
+        "search protocol": f"`{protocol_digest(study.search_protocol)}`",
+        "validation protocol": f"`{protocol_digest(study.protocol)}`",
+        "teacher": f"{teacher.label}, {teacher.params:,} parameters, weights `{teacher.digest}`",
+    }
+
+
+def mixture(data: StudyData) -> str:
+    """Return a sentence that names the code and machines of a study's trainings, where they are not all the same."""
+    made: dict[str, list[str]] = {}
+    for record in data.records:
+        for values in record.provenance:
+            made.setdefault(str(Provenance(**values)), []).append(record.label)
+    if len(made) < 2:
+        return ""
+    told = "; ".join(f"{who}: {', '.join(labels)}" for who, labels in made.items())
+    return f"The trainings of this study were not all made by the same code on the same machine. {told}."
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _speed(speed: Mapping[str, Any]) -> str:

@@ -53,12 +53,12 @@ def repeated(data: StudyData) -> dict[str, list[TrialRecord]]:
 
 
 def search_noise(data: StudyData) -> Noise | None:
-    """Return the noise of the mean AP on the search split; None where nothing was trained more than once."""
+    """Return the noise of the mean search AP; None where nothing was trained more than once."""
     return pooled(means(r.search_ap for r in trainings) for trainings in repeated(data).values())
 
 
 def validation_noise(data: StudyData) -> Noise | None:
-    """Return the noise of the mean AP on the validation images; None where nothing was graded more than once."""
+    """Return the noise of the mean validation AP; None where nothing was graded more than once."""
     return pooled(means(r.ap for r in trainings) for trainings in repeated(data).values())
 
 

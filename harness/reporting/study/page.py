@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.core.record import TrialRecord, write_json
 from harness.evaluation.stats import LEVELS
 from harness.reporting import publish
@@ -14,7 +16,7 @@ from harness.reporting.lock import protocol_digest
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
 from harness.reporting.study.findings import findings, headline, worth
-from harness.reporting.study.method import method
+from harness.reporting.study.method import method, mixture, provenance
 from harness.reporting.study.noise import search_noise, ties, validation_noise
 from harness.reporting.study.pictures import pictures
 
@@ -32,10 +34,8 @@ def build_report(study_folder: Path) -> Path:
 def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "") -> Path:
     """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
 
-    ``name`` is the study's by default. ``note`` stands at the top, in the summary and wherever the audit shows these
-    figures: what a reader must know of the data before believing an AP.
-
-    Photographs never go along: the examples picture is drawn for synthetic scenes only.
+    ``name`` is the study's by default. ``note`` is what a reader must know of the data; it stands at the top. WIDER
+    FACE images are never published: the examples picture is drawn for synthetic scenes only.
 
     Raises:
         DataError: the study's files are missing or broken.
@@ -88,21 +88,12 @@ def _summary(data: StudyData) -> dict[str, Any]:
 def _network(record: TrialRecord | None) -> dict[str, Any] | None:
     if record is None:
         return None
-    return {
-        "label": record.label,
-        "state": record.state,
-        "params": record.params,
-        "parts": record.parts,
-        "macs": record.macs,
-        "size_mb": record.size_mb,
+    same = ("label", "state", "params", "parts", "macs", "size_mb", "landmark", "arch", "distill", "configuration")
+    return {name: getattr(record, name) for name in same} | {
         "search_ap": {level: record.search_ap.get(level) for level in LEVELS},
         "ap": {level: record.ap.get(level) for level in LEVELS},
         "fps": record.speed.get("fps"),
         "ratio_to_v1": record.speed.get("ratio_to_v1"),
-        "landmark": record.landmark,
-        "arch": record.arch,
-        "distill": record.distill,
-        "configuration": record.configuration,
     }
 
 
@@ -127,6 +118,7 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Pa
 
 def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:
     study, best = data.study, data.best
+    ran = provenance(study)
     report_command = f"python -m harness.report {study.name}"
     return publish.render(
         "report.md.j2",
@@ -137,7 +129,8 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         warnings=[
             f"{label} is in no table or picture: its AP was measured by another protocol ({difference})."
             for label, difference in data.foreign.items()
-        ],
+        ]
+        + ([mixed] if (mixed := mixture(data)) else []),
         comparison=markdown(tables.comparison(data)),
         worth=worth(data),
         repeats=markdown(tables.repeats(data)),
@@ -154,7 +147,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         protocol=protocol_digest(study.protocol),
         command=study.command,
         report_command=report_command + published,
-        reproduce=_reproduce(data),
+        reproduce=markdown(pd.DataFrame({"": ran.keys(), " ": ran.values()}), text=(" ",)),
         config=json.dumps(study.config.to_dict(), indent=1),
     )
 
@@ -175,24 +168,3 @@ def _timing_note(data: StudyData) -> str:
     if idle is not None:
         said.append(f"Share of the workers' time without any trial to train: {percent(idle)} %.")
     return " ".join(said)
-
-
-def _reproduce(data: StudyData) -> list[tuple[str, str]]:
-    study, config, teacher = data.study, data.study.config, data.study.teacher
-    machine = study.provenance.machine
-    rows = [
-        ("started", study.started),
-        ("commit", f"`{study.provenance.commit or 'not recorded'}`"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in study.provenance.versions.items())),
-        ("machine", ", ".join(f"{name} {value}" for name, value in machine.items())),
-        ("workers × threads", f"{study.workers} × {study.threads}"),
-        ("study seed, data seed", f"{config.seed}, {config.data.seed}"),
-        ("space", f"`{config.space}`, digest `{study.space.digest}`"),
-        ("training images", f"digest `{study.data['train'].digest}`"),
-        ("search split", f"digest `{study.data['search'].digest}`"),
-        ("validation images", f"digest `{study.data['val'].digest}`"),
-        ("search protocol", f"`{protocol_digest(study.search_protocol)}`"),
-        ("validation protocol", f"`{protocol_digest(study.protocol)}`"),
-    ]
-    rows.append(("teacher", f"{teacher.label}, {teacher.params:,} parameters, weights `{teacher.digest}`"))
-    return rows

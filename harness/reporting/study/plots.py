@@ -49,9 +49,8 @@ def _scatter(
     students = set(frame.loc[frame["role"] == "candidate", "label"])
     points = {label: point for label, point in points.items() if label in students or label in headings}
     for label, point in points.items():
-        style.mark(
-            axes, *point, _look(headings[label]) if label in headings else STUDENT, zorder=3 if label in headings else 2
-        )
+        named = label in headings
+        style.mark(axes, *point, _look(headings[label]) if named else STUDENT, zorder=3 if named else 2)
     axes.margins(x=0.1, y=0.15)
     axes.autoscale_view()
     names = [
@@ -103,7 +102,7 @@ def parts(counts: pd.DataFrame, budget: int) -> Figure:
     """Parameters by part as stacked bars; below, the same without the backbone and teachers, at their own scale.
 
     Args:
-        counts: one row a network, indexed by its heading (V1, V2, best …), one column a part.
+        counts: one row per network, indexed by its heading (V1, V2, best …), one column per part.
         budget: parameters.
     """
     large = [heading for heading in counts.index if _is_large(str(heading))]
@@ -184,6 +183,7 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = style.plain(figure.subplots())
+    stopped: dict[str, Any] = {"color": style.LIGHT, "linewidth": 1, "marker": "x", "markeredgecolor": style.MIDDLE}
     ends: list[Label] = []
     for label, rows in epochs[epochs["role"] != "teacher"].sort_values("epoch").groupby("label"):
         x, y = rows["epoch"].to_numpy(float), 100 * rows["ap"].to_numpy(float)
@@ -195,19 +195,9 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
         elif rows["state"].iloc[0] == "complete":
             axes.plot(x, y, color=style.MIDDLE, linewidth=1, zorder=2)
         else:
-            axes.plot(
-                x, y, color=style.LIGHT, linewidth=1, zorder=1, marker="x", markevery=[-1], markeredgecolor=style.MIDDLE
-            )
+            axes.plot(x, y, zorder=1, markevery=[-1], **stopped)
     if (epochs["state"] != "complete").any():
-        axes.plot(
-            [],
-            [],
-            color=style.LIGHT,
-            marker="x",
-            markeredgecolor=style.MIDDLE,
-            linewidth=1,
-            label="not trained to the end",
-        )
+        axes.plot([], [], label="not trained to the end", **stopped)
         axes.plot([], [], color=style.MIDDLE, linewidth=1, label="trained to the end")
         axes.legend(frameon=False, fontsize=9, loc="lower right")
     low, high = axes.get_xlim()
@@ -228,7 +218,7 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
 
 
 def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float | None]]) -> Figure:
-    """Precision against recall, one panel a difficulty.
+    """Precision against recall, one panel per difficulty.
 
     Args:
         curves: columns network (a heading), level, recall, precision.

@@ -1,4 +1,4 @@
-"""Every table of a report: data frames of numbers for machines, of text for readers."""
+"""The tables of a study: numbers for machines, text for readers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -7,7 +7,6 @@ from statistics import fmean
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from harness.core import documented
@@ -17,7 +16,7 @@ from harness.data.truth import LISTS
 from harness.evaluation.stats import LEVELS, spread
 from harness.models.costs import count
 from harness.reporting import landmarks
-from harness.reporting.format import NOTHING, deviation, percent, signed
+from harness.reporting.format import NOTHING, deviation, percent, signed, terminal
 from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
@@ -26,7 +25,7 @@ from harness.reporting.study.noise import means, repeated
 
 
 def results(data: StudyData) -> pd.DataFrame:
-    """Return one row a network with everything measured, in plain units: AP in [0, 1], sizes in 10^6 bytes.
+    """Return one row per network with everything measured, in plain units: AP in [0, 1], sizes in 10^6 bytes.
 
     Raises:
         InputError: the networks' APs were measured by more than one protocol.
@@ -45,14 +44,8 @@ def _check(records: Iterable[TrialRecord]) -> None:
 
 def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
     return {
-        "label": record.label,
-        "role": record.role,
-        "repeat_of": record.repeat_of,
+        **{name: getattr(record, name) for name in ("label", "role", "repeat_of", "state", "reason", "seed", "params")},
         "teacher": record.teacher.get("label", ""),
-        "state": record.state,
-        "reason": record.reason,
-        "seed": record.seed,
-        "params": record.params,
         "over_budget": record.params - budget,
         **{f"params_{name}": count for name, count in part_counts(record.parts).items()},
         "macs": record.macs,
@@ -72,7 +65,7 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
 
 
 def comparison(data: StudyData) -> pd.DataFrame:
-    """Return V1, another teacher, V2 and the best student as text: what was documented beside what was measured.
+    """Return V1, another teacher, V2 and the best student as text: documented figures beside measured ones.
 
     Documented figures have columns of their own, since their AP is claimed for the official WIDER FACE protocol.
 
@@ -210,7 +203,7 @@ def unfinished(data: StudyData) -> pd.DataFrame:
                 "epochs": str(len(r.epochs)),
                 "last search AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
                 "parameters": f"{r.params:,}",
-                "reason": r.reason or ("interrupted, or still at work" if r.state == "running" else NOTHING),
+                "reason": r.reason or ("interrupted, or still running" if r.state == "running" else NOTHING),
             }
             for r in rows
         ]
@@ -232,14 +225,11 @@ def terminal_table(study_folder: Path) -> Table:
         InputError: the APs were not all measured by one protocol.
     """
     data = load(study_folder)
-    frame = comparison(data)
-    title = f"{data.study.name}: V1, V2 and the best student"
-    below = "\n".join(comparison_notes(data)).replace("`", "")
-    table = Table(title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(frame.columns):
-        style = "dim" if "documented" in str(name) else "bold" if str(name).startswith("best") else ""
-        heading = "\n".join(str(name).rsplit(" ", 1))
-        table.add_column(heading, justify="right" if index else "left", style=style, no_wrap=True)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
-    return table
+    frame = comparison(data).rename(columns=lambda name: "\n".join(name.rsplit(" ", 1)))
+    title, below = (
+        f"{data.study.name}: V1, V2 and the best student",
+        "\n".join(comparison_notes(data)).replace("`", ""),
+    )
+    styles = {str(name): "dim" if "documented" in str(name) else "" for name in frame.columns}
+    styles |= {name: "bold" for name in styles if name.startswith("best")}
+    return terminal(frame, styles, title=title, caption=below, caption_justify="left")

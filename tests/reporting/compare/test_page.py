@@ -284,11 +284,11 @@ def test_recall_says_where_students_lose(found: Comparison) -> None:
     hard = np.logical_or.reduce(list(found.faces["size"].values()))
     missed = int((~teacher.members[0].found[hard]).sum())
     said = recall_findings(found)
-    assert f"the teacher V1 itself misses {missed:,} of {hard.sum():,} faces" in said[0]
+    assert f"The teacher V1 misses {missed:,} of {hard.sum():,} faces" in said[0]
     lost = np.mean([(teacher.members[0].found & ~m.found)[hard].sum() for m in student.members])
     assert any(f"V2 from V1 misses {round(lost):,} faces that V1 finds" in sentence for sentence in said)
     assert any(
-        sentence.startswith("V2 from V1 against V2 alone, in points of recall: best on size") for sentence in said
+        sentence.startswith("Against V2 alone, the recall of V2 from V1 gains most on size") for sentence in said
     )
 
 
@@ -395,7 +395,7 @@ def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: 
     finally:
         shutil.rmtree(folder)
     text = report.read_text(encoding="utf-8")
-    assert "distill_class works against the truth (−0.50)" in text
+    assert "distill_class opposes it (−0.50)" in text
     assert text.rstrip().endswith(f"python -m harness.diagnose mini\n{COMMAND}\n```")
     page = (tmp_path / "both" / "diagnosis-one.md").read_text(encoding="utf-8")
     for place, source in ((text, "gradients-one.png"), (text, "diagnosis-one.md"), (page, "gradients-one.png")):

@@ -72,7 +72,7 @@ def test_one_trial_without_references_has_a_report(tmp_path: Path) -> None:
     assert (path.parent / "pareto.png").exists()
 
 
-def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> None:
+def test_publishing_hides_paths_and_wider_face_images(runs: Path, tmp_path: Path) -> None:
     path = publish_report(runs / "photos", tmp_path)
     text = path.read_text(encoding="utf-8")
     assert path == tmp_path / "photos" / "report.md"
@@ -84,7 +84,7 @@ def test_publishing_hides_paths_and_photographs(runs: Path, tmp_path: Path) -> N
     assert "</details>" in text
 
 
-def test_photographs_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:
+def test_wider_face_images_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:
     folder = write_study(tmp_path, source="photos/widerface")
     scenes = write_study(tmp_path, "synthetic") / "examples.npz"
     (folder / "examples.npz").write_bytes(scenes.read_bytes())
