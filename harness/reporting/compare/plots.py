@@ -64,7 +64,7 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
         budgets: parameters.
     """
     large = groups["look"] == "teacher"
-    ratio = [3.0, 1.0] if large.any() else [3.0]
+    ratio = [2.4, 1.0] if large.any() else [3.0]
     figure = Figure(figsize=(9.0, 4.8), layout="constrained")
     panels = figure.subplots(1, len(ratio), sharey=True, squeeze=False, width_ratios=ratio)[0]
     for axes, rows in zip(panels, (groups[~large], groups[large]), strict=False):
@@ -74,7 +74,7 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
             axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=1.2, alpha=0.55, zorder=1)
             style.mark(axes, at, row["ap"], look)
         style.thousands(axes)
-        axes.margins(x=0.5 if len(rows) < 3 else 0.25)
+        axes.margins(x=0.8 if len(rows) < 3 else 0.25)
         axes.set_xlabel("parameters")
     panels[0].set_ylabel("mean AP, %")
     for budget in budgets:

@@ -40,6 +40,18 @@ def test_the_pareto_plot_names_v1_v2_best_and_the_budget(data: StudyData) -> Non
         assert words in texts
 
 
+def test_students_are_drawn_at_their_search_ap(data: StudyData) -> None:
+    frame = tables.results(data)
+    for figure in (
+        plots.pareto(frame[frame["search_ap_mean"].notna()], 256_148, HEADINGS),
+        plots.speed(frame, HEADINGS),
+    ):
+        (axes,) = figure.axes
+        drawn = {round(float(y), 3) for line in axes.lines if line.get_marker() in ("o", "D") for y in line.get_ydata()}
+        wanted = [*data.ranked, *(r for r in data.records if r.label == "v2")]
+        assert {round(100 * (r.search_ap["mean"] or 0), 3) for r in wanted} <= drawn
+
+
 def test_the_front_holds_no_student_that_a_smaller_one_matches(data: StudyData) -> None:
     frame = tables.results(data)
     students = frame[(frame["role"] == "candidate") & frame["search_ap_mean"].notna()]
