@@ -11,5 +11,6 @@ STUDY = StudyConfig(
     teacher=TrainConfig(epochs=12, batch=16, lr=1e-2),
     speed=SpeedConfig(runs=12),
     trials=11,
+    seeds=3,  # V2 and the best student are trained three times: how far trainings of one network lie apart.
     pruner="none",  # After one epoch of three, the AP is too noisy to stop a trial by.
 )

@@ -48,7 +48,7 @@ def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
     assert set(record.ap) == {"easy", "medium", "hard", "mean"}
     assert record.protocol["images"]
     assert record.size_mb == pytest.approx(teacher.path.stat().st_size / 1e6)
-    assert [(done, total) for what, done, total in heard if what.startswith("V1 teacher")] == [
+    assert [(done, total) for what, done, total in heard if what.startswith("v1 teacher")] == [
         (step, 4) for step in range(1, 5)
     ]
     load_weights(build(ARCHS["v1"]), teacher.path)
@@ -61,7 +61,7 @@ def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
     again = ensure_teacher(STUDY, runs, progress=lambda *what: heard.append(what))
     assert again == teacher
     assert again.path.stat().st_mtime_ns == stamp
-    assert not [what for what, _, _ in heard if what.startswith("V1 teacher")]
+    assert not [what for what, _, _ in heard if what.startswith("v1 teacher")]
 
 
 def test_another_schedule_seed_or_backbone_is_another_teacher(runs: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_another_schedule_seed_or_backbone_is_another_teacher(runs: Path, tmp_pa
 
 def killed_in_epoch_two(runs: Path) -> None:
     def progress(what: str, done: int, _: int) -> None:
-        if what.startswith("V1 teacher") and done == 3:
+        if what.startswith("v1 teacher") and done == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
     ensure_teacher(STUDY, runs, progress=progress)

@@ -9,7 +9,7 @@ from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainCo
 from harness.core.record import TrialRecord
 from harness.models.weights import file_digest
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 1
 """Rises whenever the same job could give other weights: a changed loss, augmentation, schedule or initialisation.
 
 It is part of a checkpoint's, a teacher's and a study's identity, so that results of two versions never mix. A test
