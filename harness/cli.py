@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         prog: the module, such as ``harness.study``.
-        description: what the command does, and what comes out.
+        description: what the command does, and what it writes or prints.
         epilog: examples.
     """
 
@@ -185,7 +185,7 @@ class Progress:
     """What a command shows on stderr while it works: bars on a terminal, a line now and then elsewhere.
 
     Elsewhere a line is due when something new is done and ``QUIET`` seconds have passed without one, or when ``REPEAT``
-    seconds have passed: what ends sooner says nothing.
+    seconds have passed: a shorter stage prints nothing.
 
     Args:
         in_bytes: whether ``stage`` is given bytes.

@@ -11,13 +11,13 @@ from harness.detection.boxes import corners, encode, encode_landmarks, iou
 from harness.models.detector import RawOutput
 
 MATCH_IOU = 0.35
-"""A prior that overlaps a face by at least this much is positive."""
+"""A prior whose IoU with a face is at least this is positive."""
 
 BEST_PRIOR_IOU = 0.2
-"""A face takes its best prior, whatever else that overlaps, from here on; below, the face is ignored."""
+"""A face takes its best prior from this IoU on, even from another face; below it, the face is ignored."""
 
 NEGATIVES = 7
-"""Hardest negatives that count for each positive of an image."""
+"""Hardest negatives per positive prior of an image that enter the class loss."""
 
 
 class Targets(NamedTuple):
@@ -47,11 +47,11 @@ class MultiboxResult(NamedTuple):
 
 
 def match(targets: Targets, priors: Tensor) -> Tensor:
-    """Return for every prior the face it answers for: int64 (B, A), a row of ``targets``, or -1.
+    """Return the face that each prior must predict: int64 (B, A), a row of ``targets``, or -1.
 
-    A prior belongs to the face it overlaps most, from IoU 0.35 on (the first of equals). Each face then takes its best
-    prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face below
-    0.2 takes no part at all: the published code still lets it rewrite the target of its best prior.
+    A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
+    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face below
+    0.2 is ignored; the published code lets it rewrite the target of its best prior.
     """
     batch, most = targets.valid.shape
     count = len(priors)
@@ -60,7 +60,7 @@ def match(targets: Targets, priors: Tensor) -> Tensor:
     if len(image) == 0:
         return matched.view(batch, count)
 
-    # Only real faces are compared (not the padding), and only overlaps above the threshold go on.
+    # Only real faces are compared (not the padding), and only overlaps above the threshold are kept.
     overlaps = iou(targets.boxes[image, row], corners(priors))
     face, prior = (overlaps >= MATCH_IOU).nonzero(as_tuple=True)
     overlap, slot = overlaps[face, prior], image[face] * count + prior
@@ -98,7 +98,7 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
     (each at least 1).
 
     Args:
-        output: what the detector answers, boxes (B, A, 4), class logits (B, A, 2), landmarks (B, A, 10).
+        output: of the detector: boxes (B, A, 4), class logits (B, A, 2), landmarks (B, A, 10).
         targets: the faces of the same images.
         priors: (A, 4) of the input's size, on the same device.
         config: the terms' weights.

@@ -173,7 +173,7 @@ def output_table(label: str, student: Data) -> pd.DataFrame:
 
 
 def page(found: Data, file: str = PICTURE) -> str:
-    """Return the diagnosis in Markdown; ``file`` is where its picture lies beside it."""
+    """Return the diagnosis in Markdown; ``file`` is the name of its picture."""
     teacher, first = found["teacher"], next(iter(found["students"].values()))
     lines = [
         f"# Diagnosis of distillation in {found['study']}",

@@ -1,8 +1,7 @@
 """Which configuration to train next: one that fits the budget, can be built and was not trained before.
 
-Samplers propose freely and know no budget. A proposal that does not fit is drawn again a bounded number of times;
-then the most alike of many configurations that do fit is taken. So no trial is ever wasted, and none rejected without
-an end.
+Samplers do not know the budget. A proposal that does not fit is drawn again a bounded number of times; then the most
+similar of many configurations that do fit is taken. So no trial is wasted, and sampling always ends.
 """
 
 import json
@@ -24,7 +23,7 @@ from harness.counting import SpaceCounts
 from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
 
 ALIKE = 256
-"""Uniform draws among which the one most alike a proposal is looked for."""
+"""Uniform draws, of which the one most similar to a proposal is taken."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,10 @@ class Proposal:
 
     Attributes:
         configuration: the active axes' values, in the space's order.
-        source: ``uniform`` (drawn from all that fits), ``sampler``, or ``alike`` (nearest to what the sampler wanted).
-        rejected: reason (``over_budget``, ``unbuildable``, ``repeated``) → proposals turned down on the way.
-        system_attrs: what the sampler must find on this trial later (NSGA-II's generation).
+        source: ``uniform`` (drawn from all that fits), ``sampler``, or ``alike`` (the fitting one most similar to the
+            sampler's proposal).
+        rejected: reason (``over_budget``, ``unbuildable``, ``repeated``) → proposals rejected before this one.
+        system_attrs: what the sampler reads from this trial later (NSGA-II's generation).
     """
 
     configuration: Configuration
@@ -59,14 +59,14 @@ def distribution(axis: Axis) -> BaseDistribution:
 class Proposer:
     """Proposes the configurations of one study.
 
-    A proposal is a function of the study's seed, the trial's number and the trials given, and of nothing else.
+    A proposal depends on the study's seed, the trial's number and the given trials only.
 
     Args:
         space: where configurations come from.
         counts: the space's exact counts.
         budget: what a configuration may cost.
         sampler: a name of ``protocol.SAMPLERS``.
-        directions: one an objective.
+        directions: one per objective.
         seed: the study's seed.
 
     Raises:
@@ -103,7 +103,7 @@ class Proposer:
         pending: Sequence[FrozenTrial],
         seen: Collection[str],
     ) -> Proposal | None:
-        """Return trial ``number``'s configuration, or None when all that fits was seen.
+        """Return trial ``number``'s configuration, or None when every configuration that fits was proposed.
 
         Args:
             number: the trial's number, from 0.
@@ -178,7 +178,7 @@ class Proposer:
             storage=optuna.storages.InMemoryStorage(),
             sampler=make_sampler(self.sampler, derive_seed(self.seed, number, "sampler")),
         )
-        known = [(trial, False) for trial in ended if trial.state != TrialState.FAIL]  # A failure says nothing.
+        known = [(trial, False) for trial in ended if trial.state != TrialState.FAIL]  # A failed trial has no AP.
         for trial, waiting in [*known, *((trial, True) for trial in pending)]:
             params = self._dense(trial.params) if self.sampler in DENSE else trial.params
             study.add_trial(
@@ -197,7 +197,7 @@ class Proposer:
         return {axis.name: params.get(axis.name, axis.values[0]) for axis in self.space.axes}
 
     def _draw(self, study: optuna.Study) -> tuple[Configuration, dict[str, Any]]:
-        """Ask the sampler once; the draw leaves no trace that a later one would learn from."""
+        """Ask the sampler once; later draws do not learn from this one."""
         trial = study.ask()
         chosen: Configuration = {}
         for axis in self.space.axes:

@@ -1,4 +1,4 @@
-"""What is made from a study's trials when they have ended: importance of the axes, and pictures to look at."""
+"""What a study writes when its trials have ended: the importance of the axes, and example scenes."""
 
 import io
 import warnings
@@ -35,7 +35,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
 
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.5, 5 / complete)))
     with warnings.catch_warnings():
-        # The sign is taken care of here; that few trials make a rough importance stands in the report.
+        # The sign is handled here; the report says that few trials give a rough estimate.
         for reminder in ("PedAnovaImportanceEvaluator computes", "Some regimes for parameter"):
             warnings.filterwarnings("ignore", message=reminder, category=UserWarning)
         shares = optuna.importance.get_param_importances(
@@ -52,7 +52,7 @@ def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
 def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> None:
     """Write ``examples.npz``: some validation images with their true faces and what each network found in them.
 
-    Only for generated images: photographs of people do not belong in a report.
+    Only for generated images: reports hold no images of people.
 
     Args:
         folder: the study's.

@@ -1,8 +1,8 @@
-"""Early stopping: whether a trial goes on, judged against trials that had ended before it was asked for.
+"""Pruning: whether a trial continues, judged against trials that had ended before it was proposed.
 
-Optuna's pruners read whatever the storage holds at that moment, which depends on which worker was faster. Here each
-trial gets its own judge over a fixed list of earlier trials, so a decision can be made again, after a resume or with
-another number of workers, and comes out the same.
+Optuna's pruners read what the storage holds at that moment, which depends on which worker was faster. Here each trial
+has a judge over a fixed list of earlier trials, so that a decision is the same after a resume and with another number
+of workers.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.trial import FrozenTrial, TrialState
 
 STARTUP = 10
-"""Complete trials that the median rule waits for: a median of fewer says little, and so many at least are compared."""
+"""Complete trials that the median rule waits for: a median of fewer is noise."""
 
 
 def make_pruner(name: str) -> BasePruner:
@@ -30,7 +30,7 @@ def make_pruner(name: str) -> BasePruner:
 
 
 class Judge:
-    """Decides epoch by epoch whether one trial goes on.
+    """Decides after every epoch whether one trial continues.
 
     Args:
         pruner: a name of ``protocol.PRUNERS``.

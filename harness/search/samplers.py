@@ -1,16 +1,16 @@
-"""Samplers by name, each seeded from the study's seed and the trial's number, so that a resume repeats nothing."""
+"""Samplers by name, each seeded from the study's seed and the trial's number, so that a resume repeats no proposal."""
 
 import numpy as np
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 STARTUP = 6
-"""Trials drawn uniformly from what fits before a model of the results is asked."""
+"""Trials drawn uniformly from what fits before the sampler models the results."""
 
 POPULATION = 10
-"""Trials of one NSGA-II generation: training is dear, so generations are small."""
+"""Trials of one NSGA-II generation: small, because training is expensive."""
 
 TRIES = {"tpe": 32, "random": 0, "nsga2": 32, "gp": 2}
-"""Draws from a sampler until one fits the budget and is new. Each of the Gaussian process's refits its kernel."""
+"""Most draws until one fits the budget and is new. Each draw of the Gaussian process refits its kernel."""
 
 DENSE = ("nsga2", "gp")
 """Samplers that model only axes which every trial has: inactive axes are filled in for them and dropped again."""

@@ -1,4 +1,4 @@
-"""``Stopwatch``: each network's speed beside V1's, on a machine where no worker computes. Weights do not matter."""
+"""``Stopwatch``: each network's speed against V1's, while no worker trains. Weights do not matter."""
 
 import time
 
@@ -11,7 +11,7 @@ from harness.models.detector import Detector
 
 THREADS = 1
 """CPU threads while measuring, whatever the study trains with: one column holds one protocol, and a second thread would
-wait for whatever else the machine does."""
+wait for other processes."""
 
 
 class Stopwatch:

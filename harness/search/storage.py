@@ -1,4 +1,4 @@
-"""The study's database: one writer, each trial created whole, so that a kill leaves a study that resumes."""
+"""The study's database: one writer, and each trial created in one transaction, so that a killed study resumes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ from harness.errors import HarnessError, InputError
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
 HISTORY = "history"
-"""User attribute: how many trials' results this trial's configuration and pruning were decided on."""
+"""User attribute: the number of earlier trials whose results decided this trial's configuration and pruning."""
 
 
 @contextmanager
 def single_writer(folder: Path) -> Iterator[None]:
-    """Hold the study's lock; the system lets go of it when this process ends, however it ends.
+    """Hold the study's lock; the system releases it when this process ends, however it ends.
 
     Raises:
         InputError: another process runs this study.
@@ -80,7 +80,7 @@ class Ledger:
     Args:
         storage: an open database.
         name: the study's name there.
-        directions: one an objective.
+        directions: one per objective.
     """
 
     def __init__(self, storage: BaseStorage, name: str, directions: Sequence[StudyDirection]) -> None:
@@ -96,16 +96,16 @@ class Ledger:
 
     @property
     def study(self) -> optuna.Study:
-        """The Optuna study, for what only reads it."""
+        """The Optuna study, for reading."""
         return self._study
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What was said of the study as a whole."""
+        """Attributes of the study as a whole."""
         return dict(self._study.user_attrs)
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Say something of the study as a whole: plain data."""
+        """Set an attribute of the study as a whole: plain data."""
         self._study.set_user_attr(key, value)
 
     def trials(self) -> list[FrozenTrial]:
@@ -133,7 +133,7 @@ class Ledger:
         return number
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Write the objective after an epoch; one that stands there already stays."""
+        """Write the objective after an epoch; an earlier value of that epoch stays."""
         trial = self.trials()[number]
         if epoch not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)

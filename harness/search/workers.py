@@ -1,7 +1,7 @@
-"""Worker processes that train candidates side by side, each with its own few threads.
+"""Worker processes that train networks side by side.
 
 Processes are spawned, not forked: a fork of a process that has used PyTorch's threads may hang. They live as long as
-the study, so that the libraries are loaded once. After every epoch a worker waits for leave to go on.
+the study, so that libraries load once. After every epoch a worker waits to be told whether to continue.
 """
 
 import errno
@@ -152,7 +152,7 @@ class Pool:
         self._workers[self._workers.index(worker)] = self._start()
 
     def close(self) -> None:
-        """End all workers. A checkpoint is whole or not there, so no job has to be waited for."""
+        """End all workers, without waiting for their jobs: a checkpoint is whole or not there."""
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -227,7 +227,7 @@ def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -
 
 
 def _end_with_parent() -> None:
-    """Leave at once when the study is killed, so that no orphan writes checkpoints beside its successor."""
+    """Exit when the study is killed, so that no orphan writes checkpoints while the study is resumed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

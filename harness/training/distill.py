@@ -1,4 +1,4 @@
-"""Distillation: what a student is asked to imitate of a frozen teacher.
+"""Distillation: the loss terms by which a student imitates a frozen teacher.
 
 loss = (1 - α) · ground truth + α · (T² · KL of class logits + box + landmark imitation) + λ · feature imitation
 

@@ -214,7 +214,7 @@ def _named(label: str) -> str:
 
 
 def _place(group: Group) -> tuple[int, bool, int, str]:
-    """Return where a group stands in tables."""
+    """Return the sorting key of a group in tables."""
     return KINDS.index(group.kind), bool(group.taught_by), group.record.params, group.name
 
 
