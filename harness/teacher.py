@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads must be at least 1, got {given.threads}")
-    study = load_study(given.study)
+    named = load_study(given.study)
     study = replace(
-        study,
-        data=replace(study.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
-        teacher=replace(study.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
+        named,
+        data=replace(named.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
+        teacher=replace(named.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
         **cli.chosen(given, "seed"),
     )
     cli.require_writable("--runs", given.runs)
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.show(f"{record.label}: {record.params:,} parameters, AP {scores}", str(teacher.path))
     if curve is not None:
         cli.show(str(curve))
+    if given.teacher == "auto" and study.teacher != named.teacher:
+        cli.show(f"trained with another schedule than study '{study.name}': give the study --teacher {teacher.path}")
     return 0
 
 
