@@ -1,4 +1,4 @@
-"""``python -m harness.audit``: every documented number beside the one that is counted here."""
+"""``python -m harness.audit``: the documented numbers beside what is counted here."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from harness.counting import compare
 from harness.models.costs import count_parts
 from harness.reporting.audit.page import audit_page
 from harness.reporting.audit.rows import VERDICTS, merged, number_text, rows
-from harness.reporting.study.tables import NOTHING
+from harness.reporting.format import NOTHING
 
 REPORTS = Path("reports")
 SPACE = "v2_light"
@@ -60,12 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
         )
         return 0
-    table = Table("arch", "parameters", "numel", "fvcore", "thop", "skipped by thop", title="What the counters answer")
+    table = Table("arch", "parameters", "numel", "fvcore", "thop", "skipped by thop", title="Parameters by counter")
     for name, one in counters.items():
         skipped = f"{sum(one.skipped.values()):,} in {len(one.skipped)} tensors" if one.skipped else NOTHING
         table.add_row(name, *(f"{n:,}" for n in (one.closed_form, one.numel, one.fvcore, one.thop)), skipped)
     cli.show(table)
-    table = Table("what", "unit", "basis", "documented", "recomputed", "verdict", title="What does not hold")
+    table = Table(
+        "what", "unit", "basis", "documented", "recomputed", "verdict", title="Documented numbers that differ"
+    )
     for row, _ in merged(known):
         if row.recomputed is not None and row.verdict in VERDICTS[2:4]:
             numbers = (number_text(number, row.unit) for number in (row.documented, row.recomputed))

@@ -97,16 +97,14 @@ def _picture(answer: dict[str, Any], budget: Budget) -> "Figure":
     # Only where a picture is asked for: pandas and Matplotlib take seconds to load.
     import pandas as pd
 
+    from harness.reporting.parts import part_counts
     from harness.reporting.study import plots
-    from harness.reporting.study.tables import PART_NAMES
 
     if "space" in answer:
         totals = SpaceCounts(load_space(answer["space"])).histogram
         return plots.totals(*histogram(totals, budget.max_params, PICTURED), budget.max_params)
     rows = {
-        one["arch"].upper() if one["arch"] in ("v1", "v2") else one["arch"]: {
-            part: sum(one["parts"][slot] for slot in slots) for part, slots in PART_NAMES.items()
-        }
+        one["arch"].upper() if one["arch"] in ("v1", "v2") else one["arch"]: part_counts(one["parts"])
         for one in (answer.get("against"), answer)
         if one is not None
     }

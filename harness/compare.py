@@ -39,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         targets[True] = REPORTS / given.publish
 
     # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
-    from harness.reporting.compare import check_target, compare, read_studies, summary, write_comparison
+    from harness.reporting.compare import check_comparison, compare, read_studies, summary, write_comparison
 
     studies = read_studies(given.studies, given.runs)
     for target in targets.values():
-        check_target(target)
+        check_comparison(target)
     with cli.Progress() as progress:
         found = compare(studies, given.runs, given.ground_truth, published, given.resamples, progress.stage)
     written = [
@@ -110,18 +110,12 @@ def _command(given: Any, published: dict[str, Path], public: bool) -> str:
 
 
 def _print(found: Any, written: Sequence[Path]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from harness.reporting.compare.findings import findings
     from harness.reporting.compare.tables import networks
+    from harness.reporting.format import terminal
 
-    frame = networks(found)[["network", "parameters", "seeds", "AP mean, %"]]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(frame.columns):
-        table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
+    table = terminal(networks(found)[["network", "parameters", "seeds", "AP mean, %"]])
     cli.show(table, *(f"- {sentence}".replace("`", "") for sentence in findings(found)))
     cli.show(*(f"report: {path}" for path in written))
 

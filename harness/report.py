@@ -5,9 +5,6 @@ from pathlib import Path
 
 from harness import cli
 from harness.core.protocol import check_name
-from harness.errors import InputError, unknown_name
-from harness.reporting import build_report, publish, summary, terminal_table
-from harness.reporting.study.page import study_names
 
 REPORTS = Path("reports")
 
@@ -33,28 +30,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"{option} needs --publish")
     if given.name_as is not None:
         check_name(given.name_as, "--as")
+
+    # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
+
+    from harness.reporting import build_report, publish_report, summary, terminal_table
+    from harness.reporting.study.data import find_study
+
     folder = find_study(given.name, given.runs)
     report = build_report(folder)
-    published = publish(folder, REPORTS, given.note, given.name_as or "") if given.publish else None
+    published = publish_report(folder, REPORTS, given.note, given.name_as or "") if given.publish else None
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0
     cli.show(terminal_table(folder), *(f"report: {path}" for path in (report, published) if path is not None))
     return 0
-
-
-def find_study(name: str, runs: Path) -> Path:
-    """Return the folder of the study called ``name``.
-
-    Raises:
-        InputError: there is no such study, or ``name`` is a path; the message lists the studies in ``runs``.
-    """
-    names = list(study_names(runs))
-    if name in names:
-        return runs / name
-    if not names:
-        raise InputError(f"no study in {runs}/ yet: python -m harness.study runs one, or give its folder with --runs")
-    raise unknown_name("study", name, names)
 
 
 if __name__ == "__main__":

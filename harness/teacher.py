@@ -7,7 +7,6 @@ from pathlib import Path
 from harness import cli
 from harness.core.machine import available_cores
 from harness.core.names import load_study
-from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.errors import InputError
 
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.Progress() as progress:
         teacher = ensure_teacher(study, given.runs, given.teacher, given.init_backbone, device, threads, progress.stage)
     record = teacher.record
-    curve = draw(record, teacher.path.parent, study) if record.epochs else None
+    curve = draw(record, teacher.path.parent) if record.epochs else None
     if given.json:
         cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
         return 0
@@ -74,14 +73,14 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def draw(record: TrialRecord, folder: Path, study: StudyConfig) -> Path:
+def draw(record: TrialRecord, folder: Path) -> Path:
     """Plot a teacher's losses and APs by epoch to a file in ``folder``, if it is missing, and return its path."""
     path = folder / CURVE
     if not path.exists():
         from harness.reporting.study.learning import training
-        from harness.reporting.study.plots import DPI  # Loads pandas and Matplotlib, which takes seconds.
+        from harness.reporting.style import save  # Loads pandas and Matplotlib, which takes seconds.
 
-        training(record, study.data.search_images).savefig(path, dpi=DPI, metadata={"Software": None})
+        save(training(record), path)
     return path
 
 

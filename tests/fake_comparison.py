@@ -1,7 +1,8 @@
 """Studies with detections, and the images that these are on, made without training anything.
 
 A fake network finds a face with a chance that rises with the face's height and with the network's skill; networks of
-one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections.
+one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections, but for students
+that a search did not choose: these were not graded.
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from harness.core.arch import ARCHS
+from harness.core.manifest import Images, Start, UsedTeacher
 from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
-from harness.core.record import TrialRecord, write_json
+from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.truth import GroundTruth
 from harness.evaluation.ap import evaluate_ap
 from harness.evaluation.predictions import save_detections
 from harness.evaluation.protocol import ap_protocol
 from tests.fake_landmarks import landmark_error
+from tests.fake_manifest import fake_manifest
 
 PARAMS = {"v1": 487_103, "featherface": 592_371, "v2": 256_156}
 HEIGHTS = (6, 10, 14, 24, 40, 90, 150)
@@ -78,18 +81,24 @@ def write_study(
         seeds=seeds,
     )
     protocol = ap_protocol(faces, config.evaluation, 0)
+    search_protocol = {**protocol, "images": 30, "faces": 120, "val_digest": "3c8d10fae2b96a75"}
+    search_protocol["digest"] = digest(search_protocol)
     weights = digest({"teacher": teacher})
     taught = {"label": teacher, "digest": weights, "params": PARAMS[teacher]}
     folder, truth = runs / name, faces.truth()
 
-    def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> TrialRecord:
+    def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> None:
+        record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, **values)
+        record.search_ap = dict.fromkeys(("easy", "medium", "hard", "mean"), skill)
+        record.search_protocol = search_protocol
+        if role == "candidate" and skill < max(skills) + lift:
+            record.save(folder / "trials" / label)
+            return
         detections = detect(truth, skill, seed)
-        ap = evaluate_ap(detections, truth).to_dict()
-        record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, ap=ap, protocol=protocol, **values)
+        record.ap, record.protocol = evaluate_ap(detections, truth).to_dict(), protocol
         record.landmark = landmark_error(0.1 - 0.05 * skill, round(900 * skill))
         record.save(folder / "trials" / label)
         save_detections(folder / "trials" / label / "predictions.npz", faces.ids, detections)
-        return record
 
     lift = 0.04 if teacher == "v1" else 0.08
     save(teacher, "teacher", 0.9 + lift, 11, {"name": teacher}, params=PARAMS[teacher])
@@ -101,47 +110,19 @@ def write_study(
         save(f"v2{tail}", "reference", 0.6 + lift + 0.01 * repeat, distill=distill, teacher=taught, **of, **again)
         again = {"repeat_of": "v2-alone"} if repeat else {}
         save(f"v2-alone{tail}", "reference", 0.6 + 0.01 * repeat, **of, **again)
-    records = [
-        save(
-            f"{number:04d}",
-            "candidate",
-            skill + lift,
-            1_000 + number,
-            {"name": f"student {number}"},
-            number=number,
-            params=240_000 + 1_000 * number,
-            distill=distill,
-            teacher=taught,
-        )
-        for number, skill in enumerate(skills)
-    ]
-    best = max(records, key=lambda record: record.ap["mean"] or 0.0, default=None)
-    for repeat in range(1, seeds if best is not None else 1):
-        assert best is not None
-        save(
-            f"{best.label}-s{repeat + 1}",
-            "repeat",
-            0.66 + lift,
-            2_000 + repeat,
-            best.arch,
-            repeat_of=best.label,
-            params=best.params,
-            distill=distill,
-            teacher=taught,
-        )
-    study = {
-        "name": name,
-        "config": config.to_dict(),
-        "space_digest": "5676ed77437c",
-        "data": {"train_digest": "1d0a77b2c99e4f10", "val_digest": faces.digest, "source": source},
-        "protocol": protocol,
-        "teacher": taught,
-        "identity": {"teacher weights": f"{teacher} {weights}, backbone from 0123456789ab"},
-        "versions": {"python": "3.12.4", "torch": "2.13.0"},
-        "commit": "91c8e27",
-        "machine": {"device": "cpu", "cores": 2},
-        "command": f"python -m harness.study --data {source} --name {name}",
-        "started": "2026-01-05T10:00:00Z",
-    }
-    write_json(folder / "study.json", study)
+    for number, skill in enumerate(skills):
+        of = {"arch": {"name": f"student {number}"}, "params": 240_000 + 1_000 * number}
+        of |= {"distill": distill, "teacher": taught}
+        save(f"{number:04d}", "candidate", skill + lift, 1_000 + number, number=number, **of)
+        for repeat in range(1, seeds if skill == max(skills) else 1):
+            save(f"{number:04d}-s{repeat + 1}", "repeat", 0.66 + lift, 2_000 + repeat, repeat_of=f"{number:04d}", **of)
+    images = {"train": Images("1d0a77b2c99e4f10", 1_000, 8_000), "search": Images("3c8d10fae2b96a75", 30, 120)}
+    fake_manifest(
+        config,
+        data=images | {"val": Images(faces.digest, len(faces), len(faces.boxes))},
+        search_protocol=search_protocol,
+        protocol=protocol,
+        teacher=UsedTeacher(teacher, weights, PARAMS[teacher], {"name": teacher}),
+        start=Start("file", "0123456789ab"),
+    ).save(folder)
     return folder

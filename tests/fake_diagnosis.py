@@ -24,7 +24,7 @@ def diagnosis(**students: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": "mini",
         "command": "python -m harness.diagnose mini",
-        "data": "photographs",
+        "data": "images of a WIDER FACE copy",
         "teacher": {"label": "v1", "params": 487_103},
         "seed": 0,
         "epoch": 0,

@@ -120,7 +120,7 @@ def test_the_references_and_the_best_student_are_diagnosed(
 def test_one_student_is_told_in_sentences(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "v2", "--runs", str(runs), "--device", "cpu", "--batches", "1"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("- v2, start: the largest gradient is ")
+    assert " has the largest share of the gradient norms, " in output.splitlines()[0]
     assert "0001" not in output
     assert output.splitlines()[-1] == f"report: {runs / 'toy' / 'diagnosis' / 'diagnosis.md'}"
     assert "`python -m harness.diagnose toy v2 --batches 1`" in (runs / "toy/diagnosis/diagnosis.md").read_text()

@@ -138,6 +138,18 @@ def test_an_image_list_narrows_a_network_too(copy: Path, tmp_path: Path, capsys:
     assert answer(capsys, network(copy, tmp_path, "--images", str(images))) == whole
 
 
+def test_a_network_s_landmarks_are_measured(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*network(copy, tmp_path), "--data", "synthetic", "--limit", "3"]
+    found = answer(capsys, given)
+    error = found["landmark"]
+    assert isinstance(error, dict)
+    assert error["faces"] == found["faces"], "every face of a scene has landmarks"
+    assert sum(group["faces"] for group in error["by_size"].values()) == error["faces"]
+    evaluate.main([text for text in given if text != "--json"])
+    assert f"of {error['faces']:,})" in capsys.readouterr().out
+    assert answer(capsys, network(copy, tmp_path))["landmark"] == {}, "WIDER FACE validation images have none"
+
+
 DIE = """
 import os, signal, sys
 from harness import evaluate

@@ -162,6 +162,6 @@ class Manifest:
             raise DataError(f"{path} is not readable: {error}; choose another --name, or remove {folder}") from error
         except (TypeError, KeyError, InputError, AttributeError) as error:
             raise DataError(
-                f"{path} was written by another version of the harness ({error}): choose another --name, or remove "
-                f"{folder}"
+                f"{path} was written by another version of the harness: run the study again under another --name, or "
+                f"remove {folder}"
             ) from error

@@ -3,14 +3,16 @@
 The rules are those of the evaluators in common use (the authors' MATLAB tools and their Python port):
 
 - scores are mapped linearly to [0, 1] over the whole image set; if all are equal they become 1;
-- in score order each detection takes the one face it overlaps most, with IoU ≥ 0.5, sides counted as x2 - x1 + 1;
-- on a face outside the difficulty's list it counts neither as right nor as wrong; on a listed face the first
-  detection is right; every other detection is wrong;
-- detections in an image without any annotated face are left out (but take part in the scaling of the scores);
-- precision and recall at 1,000 score thresholds, AP as the area under the precision envelope.
+- each detection is matched to the face that it overlaps most, if their IoU is at least 0.5; sides are counted as
+  x2 - x1 + 1;
+- a detection on a face outside the difficulty's list is ignored; the detection of highest score on a listed face is a
+  true positive; every other detection is a false positive;
+- detections in an image without any annotated face are ignored, but their scores take part in the scaling;
+- precision and recall at 1,000 score thresholds; AP is the area under the precision envelope.
 
-Nothing here loops over images: which face a detection takes does not depend on the list, so it is found once for all
-three, and a detection enters all precisions and recalls through the one threshold that first lets it through.
+Nothing here loops over images. The match of a detection does not depend on the list, so it is computed once for all
+three lists. A detection counts from the first threshold below its score on, so cumulative sums over thresholds give
+every precision and recall.
 """
 
 from collections.abc import Sequence
@@ -25,13 +27,13 @@ from harness.data.truth import LISTS, Array, GroundTruth, Mask
 from harness.errors import DataError
 
 EVALUATOR_VERSION = "widerface-1"
-"""Rises whenever the same detections could get another AP; part of every AP's protocol."""
+"""Changes whenever the same detections could get another AP; part of every AP's protocol."""
 
 IOU_THRESHOLD = 0.5
 THRESHOLDS = 1_000
 
 PAIRS_AT_ONCE = 1_000_000
-"""Pairs of boxes compared in one go: bounds the memory at about 100 MB, whatever is evaluated."""
+"""Pairs of boxes compared at once: bounds the memory at about 100 MB, whatever is evaluated."""
 
 Integers = NDArray[np.int64]
 Curve = tuple[Array, Array]
@@ -42,11 +44,11 @@ class APResult:
     """Average precision in [0, 1] on the three lists; None where a list holds no face.
 
     Attributes:
-        mean: of the three; None if any is.
+        mean: of the three; None if any is None.
         curves: list name → (precision, recall), (1,000,) each, from the highest threshold to the lowest. Precision is 1
-            where nothing is proposed yet. Lists without a face have no curve.
-        images: how many images were evaluated.
-        faces: how many faces they have; ``listed``: how many of them each list counts.
+            at thresholds without a detection. Lists without a face have no curve.
+        images: number of evaluated images.
+        faces: number of their faces; ``listed``: number of faces on each list.
     """
 
     easy: float | None
@@ -65,12 +67,12 @@ class APResult:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """All detections of an image set, those of one image together in score order.
+    """The D detections of an image set in images with faces; those of one image together, by descending score.
 
     Attributes:
-        level: (D,) int64, the first of the 1,000 thresholds that lets the detection through.
-        face: (D,) int64, the face it lies on, counted through the whole set, or -1.
-        first: (D,) bool, whether it is the first on that face.
+        level: (D,) int64, index of the highest of the 1,000 thresholds that the detection's score reaches.
+        face: (D,) int64, index among all faces of the set of the face that the detection is matched to, or -1.
+        first: (D,) bool, whether it has the highest score on that face.
     """
 
     level: Integers
@@ -79,17 +81,17 @@ class Matches:
 
 
 def _windows(boxes: Array, image: Integers, faces: Array, face_image: Integers) -> tuple[Integers, Integers, Integers]:
-    """Return an order of the faces, and for each box the range [low, high) of it that can reach IoU 0.5.
+    """Return an order of the faces, and for each box the range [low, high) in that order that can reach IoU 0.5.
 
-    That takes faces of half to twice the box's width, so their left edges lie between one width to the left and half a
-    width to the right of the box's: of 36 million pairs on the validation set, 2 million are left.
+    Such faces are half to twice as wide as the box, so their left edges lie at most one width to the left and half a
+    width to the right of the box's left edge. Few pairs are left to compare.
     """
     origin = faces[:, 0].min()
     extent = float(np.ptp(faces[:, 0])) + 4
     key = face_image * extent + (faces[:, 0] - origin)
     order = np.argsort(key, kind="stable")
     start, width = boxes[:, 0] - origin, boxes[:, 2] - boxes[:, 0] + 1
-    # One pixel more on both sides makes rounding harmless; the clipping keeps each window inside its own image.
+    # One more pixel on both sides makes rounding harmless; the clipping keeps each window inside its own image.
     low = np.searchsorted(key[order], image * extent + np.clip(start - width - 1, -1, extent - 2))
     high = np.searchsorted(key[order], image * extent + np.clip(start + width / 2 + 1, -1, extent - 2))
     return order, low, np.maximum(low, high)
@@ -100,7 +102,7 @@ def _overlaps(a: Array, b: Array, row: Integers, column: Integers) -> Array:
     shared = np.maximum(np.minimum(a[2, row], b[2, column]) - np.maximum(a[0, row], b[0, column]) + 1, 0)
     shared *= np.maximum(np.minimum(a[3, row], b[3, column]) - np.maximum(a[1, row], b[1, column]) + 1, 0)
     union = a[4, row] + b[4, column] - shared
-    # A box of no area (x2 = x1 - 1) shares nothing; its union of 0 with another such box must not divide.
+    # The union of two boxes without area (x2 = x1 - 1) is 0.
     overlap: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return overlap
 
@@ -111,13 +113,13 @@ def _with_area(boxes: Array) -> Array:
 
 
 def best_faces(boxes: Array, image: Integers, faces: Array, face_image: Integers) -> Integers:
-    """Return for each box the face of its image that it overlaps most, the first of equals, or -1 below IoU 0.5.
+    """Return for each box the face of its image with the highest IoU, the first of equals; -1 below IoU 0.5.
 
     Args:
         boxes: (D, 4).
-        image: (D,) the image of each.
+        image: (D,) the image of each box.
         faces: (F, 4).
-        face_image: (F,) the image of each.
+        face_image: (F,) the image of each face.
     """
     best = np.full(len(boxes), -1, dtype=np.int64)
     if len(boxes) == 0 or len(faces) == 0:
@@ -135,7 +137,7 @@ def best_faces(boxes: Array, image: Integers, faces: Array, face_image: Integers
         overlap = _overlaps(a, b, row, column)
         reached = np.flatnonzero(overlap >= IOU_THRESHOLD)
         row, column, overlap = row[reached], column[reached], overlap[reached]
-        # Of several assignments to one place the last stays: the largest overlap, and of equals the first face.
+        # The last of several assignments to one place stays: the largest overlap, and of equal ones the first face.
         ascending = np.lexsort((-column, overlap))
         best[row[ascending]] = column[ascending]
     return best
@@ -144,7 +146,7 @@ def best_faces(boxes: Array, image: Integers, faces: Array, face_image: Integers
 def _flatten(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> tuple[Array, Integers]:
     """Return all detections (D, 5) and the image of each (D,), after checking them."""
     if len(detections) != len(truth.ids):
-        raise DataError(f"{len(detections):,} lists of detections for {len(truth.ids):,} images: they must be as many")
+        raise DataError(f"{len(detections):,} lists of detections for {len(truth.ids):,} images: give one per image")
     for given, name in zip(detections, truth.ids, strict=True):
         if given.ndim != 2 or given.shape[1] < 5:
             raise DataError(f"{name}: detections are (k, 5) x1, y1, x2, y2, score, got shape {given.shape}")
@@ -162,7 +164,7 @@ def _flatten(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> tuple[Ar
 
 
 def match(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Matches:
-    """Assign every detection to a threshold and to a face.
+    """Match every detection to a face, and find the first threshold that it counts at.
 
     Args:
         detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
@@ -192,7 +194,7 @@ def match(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Matches:
 
 
 def curve(matches: Matches, keep: Mask) -> Curve:
-    """Return precision and recall, (1,000,) each, where only the faces of ``keep`` (faces in all,) count."""
+    """Return precision and recall, (1,000,) each, on the listed faces ``keep`` (F,), a mask over all faces."""
     on_face = matches.face >= 0
     listed = np.zeros_like(on_face)
     listed[on_face] = keep[matches.face[on_face]]

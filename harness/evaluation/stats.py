@@ -1,13 +1,13 @@
-"""How far an AP can be trusted: bootstrap over images, paired differences of two networks, and spread over seeds.
+"""Uncertainty of an AP: bootstrap over images, paired differences of two networks, and intervals over seeds.
 
-Images are drawn with replacement, as many as there are (Efron, Annals of Statistics 7(1), 1979); an interval is that of
-percentiles. An image drawn k times counts k times with all its faces and detections. What a detection is does not
-change: its score stays scaled over the whole set, as it was for the AP itself, and it keeps its face, since the images
-of a resample do not touch each other. So nothing is matched again, and a resample's AP follows from sums over images.
+A resample draws as many images as there are, with replacement (Efron, Annals of Statistics 7(1), 1979); intervals are
+percentiles over resamples. An image that is drawn k times counts k times, with all its faces and detections. Scores
+stay scaled over the whole set, as for the AP itself, and every detection keeps its match, because matching never
+crosses images. So nothing is matched again, and the AP of a resample follows from weighted sums over images.
 
-Two networks see the same resamples, so that their difference is paired: what makes an image hard for both cancels.
-An interval over images says what other images of the same kind would have given the same weights. It says nothing of
-other seeds; ``seed_interval`` does.
+Two networks are evaluated on the same resamples. Their difference is paired: what makes an image hard for both cancels.
+An interval over images covers other images of the same kind for the same weights. It does not cover other seeds;
+``seed_interval`` does.
 """
 
 import math
@@ -28,33 +28,33 @@ CONFIDENCE = 0.95
 RESAMPLES = 1_000
 
 AT_ONCE = 250
-"""Resamples computed in one go: bounds the memory at some 10 MB."""
+"""Resamples computed at once: bounds the memory at some 10 MB."""
 
 NAMED = 3
-"""Images that a message names."""
+"""Images named in an error message."""
 
 
 class Interval(NamedTuple):
-    """Where a value lies with ``CONFIDENCE``."""
+    """A confidence interval at ``CONFIDENCE``."""
 
     low: float
     high: float
 
     @property
     def excludes_zero(self) -> bool:
-        """Say whether zero lies outside."""
+        """Whether zero lies outside."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """An AP, a mean of APs or a difference of two: its value, and what each resample of the images gives.
+    """An AP, a mean of APs or a difference of two APs, on all images and on every resample of them.
 
     Attributes:
-        ids: the images, one name each.
-        seed: of the resamples: with as many resamples and images, one seed draws the same images.
+        ids: the images' names.
+        seed: of the resamples; the same seed and numbers of images and resamples draw the same images.
         value: easy, medium, hard and mean on all images; None where a list holds no face.
-        draws: the same names → (R,) float64, NaN where a resample holds no face of a list.
+        draws: the same names → (R,) float64, the value on each resample; NaN where it holds no face of the list.
     """
 
     ids: tuple[str, ...]
@@ -72,7 +72,7 @@ class Sampled:
 
 
 def multiplicities(images: int, resamples: int, seed: int) -> Array:
-    """Return how often each resample draws each image: (resamples, images) float64, rows add up to ``images``."""
+    """Return how often each resample draws each image: (resamples, images) float64; each row adds up to ``images``."""
     drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
     places = drawn + images * np.arange(resamples)[:, None]
     return np.bincount(places.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
@@ -86,7 +86,7 @@ def resample(
     Args:
         detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
         truth: the same images, in the same order.
-        resamples: how many.
+        resamples: number of resamples.
         seed: of the draws.
 
     Raises:
@@ -109,7 +109,7 @@ def resample(
 
 
 def _tables(matches: Matches, image: NDArray[np.int64], keep: Mask, images: int) -> tuple[Array, Array]:
-    """Return how many detections each image has at each threshold: (images, THRESHOLDS), proposed and right."""
+    """Return per image and threshold the detections that count first there, (images, THRESHOLDS): all, and correct."""
     on_face = matches.face >= 0
     listed = np.zeros_like(on_face)
     listed[on_face] = keep[matches.face[on_face]]
@@ -122,7 +122,7 @@ def _tables(matches: Matches, image: NDArray[np.int64], keep: Mask, images: int)
 
 
 def _average_precisions(proposed: Array, right: Array, faces: NDArray[np.int64], weights: Array) -> Array:
-    """Return each row of weights' AP, (R,); NaN where it holds no face. Sums of whole numbers: nothing is rounded."""
+    """Return the AP (R,) of each row of ``weights``; NaN where it holds no face. Sums of whole numbers are exact."""
     found = []
     for start in range(0, len(weights), AT_ONCE):
         block = weights[start : start + AT_ONCE]
@@ -137,12 +137,12 @@ def _average_precisions(proposed: Array, right: Array, faces: NDArray[np.int64],
 
 
 def average(members: Sequence[Sampled]) -> Sampled:
-    """Return the mean of networks on the same resamples: that of several seeds.
+    """Return the mean over networks on the same resamples, as over trainings with several seeds.
 
-    Its interval is over images, with these seeds; how far seeds lie apart is ``stdev`` of their values.
+    Its interval is over images, for these trainings; ``spread`` of their values gives the seed variance.
 
     Raises:
-        InputError: they were taken on different images or resamples; names the images.
+        InputError: the networks are on different images or resamples; names the images.
     """
     for other in members[1:]:
         _check(members[0], other)
@@ -153,7 +153,7 @@ def difference(one: Sampled, other: Sampled) -> Sampled:
     """Return ``one - other`` on the same resamples.
 
     Raises:
-        InputError: they were taken on different images or resamples; names the images.
+        InputError: the networks are on different images or resamples; names the images.
     """
     _check(one, other)
     return _combine((one, other), (1.0, -1.0))
@@ -176,14 +176,13 @@ def _check(one: Sampled, other: Sampled) -> None:
     if one.ids != other.ids:
         sides = [("first", set(one.ids) - set(other.ids)), ("second", set(other.ids) - set(one.ids))]
         said = [f"{len(only):,} only in the {side} ({_first(only)})" for side, only in sides if only]
-        raise InputError(
-            f"networks on different images cannot be compared: {' and '.join(said) or 'the same, in another order'}"
-        )
+        apart = " and ".join(said) or "the same images in another order"
+        raise InputError(f"networks on different images cannot be compared: {apart}")
     rows = [(len(sampled.draws["mean"]), sampled.seed) for sampled in (one, other)]
     if rows[0] != rows[1]:
         raise InputError(
             f"different resamples cannot be paired: {rows[0][0]:,} of seed {rows[0][1]} and {rows[1][0]:,} of seed "
-            f"{rows[1][1]}; use as many of one seed"
+            f"{rows[1][1]}; use the same number and seed"
         )
 
 
@@ -199,8 +198,8 @@ def spread(values: Sequence[float]) -> float | None:
 def seed_interval(one: Mapping[int, float], other: Mapping[int, float]) -> Interval | None:
     """Return the interval over seeds of mean(one) - mean(other), from Student's t; None below two seeds each.
 
-    The same seeds on both sides are paired: the mean of their differences, n - 1 degrees of freedom. Others are two
-    samples of unequal variance (Welch, Biometrika 34, 1947).
+    If both sides have the same seeds, the differences per seed are averaged, with n - 1 degrees of freedom. Otherwise
+    the sides are two samples of unequal variance (Welch, Biometrika 34, 1947).
 
     Args:
         one, other: seed → AP.

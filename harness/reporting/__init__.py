@@ -1,6 +1,6 @@
 """Reports: a study folder becomes tables, pictures and sentences. Reads files only, never a database or a server."""
 
-from harness.reporting.study.page import build_report, publish, summary
+from harness.reporting.study.page import build_report, publish_report, summary
 from harness.reporting.study.tables import terminal_table
 
-__all__ = ["build_report", "publish", "summary", "terminal_table"]
+__all__ = ["build_report", "publish_report", "summary", "terminal_table"]

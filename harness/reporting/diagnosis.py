@@ -1,4 +1,4 @@
-"""Why distillation does or does not help: a diagnosis as sentences, Markdown tables and a picture, without any path."""
+"""Why distillation does or does not help a student, as sentences, Markdown tables and a picture."""
 
 import json
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ from matplotlib.figure import Figure
 from harness.core.record import write_json
 from harness.diagnosis.gradients import TRUTH
 from harness.errors import DataError
-from harness.reporting.study.plots import BLUE, DPI, LIGHT, ORANGE, plain
-from harness.reporting.study.tables import NOTHING, markdown, percent
+from harness.reporting.format import NOTHING, markdown, minus, percent
+from harness.reporting.style import BLUE, LIGHT, ORANGE, plain, save
 
 FOLDER, DATA, PAGE, PICTURE = "diagnosis", "diagnosis.json", "diagnosis.md", "gradients.png"
 MOMENTS = ("start", "end")
 SUMS = ("truth", "teacher", "total")
 
 REDUNDANT, AGREES, CONFLICT = 0.8, 0.3, -0.1
-"""Cosines to the ground truth's gradient: from the first on a term repeats it, from the second on it mostly agrees,
-and below the last it works against it."""
+"""Least cosines to the ground-truth gradient of terms that repeat it, mostly agree with it, are weakly aligned with it;
+below the last one a term opposes it."""
 
 SPREAD = 0.05
-"""Standard deviation of the softened face probability below which a teacher hardly tells priors of a label apart."""
+"""Standard deviation of the softened face probability below which a teacher hardly tells priors of one label apart."""
 
 HOW = (
-    "A term's gradient is that of the student's parameters after the term's weight in the loss, BatchNorms in train "
-    "mode. Norm and cosine are means over batches (± standard deviation); share is a norm over the sum of all terms' "
-    "norms. The cosine is to the sum of the ground truth's weighted terms on the same batch: from "
-    f"{REDUNDANT:g} on a term repeats the truth, from {AGREES:g} on it mostly agrees, below {CONFLICT:g} it works "
-    "against it, in between it says something else. AdamW divides every parameter's step by the size of its own past "
-    "gradients: compare terms within a part, not parts with each other.\n\n"
-    "Answers are those of both networks in eval mode. Errors are smooth L1 of the encoded offsets, a positive prior. A "
-    "confident prior scores above the study's threshold; it is a false alarm where it is no positive and its box has "
-    "IoU below 0.5 with every annotated face of the crop. Entropy and spread (standard deviation of the face "
-    "probability) are of the classes softened by T; negatives are those that the class imitation runs over."
+    "Gradients are those of the student's parameters, each term with its weight in the loss, BatchNorms in train mode. "
+    "Norm and cosine are means over batches (± standard deviation); a share is a norm over the sum of all terms' "
+    "norms. The ground-truth gradient is that of the ground truth's weighted terms on the same batch. By its cosine "
+    f"to it, a term repeats it (at least {REDUNDANT:g}), mostly agrees with it (at least {AGREES:g}), is weakly "
+    f"aligned with it (at least {CONFLICT:g}) or opposes it. AdamW divides the step of every parameter by the size of "
+    "its past gradients: compare terms within a part, not parts with each other.\n\n"
+    "Outputs are those of both networks in eval mode. Errors are smooth L1 of the encoded offsets per positive prior. "
+    "A confident prior scores above the study's threshold; it is a false alarm where it is not positive and its box "
+    "has IoU below 0.5 with every annotated face of the crop. Entropy and spread (standard deviation of the face "
+    "probability) are those of the classes softened by T; negatives are those that the class imitation includes."
 )
 
 Data = Mapping[str, Any]
@@ -68,14 +68,14 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
     """
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
-    picture(found).savefig(target / PICTURE, dpi=DPI, metadata={"Software": None})
+    save(picture(found), target / PICTURE)
     (target / PAGE).write_text(page(found), encoding="utf-8")
     write_json(target / DATA, found)
     return target / PAGE
 
 
 def findings(found: Data) -> list[str]:
-    """Return what follows, one sentence each, students in turn; nothing is said twice."""
+    """Return the findings as sentences, student by student, without repetitions."""
     said = []
     for label, student in found["students"].items():
         said += [_pull(f"`{label}`, {moment}", student[moment]) for moment in MOMENTS if student[moment] is not None]
@@ -88,73 +88,70 @@ def _pull(where: str, rows: Data) -> str:
     if not shares:
         return f"{where}: every gradient is zero."
     largest = max(shares, key=lambda name: shares[name])
-    text = f"{where}: the largest gradient is {largest}'s with {percent(shares[largest])} % of all norms"
+    text = f"{where}: {largest} has the largest share of the gradient norms, {percent(shares[largest])} %."
     if "teacher" not in rows:
-        return f"{text}; no term is the teacher's."
-    listed = "; ".join(f"{name} {_direction(rows[name]['cosine'])}" for name in shares if name not in TRUTH)
+        return f"{text} No term is the teacher's."
+    terms = "".join(f"; {name} {_direction(rows[name]['cosine'], 'it')}" for name in shares if name not in TRUTH)
     teacher, total = rows["teacher"], rows["total"]
     return (
-        f"{text}; the teacher's terms have {percent(teacher['share'])} %, their sum "
-        f"{_direction(teacher['cosine'])}: {listed}. The whole gradient's cosine to the truth's is "
-        f"{_cosine(total['cosine'])}."
+        f"{text} The teacher's terms have {percent(teacher['share'])} %: their sum "
+        f"{_direction(teacher['cosine'], 'the ground-truth gradient')}{terms}. The cosine of the whole gradient to the "
+        f"ground-truth gradient is {_cosine(total['cosine'])}."
     )
 
 
-def _direction(cosine: float | None) -> str:
+def _direction(cosine: float | None, what: str) -> str:
     if cosine is None:
         return "is zero"
-    limits = (
-        (REDUNDANT, "repeats the truth"),
-        (AGREES, "mostly agrees with the truth"),
-        (CONFLICT, "says something else"),
-    )
-    verdict = next((text for least, text in limits if cosine >= least), "works against the truth")
-    return f"{verdict} ({_cosine(cosine)})"
+    limits = ((REDUNDANT, "repeats"), (AGREES, "mostly agrees with"), (CONFLICT, "is weakly aligned with"))
+    verdict = next((text for least, text in limits if cosine >= least), "opposes")
+    return f"{verdict} {what} ({_cosine(cosine)})"
 
 
 def _taught(label: str, student: Data) -> list[str]:
     teacher, own, distill = student["teacher"], student["student"], student["distill"]
     if not teacher["positives"]:
-        return [f"`{label}`: no prior of these batches is positive; take more --batches."]
+        return [f"`{label}`: no prior of these batches is positive; use more --batches."]
     said = [
-        f"On {teacher['positives']:,} positive priors the teacher scores {teacher['score']:.2f} on average and "
-        f"{percent(teacher['missed_share'])} % of them below 0.5; `{label}` {own['score']:.2f} and "
+        f"On {teacher['positives']:,} positive priors the teacher's mean face score is {teacher['score']:.2f}, with "
+        f"{percent(teacher['missed_share'])} % of them below 0.5; that of `{label}` is {own['score']:.2f}, with "
         f"{percent(own['missed_share'])} %."
     ]
     for name in ("box", "landmark"):
         theirs, ours = teacher[f"{name}_error"], own[f"{name}_error"]
-        if theirs is not None:
-            better = (
-                f"{percent(1 - theirs / ours)} % less: imitating it leads nearer to the truth" if theirs < ours else ""
-            )
-            verdict = better or "no less: on average, imitating it leads no nearer to the truth"
-            said.append(f"The teacher's {name} error is {theirs:.3f} beside `{label}`'s {ours:.3f}, {verdict}.")
+        if theirs is None or ours is None:
+            continue
+        verdict = "not less: on average, imitating it does not lead towards the ground truth"
+        if theirs < ours:
+            verdict = f"{percent(1 - theirs / ours)} % less: imitating it leads towards the ground truth"
+        said.append(f"The teacher's {name} error is {theirs:.3f}, that of `{label}` {ours:.3f}; {verdict}.")
+    spreads = [s for s in (teacher["spread_positive"], teacher["spread_negative"]) if s is not None]
+    apart = (
+        "it tells priors of one label apart" if max(spreads) >= SPREAD else "it is little more than a smoothed label"
+    )
     if teacher["confident"]:
         said.append(
             f"Of the teacher's {teacher['confident']:,} confident priors (score above {distill['score_threshold']:g}), "
-            f"{percent(teacher['unmatched_share'])} % are no positives and {percent(teacher['false_alarm_share'])} % "
-            "are false alarms that it teaches."
+            f"{percent(teacher['unmatched_share'])} % are not positive and {percent(teacher['false_alarm_share'])} % "
+            "are false alarms, which it teaches."
         )
-    spreads = [teacher["spread_positive"], teacher["spread_negative"]]
-    known = [spread for spread in spreads if spread is not None]
-    verdict = "it tells priors of a label apart" if max(known) >= SPREAD else "little more than a smoothed label"
     said.append(
-        f"Softened by T = {distill['temperature']:g}, the teacher's classes hold {teacher['entropy_positive']:.2f} "
-        f"bits on positives, where a label holds 0; its face probability spreads by {_spread(spreads[0])} among "
-        f"positives, {_spread(spreads[1])} among negatives: {verdict} (threshold {SPREAD:g})."
+        f"Softened by T = {distill['temperature']:g}, the teacher's classes have an entropy of "
+        f"{teacher['entropy_positive']:.2f} bits on positive priors (a label: 0). The standard deviation of its face "
+        f"probability is at most {max(spreads):.3f} among priors of one label: {apart} (threshold {SPREAD:g})."
     )
     return said
 
 
 def gradient_table(rows: Data, weights: Data) -> pd.DataFrame:
-    """Return one row a term and a sum of terms, with the norm in every part of the network, as text."""
+    """Return one row per term and sum of terms, with the norm in every part of the network, as text."""
     return pd.DataFrame(
         [
             {
                 "term": f"all: {name}" if name in SUMS else name,
                 "weight": NOTHING if name in SUMS else f"{weights[name]:g}",
                 "share, %": percent(row["share"]),
-                "cosine to truth": _cosine(row["cosine"], row["cosine_std"]),
+                "cosine to ground truth": _cosine(row["cosine"], row["cosine_std"]),
                 "norm": _number(row["norm"]),
                 **{part: _number(norm) for part, norm in row["parts"].items()},
             }
@@ -163,8 +160,8 @@ def gradient_table(rows: Data, weights: Data) -> pd.DataFrame:
     )
 
 
-def answer_table(label: str, student: Data) -> pd.DataFrame:
-    """Return what teacher and student answer, side by side, as text."""
+def output_table(label: str, student: Data) -> pd.DataFrame:
+    """Return the outputs of teacher and student side by side, as text."""
     names = [*student["teacher"]]
     columns = {
         network: [
@@ -172,17 +169,17 @@ def answer_table(label: str, student: Data) -> pd.DataFrame:
         ]
         for network, row in (("teacher", student["teacher"]), (label, student["student"]))
     }
-    return pd.DataFrame({"answers": [name.replace("_", " ") for name in names], **columns})
+    return pd.DataFrame({"outputs": [name.replace("_", " ") for name in names], **columns})
 
 
 def page(found: Data, file: str = PICTURE) -> str:
     """Return the diagnosis in Markdown; ``file`` is where its picture lies beside it."""
     teacher, first = found["teacher"], next(iter(found["students"].values()))
     lines = [
-        f"# What the teacher of {found['study']} does to its students",
-        f"Teacher `{teacher['label']}`, {teacher['params']:,} parameters. {first['images']:,} training images of "
-        f"{found['data']} in {first['batches']:,} batches, augmented as in training, seed {found['seed']}, epoch "
-        f"{found['epoch']}, which no training sees. Made by `{found['command']}`.",
+        f"# Diagnosis of distillation in {found['study']}",
+        f"Teacher `{teacher['label']}`, {teacher['params']:,} parameters. {first['images']:,} training images of the "
+        f"study on {found['data']}, in {first['batches']:,} batches, augmented as in training with seed "
+        f"{found['seed']} and epoch {found['epoch']}, which no training uses. Made by `{found['command']}`.",
         "\n".join(f"- {sentence}" for sentence in findings(found)),
         f"![Gradient shares]({file})",
         HOW,
@@ -192,12 +189,12 @@ def page(found: Data, file: str = PICTURE) -> str:
             if student[moment] is not None:
                 lines.append(f"## {label}: gradients at the {moment} of training")
                 lines.append(markdown(gradient_table(student[moment], student["weights"])))
-        lines += [f"## {label}: answers after training", markdown(answer_table(label, student))]
+        lines += [f"## {label}: outputs after training", markdown(output_table(label, student))]
     return "\n\n".join(lines) + "\n"
 
 
 def picture(found: Data) -> Figure:
-    """Draw every term's share of the gradient norms at start and end, its cosine to the truth behind the bar."""
+    """Draw every term's share of the gradient norms at start and end, with its cosine to the ground-truth gradient."""
     students = found["students"]
     figure = Figure(figsize=(7.2, 0.6 + 2.9 * len(students)), layout="constrained")
     grid = figure.subplots(len(students), 1, squeeze=False, sharex=True)[:, 0]
@@ -224,12 +221,8 @@ def picture(found: Data) -> Figure:
     return figure
 
 
-def _spread(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
-
-
 def _cosine(value: float | None, deviation: float | None = None) -> str:
-    text = NOTHING if value is None else f"{value:+.2f}".replace("-", "−")
+    text = NOTHING if value is None else minus(f"{value:+.2f}")
     return text if deviation is None else f"{text} ± {deviation:.2f}"
 
 

@@ -51,7 +51,7 @@ def draw(evaluation: Evaluation) -> "Figure":
     # matplotlib takes longer to load than an evaluation without a picture.
     from matplotlib.figure import Figure
 
-    from harness.reporting.study.plots import BLUE, GREEN, VERMILLION
+    from harness.reporting.style import BLUE, GREEN, VERMILLION
 
     result, title = evaluation.result, evaluation.name
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")

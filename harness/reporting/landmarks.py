@@ -47,7 +47,7 @@ def by_size(error: Error) -> str:
 
 def interocular(error: Error) -> str:
     """Return the NME as a share of the distance between the eyes."""
-    return f"{_one(error['interocular'])} of the distance between the eyes, where that is 10 px or more"
+    return f"of the distance between the eyes, where that is 10 px or more: {_one(error['interocular'])}"
 
 
 def _one(group: Error) -> str:

@@ -144,7 +144,7 @@ def test_finished_chunks_are_used_again(
     detector: Detector, faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "CHUNK_IMAGES", 2)
-    every = predict(detector, faces, EvalConfig(), 0, chunks=tmp_path / "kept")
+    every = predict(detector, faces, EvalConfig(), (0, 48), chunks=tmp_path / "kept")
     files = sorted((tmp_path / "kept").iterdir())
     assert len(files) == 3
     # One is missing and one is damaged: both are made again.
@@ -157,8 +157,17 @@ def test_finished_chunks_are_used_again(
         return prepare(images, *rest)
 
     monkeypatch.setattr(prediction, "prepare", counted)
-    again = predict(detector, faces, EvalConfig(), 0, chunks=tmp_path / "kept")
-    assert sum(seen) == 4
+    steps: list[tuple[int, int]] = []
+    again = predict(
+        detector,
+        faces,
+        EvalConfig(),
+        (0, 48),
+        progress=lambda done, total: steps.append((done, total)),
+        chunks=tmp_path / "kept",
+    )
+    assert sum(seen) == 2 * 4, "of six images two were there, and the others are seen at both sides"
+    assert steps[-1] == (2 * len(faces), 2 * len(faces))
     for rows, expected in zip(again, every, strict=True):
         np.testing.assert_array_equal(rows, expected)
     assert sorted((tmp_path / "kept").iterdir()) == files

@@ -232,6 +232,7 @@ STORED: dict[str, NDArray[Any]] = {"detections": np.concatenate(SAVED), "offsets
         {"ids": np.array(NAMES[:2])},
         {"ids": np.array([1, 2, 3])},
         {"ids": np.array("0--Parade/a")},
+        {"ids": np.array(NAMES)[:, None]},
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, wrong: dict[str, NDArray[Any]]) -> None:

@@ -48,6 +48,9 @@ def test_another_way_of_measuring_is_another_protocol(faces: FaceSet, monkeypatc
     others = [ap_protocol(faces, EvalConfig(), side) for side in (0, 64, (0, 64), (0, 64, 96))]
     others += [ap_protocol(faces, EvalConfig(nms_iou=0.3), 0)]
     others += [ap_protocol(faces, EvalConfig(), 0, np.array(chosen)) for chosen in ([2, 1], [1, 4])]
+    assert others[-1] == ap_protocol(faces, EvalConfig(), 0, np.array([4, 1])), (
+        "the order of the images decides nothing"
+    )
     assert others[2]["eval_side"] == [0, 64]
     assert (others[-2]["images"], others[-2]["faces"]) == (2, 3)
     monkeypatch.setattr(module, "PROTOCOL_VERSION", 3)

@@ -150,7 +150,7 @@ def test_other_images_are_named() -> None:
     with pytest.raises(InputError, match=words):
         difference(here, there)
     turned = resample(nothing, GroundTruth(truth.boxes, truth.keep, truth.ids[::-1]), 10)
-    with pytest.raises(InputError, match="the same, in another order"):
+    with pytest.raises(InputError, match="the same images in another order"):
         average([here, turned])
     with pytest.raises(InputError, match="10 of seed 0 and 11 of seed 0"):
         difference(here, resample(nothing, truth, 11))

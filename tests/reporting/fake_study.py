@@ -1,20 +1,23 @@
 """A study folder as a finished (or interrupted) search leaves it, made without training anything.
 
 ``write_study`` is deterministic. The numbers are invented and shaped like a real study's: more parameters help a
-little, AP rises over epochs, precision falls with recall.
+little, AP rises over epochs, precision falls with recall. Search AP is ``EASIER`` than validation AP.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.core.arch import ARCHS, SLOTS, ArchConfig
+from harness.core.manifest import Space, Standing
 from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
 from harness.core.record import TrialRecord, write_json
 from harness.core.space import Choice, IntRange, SearchSpace, When
 from tests.fake_landmarks import landmark_error
+from tests.fake_manifest import fake_manifest
 
 SPACE = SearchSpace(
     name="fake_light",
@@ -33,46 +36,74 @@ SPACE = SearchSpace(
     ),
 )
 
+EASIER = 0.03
+"""Mean AP on the search split less that on the validation images."""
+
+SEEDS = (0.0, -0.02, 0.01)
+"""Mean search AP of a network's trainings less that of the first one; validation AP differs by half as much."""
+
 PARTS = {
     "v1": (213_072, 3_956, 113_610, 969, 148_296, 0, 7_200),
     "v2": (213_072, 5_732, 26_068, 868, 6_192, 1_056, 3_168),
 }
 
 
-def _curves(ap: dict[str, float], points: int = 60) -> dict[str, dict[str, list[float]]]:
+def _curves(ap: dict[str, float | None], points: int = 60) -> dict[str, dict[str, list[float]]]:
     recall = np.linspace(0, 1, points)
     curves = {}
     for level in ("easy", "medium", "hard"):
-        reach = 0.35 + 0.65 * ap[level]
+        reach = 0.35 + 0.65 * (ap[level] or 0.0)
         precision = np.clip(1 - 0.25 * (recall / reach) ** 6, 0, 1)
         seen = recall <= reach
         curves[level] = {"recall": recall[seen].tolist(), "precision": precision[seen].tolist()}
     return curves
 
 
-def _ap(mean: float) -> dict[str, float]:
+def _ap(mean: float) -> dict[str, float | None]:
     return {"easy": min(mean + 0.14, 1.0), "medium": mean + 0.02, "hard": mean - 0.16, "mean": mean}
 
 
-def _record(label: str, role: str, mean: float, protocol: dict[str, Any], epochs: int, **values: Any) -> TrialRecord:
-    ran = values.pop("ran", epochs)
+def _record(
+    label: str, role: str, mean: float, protocols: dict[str, dict[str, Any]], epochs: int, **values: Any
+) -> TrialRecord:
+    """Return a record; only a candidate's is not graded."""
+    ran, seen = values.pop("ran", epochs), mean + EASIER
     history = [
         {
             "epoch": epoch,
             "losses": {"box": 2.0 / epoch, "class": 3.0 / epoch, "landmark": 4.0 / epoch, "total": 11.0 / epoch},
-            "ap": _ap(mean * (1 - math.exp(-2.2 * epoch / epochs)) / (1 - math.exp(-2.2))),
+            "ap": _ap(seen * (1 - math.exp(-2.2 * epoch / epochs)) / (1 - math.exp(-2.2))),
             "lr": 4e-3 * (1 - epoch / epochs),
             "seconds": 9.5,
         }
         for epoch in range(1, ran + 1)
     ]
-    record = TrialRecord(label=label, role=role, epochs=history, protocol=protocol, **values)
+    record = TrialRecord(label=label, role=role, epochs=history, **values)
     if record.state == "complete":
-        record.ap = {**_ap(mean)}
-        record.curves = _curves(_ap(mean))
-        record.landmark = landmark_error(0.11 - 0.08 * mean)
+        record.search_ap, record.search_protocol = {**_ap(seen)}, protocols["search_protocol"]
+        if role != "candidate":
+            _grade(record, mean, protocols)
     record.size_mb = record.params * 4 / 1e6 + 0.03
     return record
+
+
+def _grade(record: TrialRecord, mean: float, protocols: dict[str, dict[str, Any]]) -> None:
+    record.ap, record.protocol = {**_ap(mean)}, protocols["protocol"]
+    record.curves = _curves(_ap(mean))
+    record.landmark = landmark_error(0.11 - 0.08 * mean)
+
+
+def _again(record: TrialRecord, seeds: int, protocols: dict[str, dict[str, Any]]) -> list[TrialRecord]:
+    """Return the repeats of a graded record."""
+    role = "repeat" if record.role == "candidate" else record.role
+    repeats = []
+    for number, offset in enumerate(SEEDS[1:seeds], start=2):
+        again = replace(record, label=f"{record.label}-s{number}", role=role, number=None, repeat_of=record.label)
+        again.seed = record.seed + number
+        again.search_ap = _ap((record.search_ap["mean"] or 0) + offset)
+        _grade(again, (record.ap["mean"] or 0) + offset / 2, protocols)
+        repeats.append(again)
+    return repeats
 
 
 def _speed(ratio: float) -> dict[str, Any]:
@@ -89,7 +120,9 @@ def _speed(ratio: float) -> dict[str, Any]:
     }
 
 
-def _candidates(protocol: dict[str, Any], epochs: int, wanted: int, rng: np.random.Generator) -> list[TrialRecord]:
+def _candidates(
+    protocols: dict[str, dict[str, Any]], epochs: int, wanted: int, rng: np.random.Generator
+) -> list[TrialRecord]:
     records = []
     states = ["complete"] * wanted
     for index in (4, 9):
@@ -139,7 +172,7 @@ def _candidates(protocol: dict[str, Any], epochs: int, wanted: int, rng: np.rand
             f"{number:04d}",
             "candidate",
             mean,
-            protocol,
+            protocols,
             epochs,
             ran={"pruned": 2, "failed": 1}.get(state, epochs),
             number=number,
@@ -164,14 +197,14 @@ def _candidates(protocol: dict[str, Any], epochs: int, wanted: int, rng: np.rand
 
 
 def _reference(
-    label: str, role: str, arch: ArchConfig, mean: float, protocol: dict[str, Any], epochs: int
+    label: str, role: str, arch: ArchConfig, mean: float, protocols: dict[str, dict[str, Any]], epochs: int
 ) -> TrialRecord:
     parts = dict(zip(SLOTS, PARTS[label], strict=True))
     record = _record(
         label,
         role,
         mean,
-        protocol,
+        protocols,
         epochs,
         state="complete",
         arch=arch.to_dict(),
@@ -212,95 +245,80 @@ def _examples(folder: Path, labels: list[str], rng: np.random.Generator, count: 
     np.savez(folder / "examples.npz", **arrays)  # type: ignore[arg-type]
 
 
+def _protocol(config: StudyConfig, images: str, count: int, faces: int) -> dict[str, Any]:
+    measured = {"evaluator": 1, "val_digest": images, "images": count, "faces": faces, "eval_side": 0}
+    measured |= config.to_dict()["evaluation"]
+    return {**measured, "digest": digest(measured)}
+
+
 def write_study(
-    runs: Path, name: str = "fake", *, trials: int = 12, source: str = "synthetic", references: bool = True
+    runs: Path,
+    name: str = "fake",
+    *,
+    trials: int = 12,
+    source: str = "synthetic",
+    references: bool = True,
+    seeds: int = 1,
 ) -> Path:
-    """Write ``runs/<name>`` with ``trials`` candidates (0 is a study stopped before its first) and return it."""
+    """Write ``runs/<name>`` with ``trials`` candidates (0 is a study stopped before its first) and return it.
+
+    With several ``seeds``, V2 and the best candidate are trained so often.
+    """
     rng = np.random.default_rng(7)
     config = StudyConfig(
         name=name,
         description="students under the documented budget",
         space=SPACE.name,
         trials=max(trials, 1),
-        data=DataConfig(source=source, search_images=200),
+        data=DataConfig(source=source),
         teacher=TrainConfig(epochs=12),
     )
     folder = runs / name
     folder.mkdir(parents=True)
-    protocol: dict[str, Any] = {
-        "evaluator": 1,
-        "val_digest": "9f2c5a1be07d4c33",
-        "images": 400,
-        "faces": 3_174,
-        "eval_side": 0,
-        **config.to_dict()["evaluation"],
+    protocols = {
+        "search_protocol": _protocol(config, "3c8d10fae2b96a75", 300, 2_410),
+        "protocol": _protocol(config, "9f2c5a1be07d4c33", 400, 3_174),
     }
-    protocol["digest"] = digest(protocol)
-    records = _candidates(protocol, config.train.epochs, trials, rng)
+    records = _candidates(protocols, config.train.epochs, trials, rng)
+    complete = [r for r in records if r.role == "candidate" and r.state == "complete"]
+    chosen = max(complete, key=lambda r: r.search_ap["mean"] or 0.0) if complete else None
+    best = None if chosen is None else chosen.label
+    if chosen is not None:
+        _grade(chosen, (chosen.search_ap["mean"] or 0.0) - EASIER, protocols)
+        records += _again(chosen, seeds, protocols)
     if references:
-        records.insert(0, _reference("v1", "teacher", ARCHS["v1"], 0.78, protocol, config.teacher.epochs))
-        records.insert(1, _reference("v2", "reference", ARCHS["v2"], 0.65, protocol, config.train.epochs))
+        v2 = _reference("v2", "reference", ARCHS["v2"], 0.65, protocols, config.train.epochs)
+        v1 = _reference("v1", "teacher", ARCHS["v1"], 0.78, protocols, config.teacher.epochs)
+        records = [v1, v2, *_again(v2, seeds, protocols), *records]
     for record in records:
         record.save(folder / "trials" / record.label)
-    complete = [r for r in records if r.role == "candidate" and r.state == "complete"]
-    best = max(complete, key=lambda r: r.ap["mean"] or 0.0).label if complete else None
     if len(complete) >= 4:
         shares = [0.6**i for i in range(len(SPACE.axes))]
         importance = {axis.name: share / sum(shares) for axis, share in zip(SPACE.axes, shares, strict=True)}
         write_json(folder / "importance.json", importance)
     if source == "synthetic" and references:
         _examples(folder, ["v1", "v2", *([best] if best else [])], rng)
-    study = {
-        "name": name,
-        "config": config.to_dict(),
-        "space": SPACE.to_dict(),
-        "space_digest": SPACE.digest(),
-        "space_size": SPACE.size(),
-        "space_buildable": SPACE.size() - 96,
-        "space_feasible": SPACE.size() - 400,
-        "data": {
-            "train_digest": "1d0a77b2c99e4f10",
-            "val_digest": "9f2c5a1be07d4c33",
-            "val_images": 400,
-            "val_faces": 3_174,
-            "source": source,
-        },
-        "protocol": protocol,
-        "teacher": {
-            "arch": ARCHS["v1"].to_dict(),
-            "label": "v1",
-            "path_name": "3f9ac0de11aa",
-            "digest": "3f9ac0de11",
-            "params": 487_103,
-        },
-        "versions": {"python": "3.12.4", "torch": "2.13.0", "numpy": "2.4.1", "optuna": "5.0.0", "harness": "0.1.0"},
-        "commit": "91c8e27",
-        "machine": {"device": "cpu", "cores": 2, "cpu": "a two-core test machine"},
-        "workers": 2,
-        "threads": 1,
-        "command": f"python -m harness.study --space fake_light --data {source} --seed 0",
-        "started": "2026-01-05T10:00:00Z",
-        "timing": {
-            "total": 431.0,
-            "train": 380.0,
-            "evaluate": 30.0,
-            "speed": 12.0,
-            "overhead_share": 0.021,
-            "idle_share": 0.03,
-        },
-        "trials": {
-            **{
-                state: sum(r.role == "candidate" and r.state == state for r in records)
-                for state in ("complete", "pruned")
-            },
-            "failed": sum(r.state == "failed" for r in records),
-            "running": 0,
-            "wanted": max(trials, 1),
-        },
-        "proposals": {"uniform": 6, "sampler": 6, "rejected_over_budget": 31, "rejected_unbuildable": 2},
-        "wasted": 0,
-        "repeated": 0,
-        "best": best,
+    states = {
+        state: sum(r.role == "candidate" and r.state == state for r in records)
+        for state in ("complete", "pruned", "failed", "running")
     }
-    write_json(folder / "study.json", study)
+    fake_manifest(
+        config,
+        space=Space(SPACE.to_dict(), SPACE.digest(), SPACE.size(), SPACE.size() - 96, SPACE.size() - 400),
+        **protocols,
+        command=f"python -m harness.study --space fake_light --data {source} --seed 0",
+        standing=Standing(
+            trials=states | {"wanted": max(trials, 1)},
+            proposals={"uniform": 6, "sampler": 6, "rejected_over_budget": 31, "rejected_unbuildable": 2},
+            best=best,
+            timing={
+                "total": 431.0,
+                "train": 380.0,
+                "evaluate": 30.0,
+                "speed": 12.0,
+                "overhead_share": 0.021,
+                "idle_share": 0.03,
+            },
+        ),
+    ).save(folder)
     return folder

@@ -59,6 +59,6 @@ def test_the_caption_says_everything_the_protocol_holds() -> None:
     for words in ("5,000 candidates and 750 boxes", "no padding", "evaluator 1", "protocol `abc`"):
         assert words in said
     assert said.count("9f2c") == 1
-    sized = caption({**PROTOCOL, "eval_side": 320, "pad_multiple": 32, "scales": "3"}, "photographs")
+    sized = caption({**PROTOCOL, "eval_side": 320, "pad_multiple": 32, "scales": "3"}, "images of a WIDER FACE copy")
     for words in ("longest side 320 pixels", "padded to a multiple of 32", "scales 3", "val digest 9f2c"):
         assert words in sized

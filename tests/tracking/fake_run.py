@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ARCHS, SLOTS
-from harness.core.manifest import Images, Manifest, Space, Standing, Start, UsedTeacher
+from harness.core.manifest import Manifest, Space, Standing
 from harness.core.protocol import StudyConfig
-from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.tracking import MLflowTracker, Tracker, default_uri
 from harness.tracking.store import _client
 from tests.fake_landmarks import landmark_error
+from tests.fake_manifest import fake_manifest
 
 PATIENCE = 120.0
 """Seconds that a test waits for something that takes two on an idle machine."""
@@ -29,25 +29,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def make_study(name: str, wanted: int = 3) -> Manifest:
     config = StudyConfig(name, "Students under the budget.", "v2_light", trials=wanted)
     space = {"name": "v2_light", "axes": [{"name": "neck.channels", "values": [24, 32]}]}
-    return Manifest(
-        config=config,
-        space=Space(space, "5bace0000000", 124_416, 30_000, 21_345),
-        data={split: Images(f"{split}a7a00000000", 24, 100) for split in ("train", "search", "val")},
-        search_protocol={"digest": "9ro70c020000"},
-        protocol={"digest": "9ro70c010000"},
-        start=Start("teacher", "7eac4e000000"),
-        teacher=UsedTeacher("v1", "7eac4e000000", 487_103, ARCHS["v1"].to_dict()),
-        identity={},
-        workers=2,
-        threads=1,
-        command="python -m harness.study --space v2_light",
-        provenance=Provenance("c56af46", {"torch": "2.13.0"}, {"cpu": "a processor", "device": "cpu"}),
-        started="2026-01-01T00:00:00+00:00",
-        standing=Standing(
-            trials={"complete": 0, "pruned": 0, "failed": 0, "running": 0, "wanted": wanted},
-            timing={"total": 500.0, "overhead_share": 0.031},
-        ),
+    standing = Standing(
+        trials={"complete": 0, "pruned": 0, "failed": 0, "running": 0, "wanted": wanted},
+        timing={"total": 500.0, "overhead_share": 0.031},
     )
+    return fake_manifest(config, space=Space(space, "5bace0000000", 124_416, 30_000, 21_345), standing=standing)
 
 
 def finish(study: Manifest, best: str = "0000") -> Manifest:

@@ -4,6 +4,7 @@ import pytest
 
 from harness.core.arch import SLOTS
 from harness.tracking.content import flatten, study_content, trial_content
+from tests.fake_landmarks import landmark_error
 from tests.tracking.fake_run import finish, make_record, make_study
 
 
@@ -39,6 +40,14 @@ def test_a_network_that_is_not_graded_has_a_search_ap_only() -> None:
     assert {name for name in metrics if "ap_" in name} == {"search_ap_easy", "search_ap_medium", "search_ap_mean"}
 
 
+def test_what_was_not_measured_is_no_metric() -> None:
+    record = make_record("0000", 2, "complete")
+    record.ap, record.landmark = {**record.ap, "easy": None}, landmark_error(None, 0)
+    metrics = trial_content(record, make_study("s")).metrics
+    assert {"ap_easy", "landmark_nme", "landmark_failure_rate"}.isdisjoint(metrics)
+    assert (metrics["ap_mean"], metrics["landmark_matched"], metrics["landmark_faces"]) == (0.8041, 0, 1_024)
+
+
 @pytest.mark.parametrize(
     ("state", "status"), [("running", "RUNNING"), ("complete", "FINISHED"), ("pruned", "KILLED"), ("failed", "FAILED")]
 )
@@ -56,7 +65,7 @@ def test_content_of_a_study_describes_it() -> None:
     assert "budget 256,148 parameters: 21,345 of 124,416 configurations fit" in note
     assert "| 0000 (best) | candidate | 256,148 | 0.8000 | 0.9123 |" in note
     assert (content.metrics["best_search_ap_mean"], content.metrics["best_ap_mean"]) == (0.8, 0.8041)
-    assert content.tags["mlflow.source.git.commit"] == "c56af46"
+    assert content.tags["mlflow.source.git.commit"] == "91c8e27"
 
 
 def test_flatten_leaves_out_what_is_empty() -> None:

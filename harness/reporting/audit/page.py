@@ -15,9 +15,10 @@ from harness.counting import SpaceCounts
 from harness.errors import DataError
 from harness.models.costs import count, count_parts
 from harness.reporting.audit.rows import DOCUMENTS, Row, counts, documented_counts, merged, number_text, rows
+from harness.reporting.format import NOTHING, markdown
 from harness.reporting.lock import caption
-from harness.reporting.study.page import render
-from harness.reporting.study.tables import COUNTED, NOTHING, markdown
+from harness.reporting.parts import COUNTED
+from harness.reporting.publish import render
 
 NEAREST = 8
 """Architectures listed below the documented total."""
@@ -37,7 +38,7 @@ def audit_page(space: SearchSpace, reports: Path) -> str:
     measured = _measured(reports)
     return render(
         "audit.md.j2",
-        counted=COUNTED.removeprefix("Parameters: "),
+        counted=COUNTED,
         overview=_overview(known),
         parts=markdown(_parts()),
         snippets=markdown(_snippets()),
@@ -57,14 +58,14 @@ def _overview(known: list[Row]) -> str:
     own = next(row for row in known if row.key == "reduction.total" and row.basis == DOCUMENTS)
     cbam = next(row for row in known if row.key == "v1.cbam")
     lines = [
-        f"- V1 counts to {totals['v1']:,} parameters, documented {sums['V1'].documented:,.0f}, although the documented "
-        f"parts add up to {sums['V1'].recomputed:,.0f}: its CBAM has {cbam.recomputed:,.0f} parameters, "
-        f"not {cbam.documented:,.0f}.",
-        f"- V2 counts to {totals['v2']:,}, {totals['v2'] - Budget().max_params:,} over the documented "
+        f"- V1 has {totals['v1']:,} parameters; documented are {sums['V1'].documented:,.0f}, although the documented "
+        f"parts add up to {sums['V1'].recomputed:,.0f}. Its CBAM has {cbam.recomputed:,.0f} parameters, not "
+        f"{cbam.documented:,.0f}.",
+        f"- V2 has {totals['v2']:,} parameters, {totals['v2'] - Budget().max_params:,} over the documented "
         f"{sums['V2'].documented:,.0f}; the documented parts add up to {sums['V2'].recomputed:,.0f}.",
-        f"- V2 as its snippets are written counts to {totals['v2_as_written']:,}, "
+        f"- V2 built from the documents' snippets as written has {totals['v2_as_written']:,} parameters, "
         f"{totals['v2_as_written'] - Budget().max_params:,} over.",
-        f"- The documented totals are a reduction of {own.recomputed:.1f} %, not {own.documented} %.",
+        f"- From one documented total to the other is a reduction of {own.recomputed:.1f} %, not {own.documented} %.",
     ]
     return "\n".join(lines)
 
@@ -124,7 +125,7 @@ def _nearest(spaces: SpaceCounts, budget: Budget) -> pd.DataFrame:
 
 
 def _measured(reports: Path) -> dict[str, dict[str, Any]]:
-    """Return the committed studies' summaries by name; comparisons of studies measure nothing of their own."""
+    """Return the committed studies' summaries by name; comparisons measure nothing of their own."""
     found = {}
     for path in sorted(reports.glob("*/summary.json")):
         try:

@@ -1,6 +1,6 @@
-"""The audit: every documented number beside what the described networks really count to.
+"""The audit: every documented number beside the one that is counted on the described networks.
 
-A row is one claim on one basis. On the basis ``documents`` a number is worked out from the documents' own other
+A row is one claim on one basis. On the basis ``documents`` a number is computed from the documents' own other
 numbers, which shows where they contradict themselves; on ``v1``, ``v2`` and ``v2_as_written`` it is counted.
 """
 
@@ -14,7 +14,7 @@ from harness.core.documented import CLAIMS, Claim
 from harness.core.protocol import ANCHORS, STRIDES, DistillConfig, SpeedConfig
 from harness.models.costs import count_parts
 from harness.models.wiring import backbone_widths
-from harness.reporting.study.tables import PART_NAMES
+from harness.reporting.parts import part_counts
 
 DOCUMENTS = "documents"
 VERDICTS = ("exact", "rounding", "differs", "contradicts itself", "cannot be checked here")
@@ -37,7 +37,7 @@ class Row:
         unit: of ``documented`` and ``recomputed``.
         written: the characters in the documents.
         basis: ``documents``, ``v1``, ``v2`` or ``v2_as_written``.
-        documented, recomputed: the numbers; ``recomputed`` is None where nothing here can say.
+        documented, recomputed: the numbers; ``recomputed`` is None for what cannot be checked here.
         verdict: one of ``VERDICTS``.
     """
 
@@ -60,7 +60,7 @@ class Row:
 def counts(arch: ArchConfig) -> dict[str, int]:
     """Return the documents' parts and ``total`` → parameters."""
     slots = count_parts(arch)
-    parts = {PARTS[name]: sum(slots[slot] for slot in group) for name, group in PART_NAMES.items()}
+    parts = {PARTS[name]: number for name, number in part_counts(slots).items()}
     return {**parts, "total": sum(slots.values())}
 
 
@@ -110,7 +110,7 @@ def _settings(arch: ArchConfig) -> dict[str, float]:
 
 
 def recomputed() -> dict[str, dict[str, float]]:
-    """Return basis → key → number, for every documented number that can be worked out or counted."""
+    """Return basis → key → number, for every documented number that can be computed or counted."""
     counted = {name: counts(arch) for name, arch in ARCHS.items() if name in ("v1", "v2", "v2_as_written")}
     written = {arch: documented_counts(arch) for arch in ("v1", "v2")}
     own = _derived(written["v1"], written["v2"])
@@ -149,7 +149,7 @@ def recomputed() -> dict[str, dict[str, float]]:
 
 
 def judge(claim: Claim, number: float, basis: str) -> str:
-    """Return the verdict on a number that the documents give and we find to be ``number``.
+    """Return the verdict on a documented number that is recomputed as ``number``.
 
     It agrees by rounding if it rounds to the digits that were written.
     """
@@ -182,7 +182,7 @@ def _column_sums() -> Iterator[Row]:
 
 
 def rows() -> list[Row]:
-    """Return every claim on every basis that says something about it, then the sums of the documents' columns."""
+    """Return every claim on every basis that gives it a number, then the sums of the documents' columns."""
     numbers = recomputed()
     found: list[Row] = []
     for claim in CLAIMS:
@@ -197,7 +197,7 @@ def rows() -> list[Row]:
 
 
 def merged(known: list[Row]) -> list[tuple[Row, list[str]]]:
-    """Return each claim on each basis once, with every place where it stands."""
+    """Return each claim on each basis once, with every place in the documents."""
     places: dict[tuple[str, str, float, str], tuple[Row, list[str]]] = {}
     for row in known:
         places.setdefault((row.key, row.what, row.documented, row.basis), (row, []))[1].append(row.where)

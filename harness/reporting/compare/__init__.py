@@ -1,6 +1,7 @@
 """Several studies in one report: what was trained alike belongs together, and every difference has its interval."""
 
-from harness.reporting.compare.data import Comparison, compare
-from harness.reporting.compare.page import check_target, read_studies, summary, write_comparison
+from harness.reporting.compare.data import Comparison
+from harness.reporting.compare.page import check_comparison, summary, write_comparison
+from harness.reporting.compare.read import compare, read_studies
 
-__all__ = ["Comparison", "check_target", "compare", "read_studies", "summary", "write_comparison"]
+__all__ = ["Comparison", "check_comparison", "compare", "read_studies", "summary", "write_comparison"]

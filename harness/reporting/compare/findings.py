@@ -1,42 +1,40 @@
 """What a comparison found, in sentences that are computed from its records."""
 
-import math
 from collections.abc import Iterator
-from statistics import mean, median
+from statistics import fmean
 
-from harness.core.protocol import Budget, TrainConfig
-from harness.evaluation.stats import CONFIDENCE, spread
-from harness.reporting.compare.data import Comparison, Group, Pair, training
-from harness.reporting.compare.tables import bounds, points
+from harness.evaluation.stats import CONFIDENCE
+from harness.reporting.compare.data import Comparison, Pair
+from harness.reporting.compare.read import training
+from harness.reporting.format import bounds, counted, headroom, percent, points
 from harness.reporting.lock import differences
 from harness.reporting.study.data import StudyData
-from harness.reporting.study.tables import headroom, percent
+from harness.reporting.study.noise import Noise, means, noise_sentences, pooled
+
+_VERDICTS = {
+    (True, True): "Neither the choice of images nor seed variance explains it.",
+    (True, False): "The choice of images does not explain it; seed variance may.",
+    (False, True): "Seed variance does not explain it; the choice of images may.",
+    (False, False): "There may be no difference.",
+}
+"""Whether the intervals over images and over seeds exclude zero → what that says."""
 
 
 def headline(found: Comparison) -> str:
-    """Return one paragraph: what is compared, and the best student."""
-    networks = sum(len(group.members) for group in found.groups)
-    studies = " and ".join(f"`{data.study['name']}`" for data in found.studies)
+    """Return one paragraph: what is compared, and the best students."""
+    trainings = sum(len(group.members) for group in found.groups)
+    studies = " and ".join(f"`{data.study.name}`" for data in found.studies)
     text = (
-        f"Trainings: {networks:,}, of {len(found.groups):,} different networks, from {studies}; all measured by one AP "
-        f"protocol on {_images(found):,} images."
+        f"{counted(trainings, 'training')} of {counted(len(found.groups), 'network')} from {studies}, all measured by "
+        f"one AP protocol on {found.images:,} validation images."
     )
-    best = found.leader
-    if best is None:
-        return f"{text} No student of a search has been trained to the end."
-    return (
-        f"{text} The best student within its budget, {best.name}, has {best.record.params:,} parameters "
-        f"({headroom(best.record.params, best.budget)}) and a mean AP of {percent(best.ap.value['mean'])} % "
-        f"{bounds(best.ap.interval('mean'))}{_of_seeds(best)}."
-    )
-
-
-def _images(found: Comparison) -> int:
-    return len(found.groups[0].ap.ids)
-
-
-def _of_seeds(group: Group) -> str:
-    return f", the mean of {len(group.members):,} seeds" if len(group.members) > 1 else ""
+    for study, best in found.best.items():
+        text += (
+            f" The best student of `{study}`, {best.name}, has {best.record.params:,} parameters "
+            f"({headroom(best.record.params, best.budget)}) and a mean AP of {percent(best.ap.value['mean'])} % "
+            f"{bounds(best.ap.interval('mean'))} ({counted(len(best.members), 'seed')})."
+        )
+    return text if found.best else f"{text} No student of a search has been graded."
 
 
 def differing(found: Comparison) -> list[str]:
@@ -44,139 +42,67 @@ def differing(found: Comparison) -> list[str]:
     first = found.studies[0]
     said = []
     for data in found.studies[1:]:
-        apart = differences(_choices(data), _choices(first))
-        names = f"`{data.study['name']}` against `{first.study['name']}`"
-        said.append(f"What differs, {names}: {apart or 'nothing but what was found'}.")
+        names = f"`{data.study.name}` against `{first.study.name}`"
+        said.append(f"{names}: {differences(_choices(data), _choices(first)) or 'no choice differs'}.")
         if differences(training(data), training(first)):
-            said.append(f"The trainings of these two differ, so that none of them share a row: {names}.")
+            said.append(f"{names}: trained differently, so that no row holds trainings of both.")
     return said
 
 
 def _choices(data: StudyData) -> dict[str, object]:
-    config = data.study["config"]
-    teacher = data.study["teacher"]
+    config, teacher = data.study.config, data.study.teacher
     return {
         **training(data),
-        "teacher": f"{teacher.get('label', 'none')} ({teacher.get('digest', '')})",
-        "space": config["space"],
-        "budget": str(Budget(**config["budget"])),
-        "trials": config["trials"],
-        "device": data.study["machine"]["device"],
+        "teacher": f"{teacher.label} ({teacher.digest})",
+        "space": config.space,
+        "budget": str(config.budget),
+        "trials": config.trials,
+        "device": data.study.provenance.machine["device"],
     }
 
 
 def findings(found: Comparison) -> list[str]:
     """Return plain statements about the result, each only where its data is there."""
-    said = [_pair(pair, _images(found)) for pair in found.pairs]
-    return [*said, *_choice(found), *_seeds(found), *_caveats(found)]
+    return [*(_pair(pair) for pair in found.pairs), *_choice(found), *noise_sentences({"mean AP": noise(found)})]
 
 
-def _pair(pair: Pair, images: int) -> str:
-    value = pair.ap.value["mean"] or 0.0
-    levels = ", ".join(
-        f"{level} {points(pair.ap.value[level])}"
-        for level in ("easy", "medium", "hard")
-        if pair.ap.value[level] is not None
-    )
-    side = "above" if value >= 0 else "below"
-    text = f"{pair.one.name} is {abs(100 * value):.1f} points {side} {pair.other.name} in mean AP ({levels}). "
-    return text + _verdict(pair, images) + _but(pair)
-
-
-def _verdict(pair: Pair, images: int) -> str:
-    """Say what the difference rests on, and whether zero is outside."""
-    over_images, over_seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
-    one, other = len(pair.one.members), len(pair.other.members)
-    if over_images is None:
-        return "It has no interval."
+def _pair(pair: Pair) -> str:
+    value, over_images = pair.ap.value["mean"], pair.ap.interval("mean")
+    if value is None or over_images is None:
+        return f"{pair.one.name} and {pair.other.name} have no mean AP to compare: a list holds no face."
     text = (
-        f"Its {100 * CONFIDENCE:.0f} % interval over the {images:,} images, {bounds(over_images, points)}, "
-        f"{_zero(over_images.excludes_zero)}"
+        f"{pair.one.name} is {abs(100 * value):.1f} points {'above' if value >= 0 else 'below'} {pair.other.name} in "
+        f"mean AP; {100 * CONFIDENCE:.0f} % interval over images {bounds(over_images, points)}"
     )
+    seeds = f"{len(pair.one.members)} against {len(pair.other.members)}"
+    over_seeds = pair.over_seeds("mean")
     if over_seeds is None:
-        trained = "both were trained once" if one == other == 1 else f"seeds: {one} against {other}"
-        return f"{text}; what other seeds would give is not known ({trained})."
-    text += (
-        f"; that over seeds ({one} against {other}), {bounds(over_seeds, points)}, {_zero(over_seeds.excludes_zero)}."
-    )
-    if over_images.excludes_zero and not over_seeds.excludes_zero:
-        return f"{text} So it is more than the choice of images, and may be the luck of the seeds."
-    if over_seeds.excludes_zero and not over_images.excludes_zero:
-        return f"{text} So it is more than the luck of the seeds, and may be the choice of images."
-    if over_seeds.excludes_zero:
-        return f"{text} So neither the choice of images nor the luck of the seeds explains it."
-    return f"{text} So there may be no difference."
-
-
-def _zero(excluded: bool) -> str:
-    return "excludes zero" if excluded else "includes zero"
-
-
-def _but(pair: Pair) -> str:
-    said = ""
-    if pair.chosen:
-        said += f" Optimistic: one of its trainings was chosen among {pair.chosen:,} by its AP on these images."
-    if pair.apart:
-        said += f" Their trainings differ in more: {pair.apart}."
-    return said
+        may = "does not explain" if over_images.excludes_zero else "may explain"
+        text += f". The choice of images {may} it; seed variance was not measured (seeds: {seeds})."
+    else:
+        verdict = _VERDICTS[over_images.excludes_zero, over_seeds.excludes_zero]
+        text += f", over seeds ({seeds}) {bounds(over_seeds, points)}. {verdict}"
+    return f"{text} Their trainings also differ in: {pair.apart}." if pair.apart else text
 
 
 def _choice(found: Comparison) -> Iterator[str]:
-    """Say what the search's choice does to the AP of the student that it chose."""
+    """Say what the best student reached in the training that the search saw, and in the others."""
     for data in found.studies:
-        best, count = found.best.get(data.study["name"]), len(data.ranked)
-        if best is None or count < 2:
+        best = found.best.get(data.study.name)
+        if best is None:
             continue
+        study, students = data.study.name, counted(len(data.ranked), "student")
         text = (
-            f"{best.name} was chosen among {count:,} by the mean AP of its first training, "
-            f"{percent(best.record.ap['mean'])} %, on the same images: that figure is optimistic."
+            f"The search of `{study}` chose {best.name} among {students} by the search AP of its first training, "
+            f"{percent(best.record.search_ap['mean'])} %. On the validation images that training has a mean AP of "
+            f"{percent(best.record.ap['mean'])} %"
         )
-        repeats = best.repeats()
-        if repeats is None:
-            yield f"{text} It was not trained again, so there is no figure that the choice has not touched."
-            continue
-        others = [value for member in repeats.members if (value := member.ap.value["mean"]) is not None]
-        again = f"{len(others):,} other seed{'s' * (len(others) != 1)}"
-        yield (
-            f"{text} Trained again with {again} it has {percent(mean(others))} %{_range(others)}: without the luck of "
-            "the chosen training, though its design was still chosen on these images."
-        )
+        values = means(member.ap.value for member in best.members[1:])
+        if values:
+            text += f", those with other seeds {', '.join(map(percent, values))} % (mean {percent(fmean(values))} %)"
+        yield f"{text}."
 
 
-def _range(values: list[float]) -> str:
-    return f" ({percent(min(values))} to {percent(max(values))} %)" if len(values) > 1 else ""
-
-
-def _seeds(found: Comparison) -> Iterator[str]:
-    deviations = [d for group in found.groups if (d := spread(list(group.by_seed("mean").values()))) is not None]
-    if deviations:
-        usual, count = median(deviations), len(deviations)
-        measured = f"{count:,} networks trained more than once, the median" if count > 1 else "1 network"
-        yield (
-            f"Between seeds, mean AP has a standard deviation of {100 * usual:.1f} points ({measured}): by the seeds "
-            f"alone, the difference of two networks trained once each has {100 * math.sqrt(2) * usual:.1f}."
-        )
-
-
-def _caveats(found: Comparison) -> Iterator[str]:
-    for data in found.studies:
-        config = data.study["config"]
-        chosen = [
-            who for who, part in (("students", "train"), ("teacher", "teacher")) if _picks(data, who, config[part])
-        ]
-        if chosen:
-            yield (
-                f"`{data.study['name']}` kept the epoch of its {' and its '.join(chosen)} that had the best AP on "
-                "validation images: their APs are optimistic by that choice."
-            )
-    if not found.studies[0].synthetic:
-        yield (
-            "The images are those of one WIDER FACE copy, named by its digest: comparable with other networks trained "
-            "and evaluated on the same copy, and not with published WIDER FACE tables."
-        )
-
-
-def _picks(data: StudyData, who: str, schedule: dict[str, object]) -> bool:
-    teacher = next((record for record in data.records if record.role == "teacher"), None)
-    trained = who == "students" or (teacher is not None and bool(teacher.epochs))
-    return trained and TrainConfig(**schedule).patience > 0  # type: ignore[arg-type]
+def noise(found: Comparison) -> Noise | None:
+    """Return the noise of the mean AP over all groups; None where nothing was trained more than once."""
+    return pooled(list(group.by_seed("mean").values()) for group in found.groups)

@@ -1,61 +1,33 @@
 """A comparison becomes a folder: Markdown, pictures, a table and a summary for machines."""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.core.record import write_json
-from harness.errors import InputError, unknown_name
 from harness.evaluation.stats import CONFIDENCE
-from harness.reporting import diagnosis, landmarks
+from harness.reporting import diagnosis, landmarks, publish
 from harness.reporting.compare import tables
-from harness.reporting.compare.data import STUDENT, Comparison, Group
-from harness.reporting.compare.findings import differing, findings, headline
-from harness.reporting.compare.losses import RECALL_NOTE, losses, recall_table, recalls, shared_table
+from harness.reporting.compare.data import Comparison, Group
+from harness.reporting.compare.findings import differing, findings, headline, noise
 from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.recall import RECALL_NOTE, recall_findings, recall_table, recalls, shared_table
+from harness.reporting.format import markdown
 from harness.reporting.lock import caption, protocol_digest
-from harness.reporting.study import plots
-from harness.reporting.study.data import StudyData, load
-from harness.reporting.study.page import Picture, render, study_names, without_paths
-from harness.reporting.study.tables import COUNTED, markdown
+from harness.reporting.parts import COUNTED
+from harness.reporting.study.method import CHOICE, ONE_COPY, provenance
+from harness.reporting.style import save
 
 
-def read_studies(names: Sequence[str], runs: Path) -> list[StudyData]:
-    """Return the studies of ``runs`` called ``names``.
-
-    Raises:
-        InputError: a name is none or given twice; the message lists the studies there are.
-        DataError: a study's files are missing or broken.
-    """
-    known = list(study_names(runs))
-    for name in names:
-        if name not in known:
-            raise unknown_name(f"study in {runs}/:", name, known) if known else InputError(f"no study in {runs}/ yet")
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise InputError(f"study '{double}' is given twice: name each once")
-    return [load(runs / name) for name in names]
-
-
-def check_target(target: Path) -> None:
+def check_comparison(target: Path) -> None:
     """Refuse to replace anything but an earlier comparison.
 
     Raises:
         InputError: ``target`` is there and holds something else.
     """
-    if not target.exists():
-        return
-    try:
-        earlier = json.loads((target / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
-    if "pairs" not in earlier:
-        raise InputError(f"{target} exists and is no comparison: choose another name or move that folder away")
+    publish.check_target(target, "pairs", "comparison")
 
 
 def write_comparison(found: Comparison, target: Path, command: str, note: str = "", *, public: bool) -> Path:
@@ -66,65 +38,36 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
         target: the folder.
         command: how it is made again.
         note: what a reader must know of the data before believing an AP.
-        public: leave out this machine's paths. Photographs are never in it.
+        public: leave out this machine's paths. WIDER FACE images are never in it.
 
     Raises:
         InputError: ``target`` is there and holds something else.
     """
-    check_target(target)
+    check_comparison(target)
     pictures = pictures_of(found)
-    hide = _hiding(found.studies) if public else str
-    loaded = {data.study["name"]: diagnosis.load_diagnosis(data.folder) for data in found.studies}
+    hide = publish.without_paths([data.study for data in found.studies]) if public else str
+    loaded = {data.study.name: diagnosis.load_diagnosis(data.folder) for data in found.studies}
     diagnoses = {name: content for name, content in loaded.items() if content is not None}
     text = hide(_render(found, pictures, diagnoses, command, note))
-    with _folder(target) as partial:
-        for picture in pictures:
-            if picture.figure is not None:
-                picture.figure.savefig(partial / picture.file, dpi=plots.DPI, metadata={"Software": None})
+    with publish.replaced(target) as folder:
+        publish.save_pictures(pictures, folder)
         for name, content in diagnoses.items():
             file = f"gradients-{name}.png"
-            diagnosis.picture(content).savefig(partial / file, dpi=plots.DPI, metadata={"Software": None})
-            (partial / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
-        tables.results(found).to_csv(partial / "results.csv", index=False)
-        (partial / "report.md").write_text(text, encoding="utf-8")
-        write_json(partial / "summary.json", summary(found, hide) | {"note": note})
-    return target / "report.md"
-
-
-def _hiding(studies: Sequence[StudyData]) -> Callable[[str], str]:
-    # Photographs' folders first: they have a name of their own, and any other path loses its folders only.
-    hides = [without_paths(data.study) for data in sorted(studies, key=lambda data: data.synthetic)]
-
-    def hide(text: str) -> str:
-        for each in hides:
-            text = each(text)
-        return text
-
-    return hide
-
-
-@contextmanager
-def _folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside ``target`` that takes its place when it is whole."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            save(diagnosis.picture(content), folder / file)
+            (folder / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
+        tables.results(found).to_csv(folder / publish.RESULTS, index=False)
+        (folder / publish.REPORT).write_text(text, encoding="utf-8")
+        write_json(folder / publish.SUMMARY, summary(found, hide) | {"note": note})
+    return target / publish.REPORT
 
 
 def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, Any]:
     """Return the comparison as one JSON object: groups, differences with their intervals, and what they rest on."""
     return {
-        "studies": [data.study["name"] for data in found.studies],
+        "studies": [data.study.name for data in found.studies],
         "protocol": dict(found.protocol),
         "data": found.data_name,
-        "images": len(found.groups[0].ap.ids),
+        "images": found.images,
         "resamples": found.resamples,
         "confidence": CONFIDENCE,
         "groups": [_summarised(group, found) for group in found.groups],
@@ -136,15 +79,15 @@ def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, An
                 "seeds": [len(pair.one.members), len(pair.other.members)],
                 "ap": tables.numbers(pair.ap),
                 "over_seeds": None if (i := pair.over_seeds("mean")) is None else list(i),
-                "chosen_among": pair.chosen,
                 "training_differs": pair.apart,
             }
             for pair in found.pairs
         ],
+        "noise": None if (measured := noise(found)) is None else measured.to_dict(),
         "recall": recalls(found).to_dict(orient="records"),
         "published": {name: tables.numbers(ap) for name, ap in found.published.items()},
         "published_protocol": dict(found.published_protocol),
-        "findings": [hide(sentence) for sentence in (*findings(found), *losses(found))],
+        "findings": [hide(sentence) for sentence in (*findings(found), *recall_findings(found))],
         "remarks": [hide(sentence) for sentence in found.remarks],
     }
 
@@ -168,75 +111,71 @@ def _summarised(group: Group, found: Comparison) -> dict[str, Any]:
 
 
 def _render(
-    found: Comparison, pictures: Sequence[Picture], diagnoses: Mapping[str, dict[str, Any]], command: str, note: str
+    found: Comparison,
+    pictures: Sequence[publish.Picture],
+    diagnoses: Mapping[str, dict[str, Any]],
+    command: str,
+    note: str,
 ) -> str:
-    differences, trained = tables.pairs(found), tables.networks(found)
+    trained = tables.networks(found)
     words = ("distillation", "study")
-    names = [data.study["name"] for data in found.studies]
-    return render(
+    names = [data.study.name for data in found.studies]
+    ran = {f"`{data.study.name}`": provenance(data.study) for data in found.studies}
+    columns = {name: values.values() for name, values in ran.items()}
+    return publish.render(
         "compare.md.j2",
-        title=f"{' and '.join(f'`{name}`' for name in names)}, compared"
-        if len(names) > 1
-        else f"`{names[0]}`, compared",
+        title=" and ".join(f"`{name}`" for name in names),
         headline=headline(found),
         note=note,
         remarks=found.remarks,
         networks=markdown(trained, text=tuple(word for word in words if word in trained.columns)),
-        network_notes=_network_notes(found),
+        differing=differing(found),
+        protocol=protocol_digest(found.protocol),
+        method=_method(found),
         findings=findings(found),
-        pairs=markdown(differences) if len(differences) else "",
-        pair_notes=_pair_notes(found),
+        pairs=markdown(tables.pairs(found)),
         recalls=markdown(recall_table(found)),
-        losses=losses(found),
-        recall_note=RECALL_NOTE,
+        recall_findings=recall_findings(found),
         shared=[
             (f"{group.name} against {teacher.name}", markdown(shared_table(group, teacher, found)))
             for group in found.best.values()
             if (teacher := found.teacher_of(group)) is not None
         ],
-        published=markdown(tables.published(found)) if found.published else "",
+        published=markdown(tables.published(found)),
         published_note=_published_note(found),
         diagnoses={name: diagnosis.findings(content) for name, content in diagnoses.items()},
         pictures=pictures,
-        reproduce=markdown(_reproduce(found), text=tuple(f"`{name}`" for name in names)),
+        reproduce=markdown(pd.DataFrame({"": next(iter(ran.values())).keys(), **columns}), text=tuple(columns)),
         commands=[
-            *(data.study["command"] for data in found.studies),
+            *(data.study.command for data in found.studies),
             *(content["command"] for content in diagnoses.values()),
             command,
         ],
     )
 
 
-def _network_notes(found: Comparison) -> list[str]:
-    images, budgets = len(found.groups[0].ap.ids), {data.study["name"]: data.bounds for data in found.studies}
-    same = len(set(budgets.values())) == 1
-    each = "; ".join(f"`{name}` {bound}" for name, bound in budgets.items())
+def _method(found: Comparison) -> list[str]:
+    budgets = dict.fromkeys(data.bounds for data in found.studies)
+    over = f"{100 * CONFIDENCE:.0f} % interval"
     said = [
-        "An AP is the mean over the seeds, ± their standard deviation where there are several; in brackets its "
-        f"{100 * CONFIDENCE:.0f} % interval over images.",
-        f"Intervals over images: percentiles of {found.resamples:,} resamples of the {images:,} images, the same ones "
-        "(seed 0) for every network. Scores stay scaled over the whole set. They hold for these trained networks.",
-        caption(found.protocol, found.data_name),
-        f"Budget: {next(iter(budgets.values())) if same else each}. {COUNTED}",
-        "T: temperature of the distillation; α: its weight against the ground truth; λ: that of the feature imitation.",
+        CHOICE,
+        f"An AP is the mean over the seeds, ± their standard deviation where there are several, with its {over} over "
+        f"images: percentiles of {found.resamples:,} resamples of the {found.images:,} images, the same ones (seed 0) "
+        "for every network. It holds for the trained weights; scores stay scaled over the whole set.",
+        f"A difference is that of the means over seeds, with its {over} over images, paired: both sides see the same "
+        "resamples. Over seeds: Student's t, paired where both sides were trained with the same seeds, else Welch's; "
+        "– where a side was trained once. (other seeds): without the training that the search chose.",
+        caption(found.protocol, found.data_name, "Validation AP"),
+        f"Budget: {'; '.join(budgets)}. {COUNTED}",
+        "Distillation: T is the temperature, α the weight of the teacher's outputs against the ground truth, λ that of "
+        "the feature imitation.",
+        RECALL_NOTE,
     ]
-    if found.of_kind(STUDENT):
-        said.append(
-            "Numbers are trials of a search, in the order of the mean AP of their first training, by which it chose."
-        )
     if any(member.record.landmark for group in found.groups for member in group.members):
         said.append(landmarks.CAPTION)
-    return [*said, *differing(found)]
-
-
-def _pair_notes(found: Comparison) -> list[str]:
-    return [
-        f"Points of AP, means over the seeds of each side; in brackets the {100 * CONFIDENCE:.0f} % interval over "
-        "images, paired: both sides see the same resamples.",
-        "Over seeds: Student's t, paired where both sides were trained with the same seeds, else Welch's; – where a "
-        "side was trained once.",
-        f"By the protocol `{protocol_digest(found.protocol)}`, in words under the first table.",
-    ]
+    if not all(data.synthetic for data in found.studies):
+        said.append(ONE_COPY)
+    return said
 
 
 def _published_note(found: Comparison) -> str:
@@ -246,29 +185,3 @@ def _published_note(found: Comparison) -> str:
         "Prediction files as published, scored on the same images. How these detections were made is not known here, "
         f"so they share no column with the networks above. {caption(found.published_protocol, found.data_name)}"
     )
-
-
-def _reproduce(found: Comparison) -> pd.DataFrame:
-    rows: dict[str, list[str]] = {
-        "started": [str(data.study.get("started", "")) for data in found.studies],
-        "commit": [f"`{data.study.get('commit') or 'not recorded'}`" for data in found.studies],
-        "versions": [_listed(data.study["versions"]) for data in found.studies],
-        "machine": [_listed(data.study["machine"]) for data in found.studies],
-        "study seed": [str(data.study["config"]["seed"]) for data in found.studies],
-        "space": [f"`{data.study['config']['space']}`, `{data.study['space_digest']}`" for data in found.studies],
-        "training data": [f"`{data.study['data']['train_digest']}`" for data in found.studies],
-        "teacher": [_teacher(data.study["teacher"]) for data in found.studies],
-    }
-    table = {"": list(rows)} | {
-        f"`{data.study['name']}`": [cells[column] for cells in rows.values()]
-        for column, data in enumerate(found.studies)
-    }
-    return pd.DataFrame(table)
-
-
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _teacher(teacher: Mapping[str, Any]) -> str:
-    return f"{teacher['label']}, {teacher['params']:,} parameters, weights `{teacher['digest']}`" if teacher else "none"

@@ -1,39 +1,29 @@
 """The pictures of a comparison: a data frame in, a matplotlib ``Figure`` out. Nothing here reads or writes files."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
-from harness.reporting.study.plots import BLACK, BLUE, GREY, LIGHT, ORANGE, SKY, VERMILLION, plain
-
-
-class Look(NamedTuple):
-    """How a kind of network is drawn in every picture."""
-
-    colour: str
-    marker: str
-    size: float
-
+from harness.reporting import style
+from harness.reporting.style import Label, Look
 
 LOOKS = {
-    "teacher": Look(BLACK, "s", 6.5),
-    "without a teacher": Look(ORANGE, "v", 7.5),
-    "with a teacher": Look(BLUE, "D", 6.0),
-    "best student": Look(VERMILLION, "o", 7.5),
-    "student": Look(SKY, "o", 6.0),
+    "teacher": Look(style.BLACK, "s"),
+    "without a teacher": Look(style.ORANGE, "v"),
+    "with a teacher": Look(style.BLUE, "D"),
+    "best student": Look(style.VERMILLION, "o"),
 }
 
 LINES = ("-", "--", ":", "-.")
-"""One a teacher, in the order of the teachers."""
+"""One per teacher, in the order of the teachers."""
 
 
 def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Figure:
-    """AP of every group with its interval over images, a panel a level, and one small dot a seed.
+    """AP of every group with its interval over images, one panel per level, and one small dot per seed.
 
     Args:
         groups: columns name, look, level, ap, low, high, in %, in the order of the rows from the top.
@@ -45,28 +35,23 @@ def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Fig
     figure = Figure(figsize=(11.0, 1.1 + 0.36 * len(names)), layout="constrained")
     grid = figure.subplots(1, len(levels), sharey=True, squeeze=False)[0]
     for axes, level in zip(grid, levels, strict=True):
-        plain(axes)
-        axes.grid(axis="x", color=LIGHT, linewidth=0.5)
+        style.plain(axes)
+        axes.grid(axis="x", color=style.LIGHT, linewidth=0.5)
         for row in groups[groups["level"] == level].to_dict("records"):
             look, at = LOOKS[row["look"]], rows[row["name"]]
             ends = [row["low"], row["high"]]
             axes.plot(ends, [at, at], color=look.colour, linewidth=2, solid_capstyle="butt", zorder=2)
-            _mark(axes, row["ap"], at, look)
+            style.mark(axes, row["ap"], at, look)
         dots = seeds[seeds["level"] == level]
         dots = dots[dots.groupby("name")["ap"].transform("size") > 1]
-        style: dict[str, Any] = {"s": 11, "color": GREY, "edgecolor": "none", "zorder": 4}
-        axes.scatter(dots["ap"], [rows[name] + 0.28 for name in dots["name"]], **style)
+        below = [rows[name] + 0.28 for name in dots["name"]]
+        axes.scatter(dots["ap"], below, s=11, color=style.GREY, edgecolor="none", zorder=4)
         axes.set_title("mean of the three lists" if level == "mean" else level, loc="left", fontsize=10)
         axes.set_xlabel("AP, %")
         axes.tick_params(axis="y", length=0)
     grid[0].set_yticks(range(len(names)), names)
     grid[0].set_ylim(len(names) - 0.4, -0.6)
     return figure
-
-
-def _mark(axes: Axes, x: float, y: float, look: Look, **style: Any) -> None:
-    face: dict[str, Any] = {"color": look.colour, "markeredgecolor": "white", "zorder": 3, **style}
-    axes.plot([x], [y], marker=look.marker, markersize=look.size, linestyle="none", **face)
 
 
 def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
@@ -79,70 +64,37 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
         budgets: parameters.
     """
     large = groups["look"] == "teacher"
-    ratio = [3.0, 1.0] if large.any() else [3.0]
+    ratio = [2.4, 1.0] if large.any() else [3.0]
     figure = Figure(figsize=(9.0, 4.8), layout="constrained")
     panels = figure.subplots(1, len(ratio), sharey=True, squeeze=False, width_ratios=ratio)[0]
     for axes, rows in zip(panels, (groups[~large], groups[large]), strict=False):
-        plain(axes)
+        style.plain(axes)
         for row in rows.to_dict("records"):
             look, at = LOOKS[row["look"]], row["params"]
             axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=1.2, alpha=0.55, zorder=1)
-            _mark(axes, at, row["ap"], look, zorder=2 if row["look"] == "student" else 3)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.margins(x=0.1)
+            style.mark(axes, at, row["ap"], look)
+        style.thousands(axes)
+        axes.margins(x=0.8 if len(rows) < 3 else 0.25)
         axes.set_xlabel("parameters")
     panels[0].set_ylabel("mean AP, %")
     for budget in budgets:
-        panels[0].axvline(budget, color=GREY, linewidth=1, linestyle="--", zorder=0)
+        panels[0].axvline(budget, color=style.GREY, linewidth=1, linestyle="--", zorder=0)
+        style.write_above(panels[0], f"budget {budget:,}", budget)
     if len(panels) > 1:
         panels[1].tick_params(axis="x", labelrotation=30)
-    for axes, rows in zip(panels, (groups[~large & (groups["look"] != "student")], groups[large]), strict=False):
-        _name_points(axes, rows)
-    for budget in budgets:
-        panels[0].annotate(
-            f"budget {budget:,}",
-            (budget, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=GREY,
-        )
-    if (groups["look"] == "student").any():
-        _mark(panels[0], float("nan"), float("nan"), LOOKS["student"], label="other students")
-        panels[0].legend(frameon=False, fontsize=9, loc="lower left")
+    for axes, rows in zip(panels, (groups[~large], groups[large]), strict=False):
+        labels = [
+            Label(row["name"], row["params"], row["ap"], LOOKS[row["look"]].colour) for row in rows.to_dict("records")
+        ]
+        style.place(axes, labels, [(label.x, label.y) for label in labels], sides=("right", "left"))
     return figure
 
 
-def _name_points(axes: Axes, rows: pd.DataFrame) -> None:
-    """Write each name right of its point, moved down where the one above at the same place would touch it."""
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, high + 0.35 * (high - low))
-    bottom, top = axes.get_ylim()
-    free: dict[int, float] = {}
-    for row in rows.sort_values("ap", ascending=False).to_dict("records"):
-        y = min(row["ap"], free.get(row["params"], top))
-        free[row["params"]] = y - 0.05 * (top - bottom)
-        axes.annotate(
-            row["name"],
-            (row["params"], y),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            color=LOOKS[row["look"]].colour,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-            annotation_clip=False,
-        )
-
-
 def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attributes: Sequence[str]) -> Figure:
-    """Recall of every group by the faces' attributes, one panel an attribute.
+    """Recall of every group by the faces' attributes, one panel per attribute.
 
     Args:
-        frame: columns attribute, value, faces, then one column of shares a group.
+        frame: columns attribute, value, faces, then one column of shares per group.
         looks: group → look, and the line style of its teacher.
         attributes: the panels.
     """
@@ -150,19 +102,19 @@ def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attribute
     counts = [len(frame[frame["attribute"] == attribute]) for attribute in attributes]
     grid = figure.subplots(1, len(attributes), sharey=True, squeeze=False, width_ratios=counts)[0]
     for axes, attribute in zip(grid, attributes, strict=True):
-        plain(axes)
+        style.plain(axes)
         rows = frame[frame["attribute"] == attribute]
         places = range(len(rows))
         for name, (kind, line) in looks.items():
             look = LOOKS[kind]
-            style: dict[str, Any] = {"marker": look.marker, "markersize": look.size, "markeredgecolor": "white"}
-            style |= {"color": look.colour, "linestyle": line, "linewidth": 1.8, "clip_on": False}
-            axes.plot(places, 100 * rows[name], label=name, **style)
+            drawn: dict[str, Any] = {"marker": look.marker, "markersize": look.size, "markeredgecolor": "white"}
+            drawn |= {"color": look.colour, "linestyle": line, "linewidth": 1.8, "clip_on": False}
+            axes.plot(places, 100 * rows[name], label=name, **drawn)
         ticks = [f"{value}\n{count:,}" for value, count in zip(rows["value"], rows["faces"], strict=True)]
         axes.set_xticks(places, [tick.replace(" and more", "\nand more") for tick in ticks], fontsize=8.5)
         axes.margins(x=0.12)
         axes.set_title(attribute, loc="left", fontsize=10)
-        axes.grid(axis="y", color=LIGHT, linewidth=0.5)
+        axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
     grid[0].set_ylim(0, 100)
     grid[0].set_ylabel("faces found, %")
     handles, names = grid[0].get_legend_handles_labels()
@@ -184,7 +136,7 @@ def differences(pairs: pd.DataFrame) -> Figure:
     for axes, panel in zip(grid, panels, strict=True):
         _forest(axes, pairs[pairs["panel"] == panel])
         axes.set_title(panel, loc="left", fontsize=10)
-    handles = [Line2D([], [], color=BLUE, linewidth=4), Line2D([], [], color=ORANGE, linewidth=1.6)]
+    handles = [Line2D([], [], color=style.BLUE, linewidth=4), Line2D([], [], color=style.ORANGE, linewidth=1.6)]
     names = ["95 % over images", "95 % over seeds"]
     figure.legend(handles, names, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     grid[-1].set_xlabel("points of mean AP")
@@ -192,13 +144,13 @@ def differences(pairs: pd.DataFrame) -> Figure:
 
 
 def _forest(axes: Axes, pairs: pd.DataFrame) -> None:
-    plain(axes)
-    axes.axvline(0, color=BLACK, linewidth=1)
-    axes.grid(axis="x", color=LIGHT, linewidth=0.5)
+    style.plain(axes)
+    axes.axvline(0, color=style.BLACK, linewidth=1)
+    axes.grid(axis="x", color=style.LIGHT, linewidth=0.5)
     for at, row in enumerate(pairs.to_dict("records")):
-        axes.plot([row["low"], row["high"]], [at, at], color=BLUE, linewidth=4, solid_capstyle="butt", zorder=2)
-        axes.plot([row["seeds_low"], row["seeds_high"]], [at + 0.22] * 2, color=ORANGE, linewidth=1.6, zorder=2)
-        axes.plot([row["value"]], [at], marker="o", color="white", markeredgecolor=BLUE, markersize=6, zorder=3)
+        axes.plot([row["low"], row["high"]], [at, at], color=style.BLUE, linewidth=4, solid_capstyle="butt", zorder=2)
+        axes.plot([row["seeds_low"], row["seeds_high"]], [at + 0.22] * 2, color=style.ORANGE, linewidth=1.6, zorder=2)
+        axes.plot([row["value"]], [at], marker="o", color="white", markeredgecolor=style.BLUE, markersize=6, zorder=3)
     axes.set_yticks(range(len(pairs)), list(pairs["name"]))
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

@@ -1,38 +1,28 @@
 """The tables of a comparison: text for readers, plain numbers for machines."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from harness.evaluation.stats import Interval, Sampled, spread
+from harness.evaluation.stats import Sampled, spread
 from harness.reporting import landmarks
-from harness.reporting.compare.data import TEACHER, Comparison, Group
-from harness.reporting.study.tables import NOTHING, percent, signed
+from harness.reporting.compare.data import Comparison, Group, Member
+from harness.reporting.format import NOTHING, bounds, deviation, percent, points, signed
+from harness.reporting.lock import protocol_digest
 
 LEVELS = ("mean", "easy", "medium", "hard")
 
 
-def points(value: float | None) -> str:
-    """Return a difference of shares in points, with its sign."""
-    return NOTHING if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def bounds(interval: Interval | None, text: Callable[[float | None], str] = percent) -> str:
-    """Return an interval in brackets."""
-    return NOTHING if interval is None else f"[{text(interval.low)}, {text(interval.high)}]"
-
-
 def distillation(group: Group) -> str:
     """Return how a group was taught."""
-    if group.kind == TEACHER or not group.taught_by:
+    if not group.taught_by:
         return NOTHING
     how = group.record.distill
     return f"T {how['temperature']:g}, α {how['alpha']:g}, λ {how['feature_weight']:g}"
 
 
 def networks(found: Comparison) -> pd.DataFrame:
-    """Return one row a group, as text: the AP as mean over seeds ± deviation over seeds [interval over images]."""
+    """Return one row per group, as text: the AP as mean over seeds ± deviation over seeds [interval over images]."""
     measured = any(member.record.landmark for group in found.groups for member in group.members)
     several = len(found.studies) > 1
     return pd.DataFrame([_network(group, measured, several) for group in found.groups])
@@ -51,18 +41,13 @@ def _network(group: Group, marked: bool, studies: bool) -> dict[str, str]:
     }
 
 
-def deviation(value: float | None) -> str:
-    """Return a standard deviation of shares behind ±, empty where there is none."""
-    return "" if value is None else f" ± {percent(value)}"
-
-
 def _ap(group: Group, level: str) -> str:
     over_seeds = deviation(spread(list(group.by_seed(level).values())))
     return f"{percent(group.ap.value[level])}{over_seeds} {bounds(group.ap.interval(level))}"
 
 
 def pairs(found: Comparison) -> pd.DataFrame:
-    """Return one row a difference, as text, in points of AP."""
+    """Return one row per difference, as text, in points of AP."""
     return pd.DataFrame(
         [
             {
@@ -81,7 +66,7 @@ def _difference(ap: Sampled, level: str) -> str:
 
 
 def published(found: Comparison) -> pd.DataFrame:
-    """Return one row a published detector, as text."""
+    """Return one row per published detector, as text."""
     return pd.DataFrame(
         [
             {
@@ -94,33 +79,29 @@ def published(found: Comparison) -> pd.DataFrame:
 
 
 def results(found: Comparison) -> pd.DataFrame:
-    """Return one row a training with everything that the tables rest on, in plain units: AP in [0, 1]."""
-    protocol = str(found.protocol.get("digest", ""))
-    rows = []
-    for group in found.groups:
-        for member in group.members:
-            record = member.record
-            intervals = {level: member.ap.interval(level) for level in LEVELS}
-            rows.append(
-                {
-                    "study": member.study,
-                    "label": record.label,
-                    "group": group.name,
-                    "kind": group.kind,
-                    "seed": record.seed,
-                    "repeat_of": record.repeat_of,
-                    "taught_by": group.taught_by,
-                    **{f"distill_{key}": value for key, value in record.distill.items()},
-                    "params": record.params,
-                    "over_budget": record.params - group.budget,
-                    **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
-                    **{f"ap_{level}_low": None if (i := intervals[level]) is None else i.low for level in LEVELS},
-                    **{f"ap_{level}_high": None if (i := intervals[level]) is None else i.high for level in LEVELS},
-                    **{f"landmark_{key}": record.landmark.get(key) for key in ("nme", "matched", "faces")},
-                    "protocol": protocol,
-                }
-            )
-    return pd.DataFrame(rows)
+    """Return one row per training with everything that the tables are made from, in plain units: AP in [0, 1]."""
+    return pd.DataFrame([_result(member, group, found) for group in found.groups for member in group.members])
+
+
+def _result(member: Member, group: Group, found: Comparison) -> dict[str, Any]:
+    record, ends = member.record, {level: member.ap.interval(level) or (None, None) for level in LEVELS}
+    return {
+        "study": member.study,
+        "label": record.label,
+        "group": group.name,
+        "kind": group.kind,
+        "seed": record.seed,
+        "repeat_of": record.repeat_of,
+        "taught_by": group.taught_by,
+        **{f"distill_{key}": value for key, value in record.distill.items()},
+        "params": record.params,
+        "over_budget": record.params - group.budget,
+        **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
+        **{f"ap_{level}_low": low for level, (low, _) in ends.items()},
+        **{f"ap_{level}_high": high for level, (_, high) in ends.items()},
+        **{f"landmark_{key}": record.landmark.get(key) for key in ("nme", "matched", "faces")},
+        "protocol": protocol_digest(found.protocol),
+    }
 
 
 def numbers(ap: Sampled) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import Budget
+from harness.core.manifest import FILE, Manifest
 from harness.core.record import TrialRecord, load_records
-from harness.errors import DataError
+from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
 Array = NDArray[Any]
@@ -30,15 +30,15 @@ class StudyData:
     """A study's records and what it wrote beside them.
 
     Attributes:
-        study: the content of ``study.json``.
-        records: those of the study's protocol, teacher first, then references, then candidates by number.
-        foreign: label → how its protocol departs, for records with an AP that no table here may hold.
+        study: what it is and where it stands.
+        records: those of the study's protocols, teacher first, then references, then candidates by number.
+        foreign: label → how its protocols differ, for records with an AP that no table here may hold.
         importance: axis → share, empty where there were too few trials.
-        examples: empty for photographs.
+        examples: empty for WIDER FACE images.
     """
 
     folder: Path
-    study: dict[str, Any]
+    study: Manifest
     records: list[TrialRecord]
     foreign: dict[str, str]
     importance: dict[str, float]
@@ -47,23 +47,31 @@ class StudyData:
     @property
     def budget(self) -> int:
         """Return the parameter budget."""
-        return int(self.study["config"]["budget"]["max_params"])
+        return self.study.config.budget.max_params
 
     @property
     def bounds(self) -> str:
         """Return everything that the budget bounds, in words."""
-        return str(Budget(**self.study["config"]["budget"]))
+        return str(self.study.config.budget)
 
     @property
     def synthetic(self) -> bool:
-        """Say whether the images were generated; photographs never enter a report."""
-        return bool(self.study["config"]["data"]["source"] == "synthetic")
+        """Say whether the images were generated; WIDER FACE images never enter a report."""
+        return self.study.config.data.source == "synthetic"
 
     @property
     def data_name(self) -> str:
-        """Return the data in words, with its digest."""
-        name = "synthetic scenes" if self.synthetic else "photographs of a WIDER FACE copy"
-        return f"{name} (validation set `{self.study['data']['val_digest']}`)"
+        """Return the validation images in words, with their digest."""
+        return self._images("validation images", "val")
+
+    @property
+    def search_name(self) -> str:
+        """Return the search split in words, with its digest."""
+        return self._images("search split", "search")
+
+    def _images(self, what: str, split: str) -> str:
+        name = "synthetic scenes" if self.synthetic else "images of a WIDER FACE copy"
+        return f"{name} ({what} `{self.study.data[split].digest}`)"
 
     def candidates(self, *states: str) -> list[TrialRecord]:
         """Return the candidates that are in one of ``states``, or all of them, by number."""
@@ -76,7 +84,7 @@ class StudyData:
     @property
     def searches(self) -> bool:
         """Say whether the study tries candidates, and not references alone."""
-        return bool(self.study["config"]["trials"] or self.candidates())
+        return bool(self.study.config.trials or self.candidates())
 
     @property
     def teacher(self) -> TrialRecord | None:
@@ -89,43 +97,62 @@ class StudyData:
 
     @property
     def ranked(self) -> list[TrialRecord]:
-        """Return the candidates trained to the end, best mean AP first; fewer parameters break a tie."""
-        scored = [r for r in self.candidates("complete") if r.ap.get("mean") is not None]
-        return sorted(scored, key=lambda r: (-(r.ap["mean"] or 0.0), r.params, r.label))
+        """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
+        scored = [(mean, r) for r in self.candidates("complete") if (mean := r.search_ap.get("mean")) is not None]
+        return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
 
     @property
     def best(self) -> TrialRecord | None:
-        """Return the best candidate trained to the end, if there is one."""
+        """Return the best candidate by mean search AP, if one was trained to the end."""
         return self.ranked[0] if self.ranked else None
 
     def shown(self) -> dict[str, TrialRecord]:
-        """Return heading → record of those compared everywhere, as far as they exist.
-
-        These are V1, another teacher, V2 and the best student.
-        """
-        other = self.teacher if self.teacher is not None and self.teacher.label != "v1" else None
-        found = {"V1": self.named("v1"), "teacher": other, "V2": self.named("v2"), "best": self.best}
+        """Return heading → record of V1, another teacher, V2 and the best student, as far as they exist."""
+        teacher = self.teacher
+        found = {"V1": self.named("v1"), "V2": self.named("v2")}
+        if teacher is not None and teacher.label != "v1":
+            found = {"V1": found["V1"], f"teacher ({teacher.label})": teacher, "V2": found["V2"]}
+        if self.best is not None:
+            found[f"best ({self.best.label})"] = self.best
         return {heading: record for heading, record in found.items() if record is not None}
+
+
+def find_study(name: str, runs: Path) -> Path:
+    """Return the folder of the study called ``name`` in ``runs``.
+
+    Raises:
+        InputError: there is no such study, or ``name`` is a path; the message lists the studies there are.
+    """
+    names = sorted(path.parent.name for path in runs.glob(f"*/{FILE}"))
+    if name in names:
+        return runs / name
+    if not names:
+        raise InputError(f"no study in {runs}/ yet: python -m harness.study runs one, or give its folder with --runs")
+    raise unknown_name(f"study in {runs}/:", name, names)
 
 
 def load(folder: Path) -> StudyData:
     """Read a study folder.
 
     Raises:
-        DataError: ``study.json`` or a record is missing or broken; the file is named.
+        DataError: ``study.json`` or a record is missing or broken, or of another version; the file is named.
     """
-    study = _read(folder / "study.json")
-    wanted = study.get("protocol") or {}
-    records, foreign = [], {}
-    for record in load_records(folder):
-        difference = differences(record.protocol, wanted) if record.ap and wanted else ""
-        if difference:
-            foreign[record.label] = difference
-        else:
-            records.append(record)
+    study = Manifest.load(folder)
+    found = load_records(folder)
+    foreign = {record.label: apart for record in found if (apart := _apart(record, study))}
+    records = [record for record in found if record.label not in foreign]
     importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
-    examples = _examples(folder / "examples.npz") if study["config"]["data"]["source"] == "synthetic" else []
+    examples = _examples(folder / "examples.npz") if study.config.data.source == "synthetic" else []
     return StudyData(folder, study, records, foreign, importance, examples)
+
+
+def _apart(record: TrialRecord, study: Manifest) -> str:
+    """Return in words how the protocols of a record's APs differ from the study's; empty where they do not."""
+    said = (
+        differences(record.search_protocol, study.search_protocol) if record.search_ap else "",
+        differences(record.protocol, study.protocol) if record.ap else "",
+    )
+    return "; ".join(part for part in said if part)
 
 
 def _read(path: Path) -> dict[str, Any]:

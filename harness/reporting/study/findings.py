@@ -1,204 +1,176 @@
 """What a study found, in sentences that are computed from its records."""
 
-from statistics import fmean, median, stdev
+from collections.abc import Iterator, Mapping
+from statistics import fmean, median
 
 import pandas as pd
 
 from harness.core.record import TrialRecord
+from harness.evaluation.stats import CONFIDENCE, LEVELS, seed_interval
+from harness.reporting.format import bounds, counted, headroom, minus, percent, points
 from harness.reporting.study.data import StudyData
-from harness.reporting.study.tables import headroom
+from harness.reporting.study.noise import means, noise_sentences, search_noise, ties, validation_noise
 
-
-def _points(value: float) -> str:
-    return f"{abs(100 * value):.1f} points {'above' if value >= 0 else 'below'}"
-
-
-def _mean(record: TrialRecord) -> float | None:
-    return record.ap.get("mean")
-
-
-def _students(count: int) -> str:
-    return f"{count:,} student{'s' * (count != 1)}"
-
-
-def _teacher(data: StudyData) -> str:
-    label = "" if data.teacher is None else data.teacher.label
-    return f"the teacher {'V1' if label == 'v1' else label}"
+FEWEST_RANKED = 8
+"""Students below which a rank correlation is not given."""
 
 
 def headline(data: StudyData) -> str:
     """Return one paragraph: what was searched, under which budget, and with what result."""
-    study, config = data.study, data.study["config"]
+    study, config, best = data.study, data.study.config, data.best
     if not data.searches:
         return _references(data)
     ended = data.candidates("complete")
     text = (
-        f"The study searched the space `{config['space']}` ({study['space_size']:,} configurations, "
-        f"{study['space_feasible']:,} of them within the budget of {data.bounds}) with Optuna's "
-        f"{config['sampler']} sampler. {_students(len(ended)).capitalize()} of {config['trials']:,} wanted "
-        f"{'was' if len(ended) == 1 else 'were'} trained to the end, "
-        f"{len(data.candidates('pruned')):,} stopped early, {len(data.candidates('failed')):,} failed."
+        f"The study searched the space `{config.space}` ({study.space.size:,} configurations, "
+        f"{study.space.feasible:,} of them within the budget of {data.bounds}) with Optuna's {config.sampler} "
+        f"sampler. Of {counted(config.trials, 'student')}, {len(ended):,} were trained to the end, "
+        f"{len(data.candidates('pruned')):,} were stopped early and {len(data.candidates('failed')):,} failed."
     )
-    best = data.best
     if best is None:
-        return f"{text} There is no result yet: no student has a final AP."
-    text += (
-        f" The best student, trial {best.label}, has {best.params:,} parameters ({headroom(best.params, data.budget)} "
-        f"the budget) and a mean AP of {100 * (_mean(best) or 0):.1f} %"
-    ).replace("exactly on it the budget", "exactly the budget")
-    teacher, v2 = data.teacher, data.named("v2")
-    beside = [
-        f"{name} {100 * value:.1f} %"
-        for name, record in (("V2, trained by the same schedule,", v2), (_teacher(data), teacher))
-        if record is not None and (value := _mean(record)) is not None
-    ]
-    return f"{text}; {' and '.join(beside)}." if beside else f"{text}."
+        return f"{text} There is no result yet: no student has a search AP."
+    size = f"{best.params:,} parameters ({headroom(best.params, data.budget)})"
+    text += f" The best student by search AP, trial {best.label}, has {size}."
+    graded = _graded(data.shown())
+    return f"{text} Mean AP on the validation images: {graded}." if graded else text
 
 
 def _references(data: StudyData) -> str:
     """Return the paragraph of a study that searched nothing."""
-    trained = [r for r in data.records if r.role == "reference" and r.state == "complete"]
-    firsts = [r for r in trained if not r.repeat_of]
-    taught = "" if data.teacher is None else f" and {_teacher(data)} ({100 * (_mean(data.teacher) or 0):.1f} %)"
-    listed = ", ".join(f"{r.label} {100 * (_mean(r) or 0):.1f} %" for r in firsts)
-    count = f"{len(trained):,} network{'s' * (len(trained) != 1)}"
+    firsts = {r.label: r for r in data.records if r.role in ("teacher", "reference") and not r.repeat_of}
     return (
-        f"The study searched nothing: it trained references, {count} to the end. Mean AP of first trainings: "
-        f"{listed or 'none yet'}{taught}."
+        "The study searched nothing; it trained references. Mean AP of their first trainings on the validation images: "
+        f"{_graded(firsts) or 'none yet'}."
     )
+
+
+def _graded(networks: Mapping[str, TrialRecord]) -> str:
+    """Return name and mean validation AP of the networks that have one."""
+    aps = {name: mean for name, record in networks.items() if (mean := record.ap.get("mean")) is not None}
+    return ", ".join(f"{name} {percent(mean)} %" for name, mean in aps.items())
+
+
+def worth(data: StudyData) -> list[str]:
+    """Return how far apart two trainings of one network are, and which students the search cannot tell apart."""
+    search, validation, best = search_noise(data), validation_noise(data), data.best
+    said = []
+    if search is None:
+        said.append(
+            "Seed variance was not measured: every network was trained once. Any difference between two networks here "
+            "may be seed variance. `--seeds 3` trains the references and the best student with two more seeds each."
+        )
+    said += noise_sentences({"mean search AP": search, "mean validation AP": validation})
+    tied = ties(data)
+    if best is not None and tied is not None:
+        named = ", ".join(f"{r.label} ({percent(r.search_ap['mean'])} %)" for r in tied)
+        by = f"by search AP ({percent(best.search_ap['mean'])} %)"
+        said.append(
+            f"Students nearer than that to trial {best.label} {by}, which tie with it: {named}."
+            if tied
+            else f"No other student is nearer than that to trial {best.label} {by}."
+        )
+    if best is not None:
+        said.append(
+            "Processors round floating-point numbers differently: on another machine, the same command may choose "
+            "another student."
+        )
+    return said
 
 
 def findings(data: StudyData) -> list[str]:
     """Return plain statements about the result, each only where its data is there."""
-    said = [*_against_references(data), *_seeds(data), *_spread(data), *_space(data), *_speed(data), *_importance(data)]
-    return [*said, *_caveats(data)]
+    return [*_against_references(data), *_spread(data), *_space(data), *_importance(data)]
 
 
-def _against_references(data: StudyData) -> list[str]:
+def _against_references(data: StudyData) -> Iterator[str]:
     best, teacher, v2 = data.best, data.teacher, data.named("v2")
-    said: list[str] = []
     if best is None:
-        return said
-    if v2 is not None and (value := _mean(v2)) is not None:
-        levels = ", ".join(
-            f"{level} {100 * (one - other):+.1f}".replace("-", "−")
-            for level in ("easy", "medium", "hard")
-            if (one := best.ap.get(level)) is not None and (other := v2.ap.get(level)) is not None
+        return
+    if v2 is not None:
+        if apart := _apart(best, v2, data):
+            size = best.params - v2.params
+            more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
+            yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
+        if (reached := v2.search_ap.get("mean")) is not None:
+            above = sum(mean >= reached for mean in means(r.search_ap for r in data.ranked))
+            students = counted(len(data.ranked), "student")
+            yield f"Mean search AP reaches V2's {percent(reached)} % in {above:,} of {students}."
+    if teacher is not None and (apart := _apart(best, teacher, data)):
+        fewer, epochs = 1 - best.params / teacher.params, data.study.config.train.epochs
+        trained = f"was trained for {counted(len(teacher.epochs), 'epoch')}" if teacher.epochs else "came with weights"
+        yield (
+            f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
+            f"The teacher {trained}, the students were trained for {epochs:,}."
         )
-        size = best.params - v2.params
-        more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
-        said.append(
-            f"Trial {best.label} is {_points((_mean(best) or 0) - value)} V2 in mean AP ({levels}), with {more}."
-        )
-        above = sum((_mean(r) or 0) >= value for r in data.ranked)
-        said.append(f"Students trained to the end that reach V2's mean AP: {above:,} of {len(data.ranked):,}.")
-        if v2.params > data.budget:
-            said.append(f"V2 itself is {headroom(v2.params, data.budget)} the budget and stands outside the search.")
-    if teacher is not None and (value := _mean(teacher)) is not None:
-        trained = f"was trained for {len(teacher.epochs):,} epochs" if teacher.epochs else "came with its weights"
-        said.append(
-            f"The best student is {_points((_mean(best) or 0) - value)} {_teacher(data)} in mean AP, with "
-            f"{100 * (1 - best.params / teacher.params):.1f} % fewer parameters. The teacher {trained}, the students "
-            f"trained for {data.study['config']['train']['epochs']:,} epochs."
-        )
-    return said
 
 
-def _seeds(data: StudyData) -> list[str]:
-    """Say what other seeds of the same network reached."""
-    said = []
-    for record in data.records:
-        trainings = data.trainings(record.label)
-        means = [value for r in trainings if (value := _mean(r)) is not None]
-        if record.repeat_of or len(means) < 2:
-            continue
-        text = f"{record.label}: {100 * fmean(means):.1f} ± {100 * stdev(means):.1f} % mean AP over {len(means)} seeds"
-        if record.role == "candidate":
-            text += f"; {100 * fmean(means[1:]):.1f} % without the one that it was chosen by"
-        said.append(f"{text} (mean and standard deviation).")
-    return said
+def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:
+    """Return how far the validation APs of two networks are apart, with {} for the other's name.
 
-
-def _spread(data: StudyData) -> list[str]:
-    means = [value for r in data.ranked if (value := _mean(r)) is not None]
-    if len(means) < 2:
-        return []
-    said = [
-        f"Mean AP of the students trained to the end: {100 * min(means):.1f} to {100 * max(means):.1f} %, "
-        f"median {100 * median(means):.1f} %."
+    Given are the first trainings, and the means over seeds with their interval where both were trained more than once.
+    Empty where one was not graded.
+    """
+    gaps = {
+        level: value - reference
+        for level in LEVELS
+        if (value := one.ap.get(level)) is not None and (reference := other.ap.get(level)) is not None
+    }
+    if "mean" not in gaps:
+        return ""
+    mean = gaps.pop("mean")
+    levels = ", ".join(f"{level} {points(gap)}" for level, gap in gaps.items())
+    text = f"{abs(100 * mean):.1f} points {'above' if mean >= 0 else 'below'} {{}} in mean validation AP ({levels})."
+    sides = [
+        {r.seed: m for r in data.trainings(side.label) if (m := r.ap.get("mean")) is not None} for side in (one, other)
     ]
-    if len(means) >= 8:
-        frame = pd.DataFrame({"params": [r.params for r in data.ranked], "ap": means})
-        rank = frame["params"].rank().corr(frame["ap"].rank())
+    interval = seed_interval(*sides)
+    if interval is None:
+        return text
+    over = fmean(sides[0].values()) - fmean(sides[1].values())
+    return (
+        f"{text} Means over {len(sides[0])} and {len(sides[1])} seeds differ by {points(over)} points "
+        f"{bounds(interval, points)} ({100 * CONFIDENCE:.0f} %)."
+    )
+
+
+def _spread(data: StudyData) -> Iterator[str]:
+    aps = means(r.search_ap for r in data.ranked)
+    if len(aps) < 2:
+        return
+    yield (
+        f"Mean search AP of the students trained to the end: {percent(min(aps))} to {percent(max(aps))} %, median "
+        f"{percent(median(aps))} %."
+    )
+    if len(aps) >= FEWEST_RANKED:
+        params = pd.Series([r.params for r in data.ranked])
+        rank = params.rank().corr(pd.Series(aps).rank())
         if pd.notna(rank):
-            said.append(f"Rank correlation of parameters and mean AP over these {len(means):,}: {rank:+.2f}.")
-    return said
+            yield f"Rank correlation of parameters and mean search AP over these {len(aps):,}: {minus(f'{rank:+.2f}')}."
 
 
-def _space(data: StudyData) -> list[str]:
+def _space(data: StudyData) -> Iterator[str]:
     study = data.study
     if not data.searches:
-        return []
-    size, buildable, feasible = study["space_size"], study["space_buildable"], study["space_feasible"]
-    tried = len(data.candidates())
-    said = [
-        f"Of {size:,} configurations {buildable:,} can be built and {feasible:,} ({100 * feasible / size:.1f} %) fit "
-        f"the budget; {tried:,} of these were tried. Trials spent on candidates that break the budget or cannot be "
-        f"built: {study.get('wasted', 0):,}; on repeated ones: {study.get('repeated', 0):,}."
-    ]
-    turned_down = {
-        reason: study.get("proposals", {}).get(f"rejected_{key}", 0)
-        for key, reason in (
-            ("over_budget", "over the budget"),
-            ("unbuildable", "not buildable"),
-            ("repeated", "repeated"),
-        )
-    }
-    if any(turned_down.values()):
-        named = ", ".join(f"{count:,} {reason}" for reason, count in turned_down.items() if count)
-        said.append(f"Proposals of the sampler that were turned down before a trial existed: {named}.")
+        return
+    size, buildable, feasible = study.space.size, study.space.buildable, study.space.feasible
+    yield (
+        f"Of {size:,} configurations {buildable:,} can be built and {feasible:,} ({percent(feasible / size)} %) fit "
+        f"the budget; {len(data.candidates()):,} of these were tried. Trials spent on candidates that break the budget "
+        f"or cannot be built: {study.standing.wasted:,}; on repeated ones: {study.standing.repeated:,}."
+    )
+    proposals = study.standing.proposals
+    reasons = {"over_budget": "over the budget", "unbuildable": "not buildable", "repeated": "repeated"}
+    rejected = [f"{n:,} {text}" for key, text in reasons.items() if (n := proposals.get(f"rejected_{key}"))]
+    if rejected:
+        yield f"The sampler's proposals that were rejected before a trial existed: {', '.join(rejected)}."
     pruned = data.candidates("pruned")
     if pruned:
-        wanted = len(pruned) * data.study["config"]["train"]["epochs"]
-        said.append(f"Stopping early saved {wanted - sum(len(r.epochs) for r in pruned):,} of {wanted:,} epochs.")
-    return said
+        wanted = len(pruned) * study.config.train.epochs
+        yield f"Pruning saved {wanted - sum(len(r.epochs) for r in pruned):,} of {wanted:,} epochs."
 
 
-def _speed(data: StudyData) -> list[str]:
-    best, v2 = data.best, data.named("v2")
-    if best is None or not best.speed:
-        return []
-    text = f"The best student runs at {best.speed['ratio_to_v1']:.2f} times V1's FPS"
-    if v2 is not None and v2.speed:
-        text += f", V2 at {v2.speed['ratio_to_v1']:.2f} times"
-    return [f"{text} ({best.speed['device']}, {best.speed['size']}×{best.speed['size']} pixels, batch 1)."]
-
-
-def _importance(data: StudyData) -> list[str]:
-    if not data.importance:
-        return []
-    top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
-    named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
-    count = len(data.ranked)
-    return [f"Axes that decide most whether a student is among the best: {named}; an estimate from {_students(count)}."]
-
-
-def _caveats(data: StudyData) -> list[str]:
-    if not data.ranked:
-        return []
-    said = []
-    if not any(r.repeat_of for r in data.records):
-        said.append(
-            "Each network was trained once. How much another seed would change an AP was not measured, so that small "
-            "differences between networks may be chance."
-        )
-    if len(data.ranked) > 1:
-        said.append(
-            "The best student was chosen by the AP that is reported for it, on the same images: its AP is optimistic."
-        )
-    if not data.synthetic:
-        said.append(
-            "The images are those of one WIDER FACE copy, named by its digest: comparable with other networks trained "
-            "and evaluated on the same copy, and not with published WIDER FACE tables."
-        )
-    return said
+def _importance(data: StudyData) -> Iterator[str]:
+    if data.importance:
+        top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
+        named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
+        yield f"Axes that decide most whether a student is among the best: {named}."

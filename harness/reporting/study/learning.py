@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from harness.core.record import TrialRecord
-from harness.reporting.study.plots import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, plain
+from harness.reporting import style
+from harness.reporting.format import percent
+from harness.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 _TERMS = {
     "box": BLUE,
@@ -20,13 +22,13 @@ _TERMS = {
 _LEVELS = {"easy": BLUE, "medium": GREEN, "hard": VERMILLION, "mean": BLACK}
 
 
-def training(record: TrialRecord, search_images: int) -> Figure:
-    """Draw every loss term, and the AP on the ``search_images`` images of the search split, by epoch.
+def training(record: TrialRecord) -> Figure:
+    """Draw every loss term, and the AP on the search split, after each epoch of a record.
 
-    The best epoch by mean AP is marked; the final AP, on all validation images, stands in the title.
+    The best epoch by mean AP is marked; the final AP on the validation images, if there is one, is in the title.
     """
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
-    left, right = (plain(axes) for axes in figure.subplots(1, 2))
+    left, right = (style.plain(axes) for axes in figure.subplots(1, 2))
     epochs = [info["epoch"] for info in record.epochs]
     for term in (name for name in _TERMS if name in record.epochs[0]["losses"]):
         values = [info["losses"][term] for info in record.epochs]
@@ -34,31 +36,22 @@ def training(record: TrialRecord, search_images: int) -> Figure:
     left.set(ylabel="loss, before its weight", yscale="log")
     left.legend(frameon=False, fontsize=9)
 
-    means = [info["ap"]["mean"] for info in record.epochs]
     for level, colour in _LEVELS.items():
         values = [math.nan if info["ap"][level] is None else 100 * info["ap"][level] for info in record.epochs]
         width = 2.4 if level == "mean" else 1.4
         right.plot(epochs, values, color=colour, linewidth=width, marker="o", markersize=3, label=level)
-    if any(mean is not None for mean in means):
-        best = max(range(len(means)), key=lambda index: means[index] or 0.0)
-        right.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":")
-        right.annotate(
-            f"best mean: epoch {epochs[best]}",
-            (epochs[best], 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            color=GREY,
-            fontsize=9,
-        )
-    right.set(ylabel=f"AP on {search_images:,} images of the search split, %")
+    means = {info["epoch"]: info["ap"]["mean"] for info in record.epochs if info["ap"]["mean"] is not None}
+    if means:
+        best = max(means, key=lambda epoch: means[epoch])
+        right.axvline(best, color=style.GREY, linewidth=1, linestyle=":")
+        style.write_above(right, f"best mean: epoch {best}", best)
+    right.set(ylabel="search AP, %")
     right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.set_xlim(0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    final = ", ".join(f"{level} {100 * ap:.1f}" for level, ap in record.ap.items() if ap is not None)
+    final = ", ".join(f"{level} {percent(ap)}" for level, ap in record.ap.items() if ap is not None)
     title = f"{record.label}, {record.params:,} parameters"
-    figure.suptitle(f"{title}: final AP {final}" if final else title, x=0.01, ha="left", fontsize=10.5)
+    figure.suptitle(f"{title}: validation AP {final}" if final else title, x=0.01, ha="left", fontsize=10.5)
     return figure

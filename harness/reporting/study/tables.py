@@ -1,71 +1,56 @@
-"""Every table of a report: data frames of numbers for machines, of text for readers."""
+"""The tables of a study: numbers for machines, text for readers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from harness.core import documented
 from harness.core.arch import ARCHS
 from harness.core.record import TrialRecord
+from harness.data.truth import LISTS
+from harness.evaluation.stats import LEVELS, spread
 from harness.models.costs import count
 from harness.reporting import landmarks
-from harness.reporting.lock import caption, one_protocol
+from harness.reporting.format import NOTHING, deviation, percent, signed, terminal
+from harness.reporting.lock import one_protocol
+from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
-
-LEVELS = ("easy", "medium", "hard", "mean")
-NOTHING = "–"
-
-PART_NAMES = {
-    "backbone": ("backbone",),
-    "attention": ("attention", "neck_attention"),
-    "neck": ("neck",),
-    "context": ("context",),
-    "shuffle": ("shuffle",),
-    "head": ("head",),
-}
-"""Part as the documents count it → slots. Both attentions are one part there."""
-
-COUNTED = "Parameters: every one counts, frozen or not; no buffers, no BatchNorm folded into convolutions."
-
-
-def part_counts(record: TrialRecord) -> dict[str, int]:
-    """Return part → parameters, in the documents' division."""
-    return {name: sum(record.parts.get(slot, 0) for slot in slots) for name, slots in PART_NAMES.items()}
+from harness.reporting.study.method import comparison_notes
+from harness.reporting.study.noise import means, repeated
 
 
 def results(data: StudyData) -> pd.DataFrame:
-    """Return one row a network with everything measured, in plain units: AP in [0, 1], sizes in 10^6 bytes.
+    """Return one row per network with everything measured, in plain units: AP in [0, 1], sizes in 10^6 bytes.
 
     Raises:
         InputError: the networks' APs were measured by more than one protocol.
     """
-    protocol = one_protocol({r.label: r.protocol for r in data.records if r.ap})
-    axes = [axis["name"] for axis in data.study["space"]["axes"]]
-    rows = [_row(record, data.budget, axes) for record in data.records]
-    frame = pd.DataFrame(rows)
-    if rows:
-        frame["protocol"] = [protocol.get("digest", "") if r.ap else "" for r in data.records]
-    return frame
+    _check(data.records)
+    axes = [axis["name"] for axis in data.study.space.definition["axes"]]
+    return pd.DataFrame([_row(record, data.budget, axes) for record in data.records])
+
+
+def _check(records: Iterable[TrialRecord]) -> None:
+    """Refuse search APs or validation APs of several protocols in one table."""
+    known = list(records)
+    one_protocol({r.label: r.search_protocol for r in known if r.search_ap})
+    one_protocol({r.label: r.protocol for r in known if r.ap})
 
 
 def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
     return {
-        "label": record.label,
-        "role": record.role,
-        "repeat_of": record.repeat_of,
+        **{name: getattr(record, name) for name in ("label", "role", "repeat_of", "state", "reason", "seed", "params")},
         "teacher": record.teacher.get("label", ""),
-        "state": record.state,
-        "reason": record.reason,
-        "seed": record.seed,
-        "params": record.params,
         "over_budget": record.params - budget,
-        **{f"params_{name}": count for name, count in part_counts(record).items()},
+        **{f"params_{name}": count for name, count in part_counts(record.parts).items()},
         "macs": record.macs,
         "size_mb": record.size_mb,
+        **{f"search_ap_{level}": record.search_ap.get(level) for level in LEVELS},
         **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
         "landmark_nme": record.landmark.get("nme"),
         **{f"landmark_{key}": record.landmark.get(key) for key in ("failure_rate", "matched", "faces")},
@@ -74,27 +59,13 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         "epochs": len(record.epochs),
         **{f"seconds_{key}": record.seconds.get(key) for key in ("train", "evaluate", "speed", "total")},
         **{axis: record.configuration.get(axis) for axis in axes},
+        "search_protocol": record.search_protocol.get("digest", "") if record.search_ap else "",
+        "protocol": record.protocol.get("digest", "") if record.ap else "",
     }
 
 
-def percent(value: float | None) -> str:
-    """Return a share as a percentage with one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
-
-
-def signed(params: int, budget: int) -> str:
-    """Return the distance from the budget with its sign; above zero is over it."""
-    return f"{params - budget:+,}".replace("-", "−")
-
-
-def headroom(params: int, budget: int) -> str:
-    """Return how far ``params`` lies from the budget, in words."""
-    excess = params - budget
-    return f"{excess:,} over" if excess > 0 else f"{-excess:,} under" if excess < 0 else "exactly on it"
-
-
 def comparison(data: StudyData) -> pd.DataFrame:
-    """Return V1, another teacher, V2 and the best student as text: what was documented beside what was measured.
+    """Return V1, another teacher, V2 and the best student as text: documented figures beside measured ones.
 
     Documented figures have columns of their own, since their AP is claimed for the official WIDER FACE protocol.
 
@@ -102,17 +73,13 @@ def comparison(data: StudyData) -> pd.DataFrame:
         InputError: the measured APs were not all measured by one protocol.
     """
     shown = data.shown()
-    one_protocol({heading: record.protocol for heading, record in shown.items() if record.ap})
-    measured = {heading: _measured(record, data) for heading, record in shown.items()}
+    _check(shown.values())
     columns: dict[str, Mapping[str, str]] = {}
-    for heading, arch in (("V1", "v1"), ("V2", "v2")):
-        columns[f"{heading} documented"] = _documented(arch)
-        columns[f"{heading} measured"] = measured.get(heading, {})
-    if "teacher" in shown:
-        columns[f"teacher {shown['teacher'].label} measured"] = measured["teacher"]
-    columns[f"best ({shown['best'].label}) measured" if "best" in shown else "best measured"] = measured.get("best", {})
-    # A study of references has no best student, and another teacher's study no V1: no column without a figure.
-    columns = {name: column for name, column in columns.items() if column}
+    for heading, record in ({"V1": None, "V2": None} | shown).items():
+        if heading in ("V1", "V2"):
+            columns[f"{heading} documented"] = _documented(heading.lower())
+        if record is not None:
+            columns[f"{heading} measured"] = _measured(record, data)
     rows = [row for row in _documented("v1") if any(column.get(row, NOTHING) != NOTHING for column in columns.values())]
     return pd.DataFrame(
         {"": rows, **{name: [column.get(row, NOTHING) for row in rows] for name, column in columns.items()}}
@@ -125,12 +92,12 @@ def _documented(arch: str) -> dict[str, str]:
     v2 = arch == "v2"
     return {
         "parameters": documented.claim(f"{arch}.total").written,
-        **{f"· {n}": f"{documented.claim(parts[n]).value:,.0f}" if n in parts else NOTHING for n in PART_NAMES},
+        **{f"· {n}": f"{documented.claim(parts[n]).value:,.0f}" if n in parts else NOTHING for n in PARTS},
         "fewer than V1, %": f"{documented.claim('reduction.total').value:.1f}" if v2 else NOTHING,
         "against budget": NOTHING,
         "model file, MB": f"{documented.claim(f'{arch}.size').value:.1f}",
-        "multiply-adds, M": NOTHING,
-        **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LEVELS[:3]},
+        "MACs, M": NOTHING,
+        **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LISTS},
         "AP mean, %": NOTHING,
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
         "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
@@ -144,11 +111,11 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     speed = record.speed
     return {
         "parameters": f"{record.params:,}",
-        **{f"· {name}": f"{count:,}" for name, count in part_counts(record).items()},
+        **{f"· {name}": f"{count:,}" for name, count in part_counts(record.parts).items()},
         "fewer than V1, %": percent(fewer),
         "against budget": signed(record.params, data.budget),
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
-        "multiply-adds, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
+        "MACs, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
         **{f"AP {level}, %": percent(record.ap.get(level)) for level in LEVELS},
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
@@ -156,45 +123,9 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     }
 
 
-def notes(data: StudyData) -> list[str]:
-    """Return the sentences that belong under the comparison: how each of its figures was counted or measured."""
-    said = [
-        "Documented: as the FeatherFace V2 documents state it; their AP is claimed for official WIDER FACE, V2's as a "
-        "target, and their FPS for a “standard GPU”.",
-        f"Budget: {data.bounds}. {COUNTED}",
-    ]
-    protocol = one_protocol({heading: record.protocol for heading, record in data.shown().items() if record.ap})
-    if protocol:
-        said.append(f"Measured {caption(protocol, data.data_name)}")
-    speeds = [record.speed for record in data.shown().values() if record.speed]
-    if speeds:
-        said.append(speed_caption(speeds[0]))
-    marked = {heading: record.landmark for heading, record in data.shown().items() if record.landmark}
-    if marked:
-        counts = ", ".join(f"{heading} {landmarks.matched([error])}" for heading, error in marked.items())
-        said.append(f"{landmarks.CAPTION} Matched: {counts}.")
-    if data.best is not None and data.best.landmark:
-        error = data.best.landmark
-        said.append(
-            f"Landmark NME of the best student by face height: {landmarks.by_size(error)}; "
-            f"{landmarks.interocular(error)}."
-        )
-    return said
-
-
-def speed_caption(speed: Mapping[str, Any]) -> str:
-    """Return by what the FPS was measured."""
-    size, threads = speed["size"], speed["threads"]
-    return (
-        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads} thread{'s' * (threads != 1)}, "
-        "median of runs that alternate with V1's. FPS depends on what else the machine did at that moment: the ratio, "
-        "of paired runs, compares. Multiply-adds at the same size."
-    )
-
-
 def trials(data: StudyData) -> pd.DataFrame:
     """Return every network that was trained to the end, as text: candidates by rank, then those outside the search."""
-    one_protocol({r.label: r.protocol for r in data.records if r.ap})
+    _check(data.records)
     rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
     unscored = [r for r in data.candidates("complete") if r not in data.ranked]
     rows += [(NOTHING, record) for record in unscored]
@@ -207,7 +138,7 @@ def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
     return {
         "rank": rank,
         "trial": record.label,
-        **{f"AP {level}, %": percent(record.ap.get(level)) for level in reversed(LEVELS)},
+        **{f"search AP {level}, %": percent(record.search_ap.get(level)) for level in reversed(LEVELS)},
         "parameters": f"{record.params:,}",
         "against budget": signed(record.params, data.budget),
         "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
@@ -230,13 +161,35 @@ def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
         else:
             usual = base.option_dict()
             found += [f"{slot}.{key}={value}" for key, value in sorted(options.items()) if usual.get(key) != value]
-    usual_distill = data.study["config"]["distill"]
+    usual_distill = asdict(data.study.config.distill)
     if record.role != "teacher" and not record.distill:
         found.append("no teacher")
     for key, value in sorted(record.distill.items()):
         if usual_distill.get(key) != value:
             found.append(f"distill.{key}={value:g}")
     return "; ".join(found) or "nothing"
+
+
+def repeats(data: StudyData) -> pd.DataFrame:
+    """Return the networks that were trained more than once, with the mean APs of all their trainings, as text."""
+    return pd.DataFrame(
+        [
+            {
+                "network": label,
+                "trainings": str(len(trainings)),
+                "search AP mean, %": _spread(means(r.search_ap for r in trainings)),
+                "validation AP mean, %": _spread(means(r.ap for r in trainings)),
+            }
+            for label, trainings in repeated(data).items()
+        ]
+    )
+
+
+def _spread(values: list[float]) -> str:
+    """Return mean, standard deviation and every value of some APs."""
+    if not values:
+        return NOTHING
+    return f"{percent(fmean(values))}{deviation(spread(values))} ({', '.join(map(percent, values))})"
 
 
 def unfinished(data: StudyData) -> pd.DataFrame:
@@ -248,47 +201,20 @@ def unfinished(data: StudyData) -> pd.DataFrame:
                 "trial": r.label,
                 "state": r.state,
                 "epochs": str(len(r.epochs)),
-                "last AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
+                "last search AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
                 "parameters": f"{r.params:,}",
-                "reason": r.reason or ("interrupted, or still at work" if r.state == "running" else NOTHING),
+                "reason": r.reason or ("interrupted, or still running" if r.state == "running" else NOTHING),
             }
             for r in rows
         ]
     )
 
 
-def configuration(record: TrialRecord, data: StudyData) -> pd.DataFrame:
-    """Return the axes of one candidate beside V2's values, as text."""
-    v2 = {f"{slot}.{key}": value for slot, chosen in ARCHS["v2"].to_dict().items() for key, value in chosen.items()}
-    v2 |= {f"distill.{key}": value for key, value in data.study["config"]["distill"].items()}
-    return pd.DataFrame(
-        [
-            {"axis": f"`{axis}`", "value": str(value), "V2": str(v2.get(axis, NOTHING))}
-            for axis, value in record.configuration.items()
-        ]
-    )
-
-
 def timing(data: StudyData) -> pd.DataFrame:
     """Return where the study's time went, as text; empty while it has not been written."""
-    spent = data.study.get("timing") or {}
+    spent = data.study.standing.timing
     names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
     return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])
-
-
-def markdown(frame: pd.DataFrame, *, text: tuple[str, ...] = ()) -> str:
-    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left."""
-    left = {str(frame.columns[0]), *text} if len(frame.columns) else set()
-    lines = [
-        "| " + " | ".join(_cell(name) for name in frame.columns) + " |",
-        "| " + " | ".join(":---" if str(name) in left else "---:" for name in frame.columns) + " |",
-    ]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())
 
 
 def terminal_table(study_folder: Path) -> Table:
@@ -299,14 +225,11 @@ def terminal_table(study_folder: Path) -> Table:
         InputError: the APs were not all measured by one protocol.
     """
     data = load(study_folder)
-    frame = comparison(data)
-    title = f"{data.study['name']}: V1, V2 and the best student"
-    below = "\n".join(notes(data)).replace("`", "")
-    table = Table(title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(frame.columns):
-        style = "dim" if "documented" in str(name) else "bold" if str(name).startswith("best") else ""
-        heading = "\n".join(str(name).rsplit(" ", 1))
-        table.add_column(heading, justify="right" if index else "left", style=style, no_wrap=True)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
-    return table
+    frame = comparison(data).rename(columns=lambda name: "\n".join(name.rsplit(" ", 1)))
+    title, below = (
+        f"{data.study.name}: V1, V2 and the best student",
+        "\n".join(comparison_notes(data)).replace("`", ""),
+    )
+    styles = {str(name): "dim" if "documented" in str(name) else "" for name in frame.columns}
+    styles |= {name: "bold" for name in styles if name.startswith("best")}
+    return terminal(frame, styles, title=title, caption=below, caption_justify="left")

@@ -12,7 +12,7 @@ from harness.core.names import load_space
 from harness.reporting.audit.page import audit_page
 from harness.reporting.audit.rows import DOCUMENTS, VERDICTS, judge, merged, rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def found(key: str, basis: str, documented: float | None = None) -> tuple[float | None, str]:

@@ -16,12 +16,14 @@ from harness.core.space import Choice, SearchSpace
 from harness.errors import DataError, InputError
 from harness.evaluation.stats import spread
 from harness.reporting.audit.page import audit_page
-from harness.reporting.compare import Comparison, check_target, compare, read_studies, summary, write_comparison
+from harness.reporting.compare import Comparison, compare, read_studies, summary, write_comparison
 from harness.reporting.compare.data import Group
 from harness.reporting.compare.findings import differing, findings, headline
-from harness.reporting.compare.losses import losses, recalls
 from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.read import training
+from harness.reporting.compare.recall import recall_findings, recalls
 from harness.reporting.compare.tables import networks, pairs
+from harness.reporting.format import bounds, points
 from tests import fake_comparison
 from tests.fake_diagnosis import diagnosis, moment, student
 
@@ -77,14 +79,32 @@ def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
         "V2 from V1": 3,
         "V2 from FeatherFace": 3,
     }
-    students = [g for g in found.groups if g.kind == "student"]
-    chosen = [g.record.ap["mean"] or 0 for g in students]
-    assert chosen == sorted(chosen, reverse=True)
-    assert {g.name: [m.record.label for m in g.members] for g in found.best.values()} == {
-        "0001 from V1": ["0001", "0001-s2", "0001-s3"],
+    students = {g.name: [m.record.label for m in g.members] for g in found.groups if g.kind == "student"}
+    assert students == {
         "0001 from FeatherFace": ["0001", "0001-s2", "0001-s3"],
+        "0001 from V1": ["0001", "0001-s2", "0001-s3"],
     }
-    assert sum(len(g.members) == 1 for g in students) == 4
+    assert {name: group.name for name, group in found.best.items()} == {
+        "one": "0001 from V1",
+        "other": "0001 from FeatherFace",
+    }
+
+
+def test_a_student_takes_part_only_if_the_search_chose_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
+    assert "Networks of `one` that are left out: 3 not chosen by the search." in found.remarks
+    copied(runs, tmp_path, "one")
+    trials = tmp_path / "one" / "trials"
+    record = TrialRecord.load(trials / "0000")
+    graded = TrialRecord.load(trials / "0001")
+    record.ap, record.protocol = graded.ap, graded.protocol
+    record.save(trials / "0000")
+    again = compared(tmp_path, "one")
+    assert "0000 from V1" not in {g.name for g in again.groups}, "it was the best student once, and is no more"
+    for label in ("0001", "0001-s2", "0001-s3"):
+        shutil.rmtree(trials / label)
+    shutil.copy(trials / "v2" / "predictions.npz", trials / "0002" / "predictions.npz")
+    change(trials / "0002" / "record.json", ap=TrialRecord.load(trials / "v2").ap, protocol=graded.protocol)
+    assert compared(tmp_path, "one").best["one"].record.label == "0002", "the next by search AP"
 
 
 def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
@@ -94,7 +114,7 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
     interval = three.ap.interval("mean")
     assert interval is not None
     assert interval.low < (three.ap.value["mean"] or 0) < interval.high
-    row = networks(found).set_index("network").loc["V2 from V1"]
+    row = networks(found).set_index("network").to_dict("index")["V2 from V1"]
     deviation = spread([v or 0 for v in values]) or 0
     assert re.fullmatch(
         rf"{100 * (three.ap.value['mean'] or 0):.1f} ± {100 * deviation:.1f} \[\d\d\.\d, \d\d\.\d\]",
@@ -105,10 +125,10 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
 
 def test_a_training_that_two_studies_hold_counts_once(found: Comparison) -> None:
     assert group(found, "V2 alone").studies == ["one"]
-    assert found.remarks == [
-        "V2 alone: `other`/v2-alone, `other`/v2-alone-s2, `other`/v2-alone-s3 repeat a training of an earlier study, "
-        "seed included: not counted."
-    ]
+    assert found.remarks[-1] == (
+        "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` repeat a training of an earlier study, "
+        "seed included, and do not count."
+    )
 
 
 def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
@@ -116,10 +136,12 @@ def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
     names = [g.name for g in found.groups if g.kind == "reference"]
     assert names == ["V2 alone (longer)", "V2 alone (one)", "V2 from V1 (longer)", "V2 from V1 (one)"]
     said = " ".join(differing(found))
-    assert "What differs, `longer` against `one`: epochs 9 instead of 4, trials 0 instead of 4." in said
-    assert "none of them share a row" in said
+    assert "`longer` against `one`: epochs 9 instead of 4, trials 0 instead of 4." in said
+    assert "no row holds trainings of both" in said
     assert all(not pair.apart for pair in found.pairs), "each was compared with what was trained alike"
-    assert "No student" not in headline(found)
+    assert "The best student of `one`, 0001 from V1, has 241,000 parameters (15,148 under the budget)" in headline(
+        found
+    )
 
 
 def test_where_nothing_was_trained_alike_the_difference_says_what_else_differs(runs: Path, tmp_path: Path) -> None:
@@ -131,7 +153,7 @@ def test_where_nothing_was_trained_alike_the_difference_says_what_else_differs(r
     found = compared(tmp_path, "one", "longer")
     pair = found.pairs[0]
     assert (pair.name, pair.apart) == ("V2 from V1 − V2 alone", "epochs 4 instead of 9")
-    assert "Their trainings differ in more: epochs 4 instead of 9." in findings(found)[0]
+    assert "Their trainings also differ in: epochs 4 instead of 9." in findings(found)[0]
 
 
 def test_two_protocols_are_refused_by_name(runs: Path, tmp_path: Path) -> None:
@@ -167,42 +189,52 @@ def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> Non
 
 
 def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
-    said = findings(found)
-    for pair, sentence in zip(found.pairs, said, strict=False):
+    for pair, sentence in zip(found.pairs, findings(found), strict=False):
         images, seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
         assert images is not None
-        assert sentence.startswith(f"{pair.one.name} is ")
-        assert f" {'above' if (pair.ap.value['mean'] or 0) >= 0 else 'below'} {pair.other.name} in mean AP" in sentence
-        assert "over the 40 images" in sentence
-        told = [word == "excludes" for word in re.findall(r"(excludes|includes) zero", sentence)]
-        assert told == [i.excludes_zero for i in (images, seeds) if i is not None]
-        assert ("what other seeds would give is not known" in sentence) == (seeds is None)
-        optimistic = pair.one in found.best.values()
-        assert ("Optimistic" in sentence) == optimistic
+        side = "above" if (pair.ap.value["mean"] or 0) >= 0 else "below"
+        assert re.match(rf"{re.escape(pair.one.name)} is \d+\.\d points {side} {pair.other.name} in mean AP;", sentence)
+        assert f"interval over images {bounds(images, points)}" in sentence
+        if seeds is None:
+            assert "seed variance was not measured" in sentence
+            assert ("does not explain it" in sentence) == images.excludes_zero
+            continue
+        assert f"against {len(pair.other.members)}) {bounds(seeds, points)}." in sentence
+        verdict = {
+            (True, True): "Neither the choice of images nor seed variance explains it.",
+            (True, False): "The choice of images does not explain it; seed variance may.",
+            (False, True): "Seed variance does not explain it; the choice of images may.",
+            (False, False): "There may be no difference.",
+        }[images.excludes_zero, seeds.excludes_zero]
+        assert sentence.endswith(verdict)
+    assert "ptimistic" not in " ".join(findings(found)), "what grades has chosen nothing"
 
 
 def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> None:
     best = found.best["one"]
-    others = [100 * (member.record.ap["mean"] or 0) for member in best.members[1:]]
-    (sentence,) = [s for s in findings(found) if s.startswith("0001 from V1 was chosen among 4")]
-    assert f"{100 * (best.record.ap['mean'] or 0):.1f} %, on the same images: that figure is optimistic." in sentence
-    assert f"2 other seeds it has {sum(others) / 2:.1f} % ({min(others):.1f} to {max(others):.1f} %)" in sentence
+    first, *others = [100 * (member.record.ap["mean"] or 0) for member in best.members]
+    (sentence,) = [
+        s for s in findings(found) if s.startswith("The search of `one` chose 0001 from V1 among 4 students")
+    ]
+    assert f"by the search AP of its first training, {100 * (best.record.search_ap['mean'] or 0):.1f} %" in sentence
+    assert f"has a mean AP of {first:.1f} %" in sentence
+    assert f"other seeds {others[0]:.1f}, {others[1]:.1f} % (mean {sum(others) / 2:.1f} %)." in sentence
 
 
-def test_the_spread_between_seeds_is_told_for_pairs_of_single_trainings(found: Comparison) -> None:
-    repeated = [g for g in found.groups if len(g.members) > 1]
-    deviation = np.median([np.std([m.record.ap["mean"] or 0 for m in g.members], ddof=1) for g in repeated])
-    (sentence,) = [s for s in findings(found) if s.startswith("Between seeds")]
-    assert f"standard deviation of {100 * deviation:.1f} points (5 networks trained more than once" in sentence
-    assert f"has {100 * 2**0.5 * deviation:.1f}." in sentence
+def test_seed_variance_is_pooled_over_the_groups(found: Comparison) -> None:
+    repeated = [[m.record.ap["mean"] or 0 for m in g.members] for g in found.groups if len(g.members) > 1]
+    deviation = np.sqrt(np.mean([np.var(aps, ddof=1) for aps in repeated]))
+    sentence = next(s for s in findings(found) if s.startswith("Trainings of one network with different seeds"))
+    assert f"{100 * deviation:.1f} points of mean AP (10 degrees of freedom)" in sentence
+    assert summary(found)["noise"]["sd"] == pytest.approx(deviation)
 
 
-def test_a_best_student_without_repeats_has_no_untouched_figure(runs: Path, tmp_path: Path) -> None:
+def test_a_best_student_without_repeats_has_one_figure(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one")
     for label in ("0001-s2", "0001-s3"):
         shutil.rmtree(tmp_path / "one" / "trials" / label)
-    said = findings(compared(tmp_path, "one"))
-    assert any("It was not trained again, so there is no figure that the choice has not touched." in s for s in said)
+    (sentence,) = [s for s in findings(compared(tmp_path, "one")) if s.startswith("The search of `one` chose")]
+    assert "other seeds" not in sentence
 
 
 def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path) -> None:
@@ -210,25 +242,35 @@ def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path
     change(tmp_path / "one" / "trials" / "0000" / "record.json", state="pruned")
     change(tmp_path / "one" / "trials" / "0003" / "record.json", state="failed", ap={})
     found = compared(tmp_path, "one")
-    assert found.remarks == ["`one`: networks that were not trained to the end are left out (1 pruned, 1 failed)."]
+    assert found.remarks == ["Networks of `one` that are left out: 1 pruned, 1 not chosen by the search, 1 failed."]
     assert "0000 from V1" not in {g.name for g in found.groups}
 
 
-def test_records_from_before_teachers_were_noted_have_the_study_s(runs: Path, tmp_path: Path) -> None:
-    copied(runs, tmp_path, "one")
-    for path in (tmp_path / "one" / "trials").glob("*/record.json"):
-        change(path, teacher={})
-    assert {g.name for g in compared(tmp_path, "one").groups} >= {"V2 alone", "V2 from V1", "0001 from V1"}
-
-
-def test_kept_epochs_and_photographs_are_caveats(runs: Path, tmp_path: Path) -> None:
-    said = findings(compared(runs, "longer"))
-    assert any("not with published WIDER FACE tables" in sentence for sentence in said)
-    copied(runs, tmp_path, "one")
-    study = json.loads((tmp_path / "one" / "study.json").read_text(encoding="utf-8"))
+def test_wider_face_images_and_a_search_split_that_chose_the_epoch_are_told(runs: Path, tmp_path: Path) -> None:
+    copied(runs, tmp_path, "longer")
+    study = json.loads((tmp_path / "longer" / "study.json").read_text(encoding="utf-8"))
     study["config"]["train"]["patience"] = 2
-    write_json(tmp_path / "one" / "study.json", study)
-    assert any("kept the epoch of its students that had the best AP" in s for s in findings(compared(tmp_path, "one")))
+    write_json(tmp_path / "longer" / "study.json", study)
+    found = compared(tmp_path, "longer")
+    assert found.of_kind("reference")[0].training["search split"] == "3c8d10fae2b96a75"
+    text = write_comparison(found, tmp_path / "report", COMMAND, public=False).read_text(encoding="utf-8")
+    assert "not with published WIDER FACE tables" in text
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({"kind": "random", "digest": None}, "random numbers"),
+        ({"kind": "teacher", "digest": "af852e817885"}, "af852e817885"),
+        ({"kind": "file", "digest": "0123456789ab"}, "0123456789ab"),
+    ],
+)
+def test_what_the_backbones_started_from_is_part_of_the_training(
+    runs: Path, tmp_path: Path, start: dict[str, str | None], words: str
+) -> None:
+    copied(runs, tmp_path, "longer")
+    change(tmp_path / "longer" / "study.json", start=start)
+    assert training(read_studies(["longer"], tmp_path)[0])["backbone starts from"] == words
 
 
 def test_recall_says_where_students_lose(found: Comparison) -> None:
@@ -241,26 +283,26 @@ def test_recall_says_where_students_lose(found: Comparison) -> None:
     assert frame["V1"].iloc[0] > frame["V2 from V1"].iloc[0]
     hard = np.logical_or.reduce(list(found.faces["size"].values()))
     missed = int((~teacher.members[0].found[hard]).sum())
-    said = losses(found)
-    assert f"the teacher V1 itself misses {missed:,} of {hard.sum():,} faces" in said[0]
+    said = recall_findings(found)
+    assert f"The teacher V1 misses {missed:,} of {hard.sum():,} faces" in said[0]
     lost = np.mean([(teacher.members[0].found & ~m.found)[hard].sum() for m in student.members])
     assert any(f"V2 from V1 misses {round(lost):,} faces that V1 finds" in sentence for sentence in said)
     assert any(
-        sentence.startswith("V2 from V1 against V2 alone, in points of recall: best on size") for sentence in said
+        sentence.startswith("Against V2 alone, the recall of V2 from V1 gains most on size") for sentence in said
     )
 
 
 def test_predictions_that_are_not_the_record_s_are_refused(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one")
     trials = tmp_path / "one" / "trials"
-    shutil.copy(trials / "0000" / "predictions.npz", trials / "0002" / "predictions.npz")
-    with pytest.raises(DataError, match=r"0002/predictions\.npz gives 0\.\d+ as AP easy, its record says"):
+    shutil.copy(trials / "v1" / "predictions.npz", trials / "v2" / "predictions.npz")
+    with pytest.raises(DataError, match=r"v2/predictions\.npz gives 0\.\d+ as AP easy, its record says"):
         compared(tmp_path, "one")
-    (trials / "0002" / "predictions.npz").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"0002/predictions\.npz is not a readable detections file"):
+    (trials / "v2" / "predictions.npz").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"v2/predictions\.npz is not a readable detections file"):
         compared(tmp_path, "one")
-    (trials / "0002" / "predictions.npz").unlink()
-    with pytest.raises(DataError, match=r"0002/predictions\.npz is missing"):
+    (trials / "v2" / "predictions.npz").unlink()
+    with pytest.raises(DataError, match=r"v2/predictions\.npz is missing"):
         compared(tmp_path, "one")
 
 
@@ -286,7 +328,7 @@ def test_names_are_checked(runs: Path) -> None:
 def test_a_study_without_any_ap_has_nothing_to_compare(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one")
     shutil.rmtree(tmp_path / "one" / "trials")
-    with pytest.raises(InputError, match="nothing to compare: no network of one has a final AP yet"):
+    with pytest.raises(InputError, match="nothing to compare: no network of one has a validation AP yet"):
         compared(tmp_path, "one")
 
 
@@ -297,8 +339,8 @@ def test_a_lone_teacher_has_a_report(runs: Path, tmp_path: Path) -> None:
             shutil.rmtree(path)
     found = compared(tmp_path, "one")
     text = write_comparison(found, tmp_path / "report", COMMAND, public=False).read_text(encoding="utf-8")
-    assert "No student of a search has been trained to the end." in text
-    assert "no two networks that were made to be compared" in text
+    assert "No student of a search has been graded." in text
+    assert "There are no two networks to compare." in text
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +355,7 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     names = {path.name for path in published.parent.iterdir()}
     assert names == {"report.md", "results.csv", "summary.json", *(f"{name}.png" for name in PICTURES)}
     assert {p.name for p in published.parent.parent.iterdir()} == {"both"}
-    assert all((published.parent / name).is_file() for name in re.findall(r"\]\(([^)]+)\)", text))
+    assert all((published.parent / name).is_file() for name in re.findall(r"\]\(([^)#]+)\)", text))
     assert "\n\n\n" not in text
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     assert sum(token.type == "table_open" for token in tokens) == 5
@@ -321,9 +363,10 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     trained = [
         TrialRecord.load(path.parent) for path in runs.glob("*/trials/*/record.json") if "other" not in path.parts
     ]
+    graded = [record for record in trained if record.ap]
     with (published.parent / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(trained) - 1, "the teacher is in both studies"
+    assert len(rows) == len(graded) - 1, "the teacher is in both studies"
     assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
 
 
@@ -339,7 +382,6 @@ def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
     figure = drawn["learning-v1"].figure
     assert figure is not None
     legends = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
-    assert len(legends) == len(figure.axes)
     labels = {text.get_text() for legend in legends for text in legend.get_texts()}
     assert labels == {"box", "class", "easy", "medium", "hard", "mean"}
 
@@ -353,7 +395,7 @@ def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: 
     finally:
         shutil.rmtree(folder)
     text = report.read_text(encoding="utf-8")
-    assert "distill_class works against the truth (−0.50)" in text
+    assert "distill_class opposes it (−0.50)" in text
     assert text.rstrip().endswith(f"python -m harness.diagnose mini\n{COMMAND}\n```")
     page = (tmp_path / "both" / "diagnosis-one.md").read_text(encoding="utf-8")
     for place, source in ((text, "gradients-one.png"), (text, "diagnosis-one.md"), (page, "gradients-one.png")):
@@ -380,16 +422,6 @@ def test_a_second_report_replaces_it_byte_for_byte(published: Path, runs: Path) 
     found = compared(runs, "one", "longer")
     write_comparison(found, published.parent, f"{COMMAND} --publish both", "Not official.", public=True)
     assert {p.name: p.read_bytes() for p in published.parent.iterdir()} == before
-
-
-def test_only_a_comparison_is_replaced(published: Path, tmp_path: Path) -> None:
-    check_target(published.parent)
-    check_target(tmp_path / "none")
-    write_json(tmp_path / "summary.json", {"name": "a study's"})
-    with pytest.raises(InputError, match="is no comparison"):
-        check_target(tmp_path)
-    with pytest.raises(InputError, match="is no comparison"):
-        check_target(tmp_path.parent)
 
 
 def test_the_summary_is_plain_data_with_every_difference(found: Comparison) -> None:

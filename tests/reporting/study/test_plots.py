@@ -10,9 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from harness.reporting.parts import part_counts
 from harness.reporting.study import plots, tables
 from harness.reporting.study.data import StudyData, load
 from tests.reporting.fake_study import write_study
+
+HEADINGS = {"v1": "V1", "v2": "V2", "0010": "best (0010)"}
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +33,43 @@ def _drawn(figure: Figure) -> None:
 
 def test_the_pareto_plot_names_v1_v2_best_and_the_budget(data: StudyData) -> None:
     frame = tables.results(data)
-    figure = plots.pareto(frame[frame["ap_mean"].notna()], 256_148, "0010")
+    figure = plots.pareto(frame[frame["search_ap_mean"].notna()], 256_148, HEADINGS)
     _drawn(figure)
     texts = _texts(figure)
-    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean AP, %"):
+    for words in ("V1\n487,103", "V2", "best (0010)", "budget 256,148", "front", "mean search AP, %"):
         assert words in texts
+
+
+def test_students_are_drawn_at_their_search_ap(data: StudyData) -> None:
+    frame = tables.results(data)
+    for figure in (
+        plots.pareto(frame[frame["search_ap_mean"].notna()], 256_148, HEADINGS),
+        plots.speed(frame, HEADINGS),
+    ):
+        (axes,) = figure.axes
+        drawn = {round(float(y), 3) for line in axes.lines if line.get_marker() in ("o", "D") for y in line.get_ydata()}
+        wanted = [*data.ranked, *(r for r in data.records if r.label == "v2")]
+        assert {round(100 * (r.search_ap["mean"] or 0), 3) for r in wanted} <= drawn
 
 
 def test_the_front_holds_no_student_that_a_smaller_one_matches(data: StudyData) -> None:
     frame = tables.results(data)
-    students = frame[(frame["role"] == "candidate") & frame["ap_mean"].notna()]
+    students = frame[(frame["role"] == "candidate") & frame["search_ap_mean"].notna()]
     front = plots.front(students)
-    assert front["ap_mean"].is_monotonic_increasing
+    assert front["search_ap_mean"].is_monotonic_increasing
     for row in students.itertuples():
-        better = students[(students["params"] <= row.params) & (students["ap_mean"] > row.ap_mean)]
+        better = students[(students["params"] <= row.params) & (students["search_ap_mean"] > row.search_ap_mean)]
         assert (row.label in set(front["label"])) == better.empty
 
 
 def test_one_student_alone_can_be_drawn(tmp_path: Path) -> None:
     frame = tables.results(load(write_study(tmp_path, trials=1, references=False)))
-    _drawn(plots.pareto(frame, 256_148, "0000"))
-    _drawn(plots.speed(frame, "0000"))
+    _drawn(plots.pareto(frame, 256_148, {"0000": "best (0000)"}))
+    _drawn(plots.speed(frame, {"0000": "best (0000)"}))
 
 
 def test_bars_add_up_to_the_totals(data: StudyData) -> None:
-    counts = pd.DataFrame([tables.part_counts(r) for r in data.shown().values()], index=["V1", "V2", "best (0010)"])
+    counts = pd.DataFrame([part_counts(r.parts) for r in data.shown().values()], index=["V1", "V2", "best (0010)"])
     figure = plots.parts(counts, 256_148)
     _drawn(figure)
     texts = _texts(figure)
@@ -65,7 +80,7 @@ def test_bars_add_up_to_the_totals(data: StudyData) -> None:
 def test_v1_alone_has_no_second_panel(data: StudyData) -> None:
     v1 = data.named("v1")
     assert v1 is not None
-    figure = plots.parts(pd.DataFrame([tables.part_counts(v1)], index=["V1"]), 256_148)
+    figure = plots.parts(pd.DataFrame([part_counts(v1.parts)], index=["V1"]), 256_148)
     _drawn(figure)
     assert len(figure.axes) == 1
 
@@ -76,7 +91,7 @@ def test_learning_curves_show_every_trial_and_mark_the_pruned(data: StudyData) -
         for r in data.records
         for e in r.epochs
     ]
-    figure = plots.learning_curves(pd.DataFrame(rows), "0010")
+    figure = plots.learning_curves(pd.DataFrame(rows), HEADINGS)
     _drawn(figure)
     for words in ("best (0010)", "V2", "V1 after\n12 epochs", "not trained to the end"):
         assert words in _texts(figure)
@@ -96,6 +111,6 @@ def test_examples_turn_bgr_into_rgb_and_draw_true_below_found(data: StudyData) -
 
 
 def test_networks_keep_one_colour_in_every_picture() -> None:
-    colours = [*plots.NETWORKS.values(), plots.SKY]
+    colours = [look.colour for look in (*plots.LOOKS.values(), plots.STUDENT)]
     assert len(set(colours)) == len(colours)
-    assert len(set(plots.PARTS.values())) == len(plots.PARTS)
+    assert len(set(plots.PART_COLOURS.values())) == len(plots.PART_COLOURS)

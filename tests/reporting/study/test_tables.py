@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,11 +6,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.core.record import TrialRecord
+from harness.core.record import TrialRecord, write_json
 from harness.errors import DataError, InputError
+from harness.reporting.format import markdown
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
-from tests.reporting.fake_study import write_study
+from tests.reporting.fake_study import EASIER, write_study
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +29,24 @@ def test_documented_and_measured_stand_side_by_side(data: StudyData) -> None:
         "best (0010) measured",
     ]
 
-    def row(name: str, columns: list[str]) -> list[object]:
-        return [frame.loc[name, column] for column in columns]
+    def of(row: str, column: str) -> object:
+        return frame[column][row]
 
-    assert row("parameters", ["V1 documented", "V1 measured"]) == ["487,103", "487,103"]
-    assert row("parameters", ["V2 documented", "V2 measured"]) == ["256,148", "256,156"]
-    assert row("· attention", ["V1 documented", "V1 measured"]) == ["22,184", "4,925"]
-    assert row("fewer than V1, %", ["V2 documented", "V2 measured"]) == ["47.2", "47.4"]
-    assert row("against budget", ["V1 measured", "V2 measured"]) == ["+230,955", "+8"]
-    assert row("AP easy, %", ["V1 documented", "V2 documented"]) == ["~87", "92+"]
-    assert frame.loc["AP mean, %", "V1 measured"] == "78.0"
-    assert row("FPS against V1", ["V2 documented", "V2 measured"]) == ["1.50 ×", "1.38 ×"]
+    assert (of("parameters", "V1 documented"), of("parameters", "V1 measured")) == ("487,103", "487,103")
+    assert (of("parameters", "V2 documented"), of("parameters", "V2 measured")) == ("256,148", "256,156")
+    assert (of("· attention", "V1 documented"), of("· attention", "V1 measured")) == ("22,184", "4,925")
+    assert (of("fewer than V1, %", "V2 documented"), of("fewer than V1, %", "V2 measured")) == ("47.2", "47.4")
+    assert (of("against budget", "V1 measured"), of("against budget", "V2 measured")) == ("+230,955", "+8")
+    assert (of("AP easy, %", "V1 documented"), of("AP easy, %", "V2 documented")) == ("~87", "92+")
+    assert of("AP mean, %", "V1 measured") == "78.0"
+    assert (of("FPS against V1", "V2 documented"), of("FPS against V1", "V2 measured")) == ("1.50 ×", "1.38 ×")
 
 
 def test_the_ranking_holds_candidates_only_and_references_stand_apart(data: StudyData) -> None:
     frame = tables.trials(data)
     ranked = frame[frame["rank"].str.isdigit()]
     assert ranked["trial"].str.fullmatch(r"\d{4}").all()
-    values = ranked["AP mean, %"].astype(float)
+    values = ranked["search AP mean, %"].astype(float)
     assert values.is_monotonic_decreasing
     assert frame.set_index("trial").loc[["v1", "v2"], "rank"].tolist() == ["teacher", "reference"]
     assert frame.set_index("trial").loc["v2", "against budget"] == "+8"
@@ -62,7 +64,7 @@ def test_a_trial_is_described_by_what_v2_has_not(data: StudyData) -> None:
 def test_what_was_not_trained_to_the_end_keeps_its_reason(data: StudyData) -> None:
     frame = tables.unfinished(data).set_index("trial")
     assert frame["state"].tolist() == ["pruned", "failed", "pruned"]
-    assert "class=3.1" in str(frame.loc["0006", "reason"])
+    assert "class=3.1" in str(frame["reason"]["0006"])
 
 
 def test_the_machine_table_has_one_row_a_network_and_full_precision(data: StudyData) -> None:
@@ -71,27 +73,33 @@ def test_the_machine_table_has_one_row_a_network_and_full_precision(data: StudyD
     row = frame.set_index("label").loc["v2"]
     assert (row["params"], row["over_budget"], row["params_attention"]) == (256_156, 8, 6_600)
     assert row["ap_mean"] == pytest.approx(0.65)
-    assert set(frame["protocol"]) == {data.study["protocol"]["digest"], ""}
+    assert row["search_ap_mean"] == pytest.approx(0.65 + EASIER)
+    for name, labels in (("search_protocol", 11), ("protocol", 3)):
+        used = getattr(data.study, name)["digest"]
+        assert frame[name].value_counts()[used] == labels
+        assert set(frame[name]) == {used, ""}
+    assert frame.set_index("label")["ap_mean"].notna().sum() == 3, "V1, V2 and the best student were graded"
     parts = frame[[name for name in frame.columns if name.startswith("params_")]].sum(axis=1)
     assert (parts == frame["params"]).all()
 
 
 def test_two_protocols_in_one_column_are_refused(data: StudyData) -> None:
-    other = replace(data.candidates("complete")[0], protocol={**data.study["protocol"], "nms_iou": 0.3})
+    other = replace(data.candidates("complete")[0], search_protocol={**data.study.search_protocol, "nms_iou": 0.3})
     records = [other if record.label == other.label else record for record in data.records]
     for table in (tables.results, tables.trials):
         with pytest.raises(InputError, match=rf"{other.label} \(nms_iou 0.3 instead of 0.4\)"):
             table(replace(data, records=records))
-    best = replace(data.best or other, protocol={**data.study["protocol"], "eval_side": 320})
+    best = replace(data.best or other, protocol={**data.study.protocol, "eval_side": 320})
     records = [best if record.label == best.label else record for record in data.records]
     with pytest.raises(InputError, match="eval_side 320 instead of 0"):
         tables.comparison(replace(data, records=records))
 
 
-def test_a_record_of_another_protocol_leaves_the_tables_and_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["search_protocol", "protocol"])
+def test_a_record_of_another_protocol_leaves_the_tables_and_is_named(tmp_path: Path, name: str) -> None:
     folder = write_study(tmp_path)
     record = TrialRecord.load(folder / "trials" / "0010")
-    record.protocol = {**record.protocol, "score_threshold": 0.3, "digest": "other"}
+    setattr(record, name, {**getattr(record, name), "score_threshold": 0.3, "digest": "other"})
     record.save(folder / "trials" / "0010")
     data = load(folder)
     assert data.foreign == {"0010": "score_threshold 0.3 instead of 0.02"}
@@ -100,7 +108,7 @@ def test_a_record_of_another_protocol_leaves_the_tables_and_is_named(tmp_path: P
 
 
 def test_a_reason_cannot_break_a_markdown_table() -> None:
-    text = tables.markdown(pd.DataFrame([{"trial": "1", "reason": "a | b\nc"}]), text=("reason",))
+    text = markdown(pd.DataFrame([{"trial": "1", "reason": "a | b\nc"}]), text=("reason",))
     assert text.splitlines() == ["| trial | reason |", "| :--- | :--- |", "| 1 | a \\| b c |"]
 
 
@@ -113,6 +121,18 @@ def test_the_terminal_table_fits_eighty_columns(tmp_path: Path) -> None:
     for words in ("256,148", "256,156", "487,103", "best (0010)", "92+", "+8", "NMS at IoU"):
         assert words in text
     console.file.close()
+
+
+def test_a_study_of_a_version_without_search_split_is_refused(tmp_path: Path) -> None:
+    folder = write_study(tmp_path)
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    del study["search_protocol"]
+    write_json(folder / "study.json", study)
+    with pytest.raises(
+        DataError,
+        match=r"study\.json was written by another version of the harness: run the study again under another --name",
+    ):
+        load(folder)
 
 
 @pytest.mark.parametrize("name", ["study.json", "trials/0003/record.json", "importance.json", "examples.npz"])

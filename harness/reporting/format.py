@@ -1,0 +1,84 @@
+"""Numbers and tables as text: how every report writes a share, a difference, an interval and a Markdown table."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from harness.evaluation.stats import Interval
+
+NOTHING = "–"
+"""Stands where a value is missing."""
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage with one decimal."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """Return a difference of shares in points, with its sign."""
+    return NOTHING if value is None else minus(f"{100 * value:+.1f}")
+
+
+def bounds(interval: Interval | None, text: Callable[[float | None], str] = percent) -> str:
+    """Return an interval in brackets."""
+    return NOTHING if interval is None else f"[{text(interval.low)}, {text(interval.high)}]"
+
+
+def deviation(value: float | None) -> str:
+    """Return a standard deviation of shares behind ±, empty where there is none."""
+    return "" if value is None else f" ± {percent(value)}"
+
+
+def signed(params: int, budget: int) -> str:
+    """Return the distance from the budget with its sign; above zero is over it."""
+    return minus(f"{params - budget:+,}")
+
+
+def headroom(params: int, budget: int) -> str:
+    """Return how far ``params`` lies from the budget, in words."""
+    excess = params - budget
+    return f"{excess:,} over the budget" if excess > 0 else f"{-excess:,} under the budget" if excess else "the budget"
+
+
+def minus(text: str) -> str:
+    """Return a number's text with a minus sign in place of its hyphen."""
+    return text.replace("-", "−")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless there is one."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:
+    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left.
+
+    Empty for a frame without rows.
+    """
+    if not len(frame):
+        return ""
+    left = {*map(str, frame.columns[:1]), *text}
+    lines = [
+        _line(frame.columns),
+        _line(":---" if str(name) in left else "---:" for name in frame.columns),
+        *(_line(row) for row in frame.itertuples(index=False)),
+    ]
+    return "\n".join(lines)
+
+
+def terminal(frame: pd.DataFrame, styles: Mapping[str, str] | None = None, **options: Any) -> Table:
+    """Return a frame of text as a table for the terminal; ``styles`` is column → style, ``options`` are the table's."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, **options)
+    for index, name in enumerate(map(str, frame.columns)):
+        table.add_column(name, justify="right" if index else "left", style=(styles or {}).get(name, ""), no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table
+
+
+def _line(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(" ".join(str(cell).replace("|", "\\|").split()) for cell in cells) + " |"

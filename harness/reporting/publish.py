@@ -1,0 +1,114 @@
+"""How a report becomes a folder: rendered, without this machine's paths, and put in its place when it is whole."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from harness.core.manifest import Manifest
+from harness.errors import InputError
+from harness.reporting.style import save
+
+REPORT, RESULTS, SUMMARY = "report.md", "results.csv", "summary.json"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: ``text`` is its caption, or says why there is no ``figure``."""
+
+    title: str
+    name: str
+    text: str
+    figure: Figure | None = None
+
+    @property
+    def file(self) -> str:
+        """Return the file name, empty without a figure."""
+        return f"{self.name}.png" if self.figure is not None else ""
+
+
+def save_pictures(pictures: Sequence[Picture], folder: Path) -> None:
+    """Write every picture that has a figure."""
+    for picture in pictures:
+        if picture.figure is not None:
+            save(picture.figure, folder / picture.file)
+
+
+def check_target(target: Path, key: str, what: str) -> None:
+    """Refuse to replace anything but an earlier report of the same kind.
+
+    Args:
+        target: the folder to be replaced.
+        key: what only this kind's ``summary.json`` holds.
+        what: the kind in words.
+
+    Raises:
+        InputError: ``target`` is there and holds something else.
+    """
+    if not target.exists():
+        return
+    try:
+        earlier = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    if key not in earlier:
+        raise InputError(f"{target} exists and is no {what}: choose another name or move that folder away")
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that takes its place at the end; after an error ``target`` is as before.
+
+    The earlier folder is moved aside before, and removed after, so that ``target`` is never half of either.
+    """
+    partial, earlier = (target.with_name(f".{target.name}.{name}") for name in ("partial", "earlier"))
+    for folder in (partial, earlier):
+        shutil.rmtree(folder, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if target.exists():
+            target.rename(earlier)
+        partial.rename(target)
+    finally:
+        for folder in (partial, earlier):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of ``harness/reporting/templates``: Markdown, with never more than one empty line."""
+    environment = Environment(
+        loader=PackageLoader("harness.reporting"),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template(template).render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def without_paths(studies: Sequence[Manifest]) -> Callable[[str], str]:
+    """Return a function that takes this machine's folders out of a text.
+
+    Args:
+        studies: the folders of their images are replaced by a name of their own.
+    """
+    sources = [study.config.data.source for study in studies]
+
+    def hide(text: str) -> str:
+        for source in sources:
+            if source != "synthetic":
+                text = re.sub(rf"(?<![\w./-]){re.escape(source)}(?![\w-])", "PATH/TO/WIDERFACE", text)
+        text = re.sub(r"(--(?:storage|tracking-uri)[ =])\S+", r"\1URL", text)
+        return re.sub(r"(?<![\w./<-])(?:\.{0,2}/)(?!/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
+
+    return hide

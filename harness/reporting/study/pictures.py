@@ -1,0 +1,126 @@
+"""What is drawn of a study, and what is said below each picture."""
+
+import pandas as pd
+
+from harness.reporting.format import counted
+from harness.reporting.lock import protocol_digest
+from harness.reporting.parts import part_counts
+from harness.reporting.publish import Picture
+from harness.reporting.study import plots
+from harness.reporting.study.data import StudyData
+
+LEAST_SCORE = 0.5
+"""Found faces that score less are left out of the examples picture."""
+
+EXAMPLES = 6
+"""Scenes in the examples picture."""
+
+
+def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
+    """Return the pictures of a study, in the order of the report.
+
+    Args:
+        data: the study.
+        frame: its ``tables.results``.
+    """
+    scored = frame[frame["search_ap_mean"].notna()] if len(frame) else frame
+    return [
+        _pareto(data, scored),
+        _parts(data),
+        _speed(data, scored),
+        _learning(data),
+        _precision_recall(data),
+        _importance(data),
+        _examples(data),
+    ]
+
+
+def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
+    title, name = "Search AP against parameters", "pareto"
+    if data.best is None:
+        return Picture(title, name, "No student has a search AP yet.")
+    text = (
+        "All students trained to the end; the line joins those that no smaller student matches. Dashed: the budget of "
+        f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
+    )
+    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data)))
+
+
+def _search(data: StudyData) -> str:
+    return f"Search AP: protocol `{protocol_digest(data.study.search_protocol)}`."
+
+
+def _parts(data: StudyData) -> Picture:
+    title, name = "Parameters by part", "parts"
+    shown = data.shown()
+    if not shown:
+        return Picture(title, name, "No network has been counted yet.")
+    counts = pd.DataFrame.from_dict({h: part_counts(r.parts) for h, r in shown.items()}, orient="index")
+    text = "Attention after the backbone and after the neck is one part here, as in the documents."
+    return Picture(title, name, text, plots.parts(counts, data.budget))
+
+
+def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
+    title, name = "Search AP against speed", "speed"
+    fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
+    if not (len(fast) and (fast["role"] == "candidate").any()):
+        return Picture(title, name, "No student's speed has been measured yet.")
+    return Picture(title, name, f"FPS as a ratio to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
+
+
+def _learning(data: StudyData) -> Picture:
+    title, name = "Learning curves", "learning_curves"
+    rows = [
+        {"label": r.label, "role": r.role, "state": r.state, "epoch": epoch["epoch"], "ap": epoch["ap"]["mean"]}
+        for r in data.records
+        for epoch in r.epochs
+        if (epoch.get("ap") or {}).get("mean") is not None
+    ]
+    if not rows:
+        return Picture(title, name, "No AP after an epoch has been recorded yet.")
+    text = f"Mean search AP after every epoch; a cross marks where a trial was pruned or failed. {_search(data)}"
+    return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), _headings(data)))
+
+
+def _precision_recall(data: StudyData) -> Picture:
+    title, name = "Precision and recall", "precision_recall"
+    shown = {heading: record for heading, record in data.shown().items() if record.curves}
+    rows = [
+        {"network": heading, "level": level, "recall": recall, "precision": precision}
+        for heading, record in shown.items()
+        for level, curve in record.curves.items()
+        for recall, precision in zip(curve["recall"], curve["precision"], strict=True)
+    ]
+    if not rows:
+        return Picture(title, name, "No precision-recall curve has been recorded yet.")
+    figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
+    protocol = protocol_digest(data.study.protocol)
+    text = f"On the validation images; beside each name its AP in %. Validation AP: protocol `{protocol}`."
+    return Picture(title, name, text, figure)
+
+
+def _importance(data: StudyData) -> Picture:
+    title, name = "Importance of the axes", "importance"
+    if not data.importance:
+        return Picture(title, name, "Too few students were trained to the end to estimate it.")
+    text = (
+        "How much each axis decides whether a student is among the best by mean search AP: PED-ANOVA (arXiv "
+        f"2304.10255) on {counted(len(data.ranked), 'student')}; with few students the estimate is rough."
+    )
+    return Picture(title, name, text, plots.importance(pd.Series(data.importance)))
+
+
+def _examples(data: StudyData) -> Picture:
+    title, name = "Examples", "examples"
+    if not data.synthetic:
+        return Picture(title, name, "WIDER FACE images are not shown: their licence does not allow redistribution.")
+    headings = _headings(data)
+    if not any(label in scene.found for scene in data.examples for label in headings):
+        return Picture(title, name, "The study has not written its example scenes yet.")
+    text = f"Validation scenes. Detections that score below {LEAST_SCORE} are not drawn."
+    return Picture(title, name, text, plots.examples(data.examples[:EXAMPLES], headings, LEAST_SCORE))
+
+
+def _headings(data: StudyData) -> dict[str, str]:
+    """Return label → heading of the networks that are named in pictures."""
+    return {record.label: heading for heading, record in data.shown().items()}

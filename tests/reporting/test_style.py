@@ -1,0 +1,47 @@
+"""Names in pictures: none covers another one, a point or the edge, as long as there is room."""
+
+from itertools import combinations
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
+
+from harness.reporting.style import BLACK, Label, place
+
+
+def placed(labels: list[Label], points: list[tuple[float, float]], sides: tuple[str, ...]) -> tuple[Axes, list[Bbox]]:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes: Axes = figure.subplots()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    place(axes, labels, points, sides)
+    figure.draw_without_rendering()
+    return axes, [Text.get_window_extent(text) for text in axes.texts]
+
+
+@pytest.mark.parametrize("sides", [("above", "below", "right", "left"), ("right",), ("right", "left")])
+def test_names_of_near_points_do_not_touch(sides: tuple[str, ...]) -> None:
+    points = [(5.0, 5.0), (5.0, 5.1), (5.0, 5.2), (5.1, 5.1)]
+    axes, boxes = placed([Label(f"network {n}", *point, BLACK) for n, point in enumerate(points)], points, sides)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    frame = axes.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def test_a_name_covers_no_other_point_and_stays_inside() -> None:
+    corner, neighbour = (9.9, 9.9), (9.9, 9.3)
+    axes, (box,) = placed([Label("in the corner", *corner, BLACK)], [corner, neighbour], ("above", "below", "left"))
+    frame = axes.get_window_extent()
+    assert box.x1 <= frame.x1
+    assert box.y1 <= frame.y1
+    assert not any(box.contains(*axes.transData.transform(point)) for point in (corner, neighbour))
+
+
+def test_a_name_that_moved_away_has_a_line_to_its_point() -> None:
+    points = [(5.0, 5.0), (5.0, 5.05)]
+    axes, _ = placed([Label("a", *points[0], BLACK), Label("b", *points[1], BLACK)], points, ("right",))
+    lines = {
+        t.get_text(): t.arrow_patch.get_visible() for t in axes.texts if isinstance(t, Annotation) and t.arrow_patch
+    }
+    assert lines == {"a": True, "b": False}, "the upper one chose first"
