@@ -57,6 +57,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
     "--size": {"type": int, "metavar": "PIXELS", "help": "side of the square training crop"},
     "--train-images": {"type": int, "metavar": "N", "help": "training images; 0 for all of a folder"},
+    "--search-images": {"type": int, "metavar": "N", "help": "images that choose, of a folder held out of training"},
     "--val-images": {"type": int, "metavar": "N", "help": "validation images; 0 for all of a folder"},
     "--seed": {"type": int, "metavar": "N", "help": "seed of everything random"},
     "--epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},

@@ -82,7 +82,7 @@ def _parser() -> cli.Parser:
         "--references", metavar="LIST", help="archs trained beside the search; v2-alone is v2 without a teacher"
     )
     what.add_argument("--seeds", type=int, metavar="N", help="trainings of each reference, and of the best student")
-    cli.add(what, "--data", "--size", "--train-images", "--val-images", "--epochs", "--seed")
+    cli.add(what, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs", "--seed")
     cli.add(what, "--teacher", "--init-backbone", "--budget", "--max-macs", "--max-megabytes")
     where = parser.add_argument_group("where and how it runs")
     where.add_argument("--workers", type=int, metavar="N", help="candidates trained at once (default: the fastest)")
@@ -118,7 +118,9 @@ def configure(given: Any) -> StudyConfig:
     config = replace(
         study,
         budget=replace(study.budget, **bounds),
-        data=replace(study.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
+        data=replace(
+            study.data, **cli.chosen(given, "size", "train_images", "search_images", "val_images", source="data")
+        ),
         train=replace(study.train, **cli.chosen(given, "epochs")),
         from_scratch=given.from_scratch or study.from_scratch,
         **changed,

@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     named = load_study(given.study)
     study = replace(
         named,
-        data=replace(named.data, **cli.chosen(given, "size", "train_images", "val_images", source="data")),
+        data=replace(
+            named.data, **cli.chosen(given, "size", "train_images", "search_images", "val_images", source="data")
+        ),
         teacher=replace(named.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
         **cli.chosen(given, "seed"),
     )
@@ -64,7 +66,7 @@ def _parser() -> cli.Parser:
         "harness.teacher", "Train a study's V1 teacher once; show it if it was trained before.", EXAMPLES
     )
     parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
-    cli.add(parser, "--data", "--size", "--train-images", "--val-images", "--epochs")
+    cli.add(parser, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs")
     parser.add_argument("--batch", type=int, metavar="N", help="images per step")
     parser.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
     parser.add_argument("--ema", type=float, metavar="DECAY", help="keep a moving average of the weights")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.toy import STUDY, THREADS, Toy, end, start
+from tests.toy import STUDY, THREADS, WORKERS, Toy, end, start
 
 os.environ["OMP_NUM_THREADS"] = str(THREADS)  # Read when PyTorch loads, here and in every process that a test starts.
 
@@ -78,8 +78,7 @@ def toy(shared: Path, cache: Path) -> Toy:
         if not said.exists():
             runs.mkdir()
             (runs / "cache").symlink_to(cache)
-            workers = str(max(1, min(2, available_cores() // THREADS)))
-            arguments = [*STUDY, "--runs", str(runs), "--workers", workers, "--json"]
+            arguments = [*STUDY, "--runs", str(runs), "--workers", WORKERS, "--json"]
             said.write_text(json.dumps(end(start("harness.study", arguments))), encoding="utf-8")
     code, output, errors = json.loads(said.read_text(encoding="utf-8"))
     assert code == 0, errors

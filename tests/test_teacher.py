@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ from harness.teacher import main
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.job import PREDICTIONS
 from harness.training.teacher import Teacher, ensure_teacher, find_teacher
+from tests.toy import SEED, THREADS
+
+pytestmark = pytest.mark.trains
+teach = partial(ensure_teacher, threads=THREADS)
+SAME = ["--threads", str(THREADS), "--device", "cpu"]
 
 STUDY = StudyConfig(
     name="tiny",
@@ -30,17 +36,20 @@ STUDY = StudyConfig(
     data=DataConfig(size=64, train_images=16, search_images=8, val_images=8),
     teacher=TrainConfig(epochs=2, batch=8, lr=2e-3),
     evaluation=EvalConfig(max_detections=50),
+    seed=SEED,
 )
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
+def runs(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    (runs / "cache").symlink_to(cache)
+    return runs
 
 
 def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
     heard: list[tuple[str, int, int]] = []
-    teacher = ensure_teacher(STUDY, runs, progress=lambda *what: heard.append(what))
+    teacher = teach(STUDY, runs, progress=lambda *what: heard.append(what))
     record = teacher.record
     assert (record.label, record.role, record.state) == ("v1", "teacher", "complete")
     assert (record.params, sum(record.parts.values())) == (487_103, 487_103)
@@ -58,25 +67,25 @@ def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
 
     heard.clear()
     stamp = teacher.path.stat().st_mtime_ns
-    again = ensure_teacher(STUDY, runs, progress=lambda *what: heard.append(what))
+    again = teach(STUDY, runs, progress=lambda *what: heard.append(what))
     assert again == teacher
     assert again.path.stat().st_mtime_ns == stamp
     assert not [what for what, _, _ in heard if what.startswith("v1 teacher")]
 
 
 def test_another_schedule_seed_or_backbone_is_another_teacher(runs: Path, tmp_path: Path) -> None:
-    first = ensure_teacher(STUDY, runs).path
+    first = teach(STUDY, runs).path
     start = tmp_path / "start.safetensors"
     save_weights(build(ARCHS["v2"]), start)
     short = replace(STUDY.teacher, epochs=1)
     others = [
-        ensure_teacher(replace(STUDY, teacher=short), runs).path,
-        ensure_teacher(replace(STUDY, teacher=short, seed=1), runs).path,
-        ensure_teacher(replace(STUDY, teacher=short), runs, init_backbone=start).path,
+        teach(replace(STUDY, teacher=short), runs).path,
+        teach(replace(STUDY, teacher=short, seed=SEED + 1), runs).path,
+        teach(replace(STUDY, teacher=short), runs, init_backbone=start).path,
     ]
     assert len({first, *others}) == 4
     renamed = replace(STUDY, name="other", description="the students do not matter", trials=3)
-    assert ensure_teacher(renamed, runs).path == first
+    assert teach(renamed, runs).path == first
 
 
 def killed_in_epoch_two(runs: Path) -> None:
@@ -84,12 +93,12 @@ def killed_in_epoch_two(runs: Path) -> None:
         if what.startswith("v1 teacher") and done == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ensure_teacher(STUDY, runs, progress=progress)
+    teach(STUDY, runs, progress=progress)
 
 
-def test_a_killed_teacher_is_gone_on_with(runs: Path, tmp_path: Path) -> None:
-    whole = ensure_teacher(STUDY, runs)
-    (tmp_path / "cache").symlink_to(runs / "cache")
+def test_a_killed_teacher_is_gone_on_with(runs: Path, cache: Path, tmp_path: Path) -> None:
+    whole = teach(STUDY, runs)
+    (tmp_path / "cache").symlink_to(cache)
     process = multiprocessing.get_context("spawn").Process(target=killed_in_epoch_two, args=(tmp_path,))
     process.start()
     process.join(120)
@@ -97,25 +106,25 @@ def test_a_killed_teacher_is_gone_on_with(runs: Path, tmp_path: Path) -> None:
     (folder,) = (tmp_path / "teachers").iterdir()
     assert TrialRecord.load(folder).state == "running"
     heard: list[int] = []
-    resumed = ensure_teacher(STUDY, tmp_path, progress=lambda _, done, __: heard.append(done))
+    resumed = teach(STUDY, tmp_path, progress=lambda _, done, __: heard.append(done))
     assert heard == [3, 4]
-    assert resumed.record.ap == whole.record.ap
+    assert (resumed.record.ap, resumed.record.search_ap) == (whole.record.ap, whole.record.search_ap)
     assert resumed.path.read_bytes() == whole.path.read_bytes()
 
 
 def test_given_weights_are_evaluated_and_kept(runs: Path) -> None:
-    trained = ensure_teacher(STUDY, runs)
-    given = ensure_teacher(STUDY, runs, str(trained.path))
+    trained = teach(STUDY, runs)
+    given = teach(STUDY, runs, str(trained.path))
     assert given.path != trained.path
     assert given.path.read_bytes() == trained.path.read_bytes()
     assert given.record.ap == trained.record.ap
     assert given.record.epochs == []
-    assert ensure_teacher(STUDY, runs, str(trained.path)) == given
+    assert teach(STUDY, runs, str(trained.path)) == given
 
 
 def test_another_architecture_teaches_under_its_own_name(runs: Path, tmp_path: Path) -> None:
     save_weights(build(ARCHS["v2"]), tmp_path / "v2.safetensors")
-    teacher = ensure_teacher(STUDY, runs, f"v2:{tmp_path / 'v2.safetensors'}")
+    teacher = teach(STUDY, runs, f"v2:{tmp_path / 'v2.safetensors'}")
     assert (teacher.arch, teacher.record.label, teacher.record.params) == (ARCHS["v2"], "v2", 256_156)
 
 
@@ -135,27 +144,27 @@ def test_weights_of_another_architecture_are_refused_before_anything_starts(tmp_
     with pytest.raises(
         InputError, match=r"the teacher must be 'v1' with 487,103 parameters: .*v2.safetensors does not"
     ):
-        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "v2.safetensors"))
+        teach(STUDY, tmp_path / "runs", str(tmp_path / "v2.safetensors"))
     with pytest.raises(InputError, match=r"no weights file .*none.pth"):
-        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "none.pth"))
+        teach(STUDY, tmp_path / "runs", str(tmp_path / "none.pth"))
     with pytest.raises(InputError, match=r"no weights file .*none.pth"):
-        ensure_teacher(STUDY, tmp_path / "runs", init_backbone=tmp_path / "none.pth")
+        teach(STUDY, tmp_path / "runs", init_backbone=tmp_path / "none.pth")
     with pytest.raises(InputError, match="unknown device 'abacus'"):
-        ensure_teacher(STUDY, tmp_path / "runs", device="abacus")
+        teach(STUDY, tmp_path / "runs", device="abacus")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_broken_teacher_file_is_named(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(DataError, match=r"list.pt holds no state dict"):
-        ensure_teacher(STUDY, tmp_path / "runs", str(tmp_path / "list.pt"))
+        teach(STUDY, tmp_path / "runs", str(tmp_path / "list.pt"))
 
 
 def test_the_command_prints_one_json_object(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("harness.teacher.load_study", lambda _: STUDY)
-    assert main(["--study", "tiny", "--runs", str(runs), "--threads", "1", "--json"]) == 0
+    assert main(["--study", "tiny", "--runs", str(runs), *SAME, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert Path(printed["path"]).exists()
     assert printed["params"] == 487_103
@@ -178,7 +187,7 @@ def test_a_teacher_of_another_schedule_is_given_to_the_study(
     found: list[Teacher] = []
 
     def only_the_teacher(config: StudyConfig, resources: Resources, _: object) -> Path:
-        found.append(ensure_teacher(config, resources.runs, resources.teacher))
+        found.append(teach(config, resources.runs, resources.teacher))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.search.run.run_study", only_the_teacher)
@@ -194,9 +203,9 @@ def test_the_study_finds_a_teacher_of_its_own_schedule(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("harness.teacher.load_study", lambda _: STUDY)
-    assert main(["--study", "tiny", "--epochs", str(STUDY.teacher.epochs), "--runs", str(runs), "--threads", "1"]) == 0
+    assert main(["--study", "tiny", "--epochs", str(STUDY.teacher.epochs), "--runs", str(runs), *SAME]) == 0
     printed = capsys.readouterr().out
-    assert str(ensure_teacher(STUDY, runs).path) in printed.splitlines()
+    assert str(teach(STUDY, runs).path) in printed.splitlines()
     assert "--teacher" not in printed
 
 

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.machine import available_cores
+
 ROOT = Path(__file__).parent.parent
 SEED = int(os.environ.get("HARNESS_TEST_SEED", "0"))
 """Of every study and training; ``make test-numerics`` tries several."""
 THREADS = int(os.environ.get("HARNESS_TEST_THREADS", "1"))
 """Of PyTorch: the tensors are small, and more threads than free cores are ruinous."""
+WORKERS = str(max(1, min(2, available_cores() // THREADS)))
 STUDY = ["--study", "quick", "--name", "toy", "--trials", "3", "--seed", str(SEED), "--pruner", "none"]
 STUDY += ["--tracking-uri", "none", "--device", "cpu", "--threads", str(THREADS)]
 

@@ -50,8 +50,8 @@ def match(targets: Targets, priors: Tensor) -> Tensor:
     """Return the face that each prior must predict: int64 (B, A), a row of ``targets``, or -1.
 
     A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
-    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face below
-    0.2 is ignored; the published code lets it rewrite the target of its best prior.
+    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face
+    below 0.2 is ignored; the published code lets it rewrite the target of its best prior.
     """
     batch, most = targets.valid.shape
     count = len(priors)

@@ -27,6 +27,7 @@ from harness.training.distill import Distiller
 from harness.training.job import WEIGHTS, Job
 from harness.training.loop import train_epoch
 
+pytestmark = pytest.mark.trains
 DATA = DataConfig(size=64, train_images=8, search_images=4, val_images=4)
 ONE_STEP = TrainConfig(epochs=1, batch=8, clip=1e9)
 ALONE = DistillConfig(alpha=0.0)

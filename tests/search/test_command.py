@@ -14,7 +14,7 @@ from harness.search.storage import single_writer
 from harness.study import main
 from tests.search.interrupted import KILLS
 from tests.search.stub import outcome, records
-from tests.toy import STUDY, Toy, end, start
+from tests.toy import STUDY, WORKERS, Toy, end, start
 
 ONE = ["--workers", "1"]
 
@@ -54,20 +54,20 @@ def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(toy: Toy, cache: 
     runs.mkdir()
     (runs / "cache").symlink_to(cache)
 
-    def run(workers: int, kills: str) -> tuple[int, str]:
-        arguments = [*STUDY, "--runs", str(runs), "--workers", str(workers)]
+    def run(workers: str, kills: str) -> tuple[int, str]:
+        arguments = [*STUDY, "--runs", str(runs), "--workers", workers]
         code, _, errors = end(start("tests.search.interrupted", arguments, **{KILLS: kills}))
         return code, errors
 
-    code, errors = run(1, "v2@1 SIGINT study")
+    code, errors = run("1", "v2@1 SIGINT study")
     assert (code, errors.splitlines()[-1]) == (1, "interrupted; the same command resumes")
     assert (runs / "toy" / "report" / "report.md").is_file()
-    code, errors = run(1, "0000@2 SIGKILL study")
+    code, errors = run("1", "0000@2 SIGKILL study")
     assert (code, "Traceback" in errors) == (-signal.SIGKILL, False)
     weights = {r.label: runs / "toy" / "trials" / r.label / "weights.safetensors" for r in load_records(runs / "toy")}
     done = {label: path.stat().st_mtime_ns for label, path in weights.items() if path.exists()}
     assert set(done) == {"v1", "v2"}
-    code, errors = run(2, "0001@1 SIGKILL worker")
+    code, errors = run(WORKERS, "0001@1 SIGKILL worker")
     assert code == 0, errors
     assert "0001: its process was killed by SIGKILL (perhaps out of memory); it continues from its last epoch" in errors
     assert outcome(runs / "toy") == outcome(toy.folder)
@@ -158,12 +158,3 @@ def test_a_folder_that_holds_no_images_is_refused(tmp_path: Path) -> None:
         main(["--data", str(tmp_path / "empty"), "--runs", str(tmp_path / "runs"), "--tracking-uri", "none", *ONE])
     assert "empty" in str(refused.value)
     assert not any((tmp_path / "runs").glob("*/study.json"))
-
-
-def test_everything_with_a_name_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--list", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)
-    assert set(listed["studies"]) >= {"default", "quick", "widerface"}
-    assert "v2_light" in listed["spaces"]
-    assert set(listed["samplers"]) == {"tpe", "random", "nsga2", "gp"}
-    assert set(listed["pruners"]) == {"median", "halving", "none"}

@@ -149,6 +149,7 @@ def test_adapters_start_as_identity_where_widths_match() -> None:
         assert torch.equal(adapter(features), features)
 
 
+@pytest.mark.trains
 def test_adapters_of_other_widths_are_trained() -> None:
     distiller = Distiller(Width(7), Width(4), DistillConfig(alpha=0.0, feature_weight=1.0))
     ours, theirs = output(channels=4), output(channels=7)

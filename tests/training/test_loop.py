@@ -222,7 +222,7 @@ def test_another_seed_is_another_training(job: Job, tmp_path: Path) -> None:
     short = replace(job, train=replace(TRAIN, epochs=1))
     first = train(short, go_on).epochs[0]["losses"]["total"]
     again = train(replace(short, folder=tmp_path / "again"), go_on).epochs[0]["losses"]["total"]
-    other = train(replace(short, folder=tmp_path / "other", seed=4), go_on).epochs[0]["losses"]["total"]
+    other = train(replace(short, folder=tmp_path / "other", seed=job.seed + 1), go_on).epochs[0]["losses"]["total"]
     assert first == again
     assert first != other
 
@@ -240,7 +240,7 @@ def test_divergence_ends_with_every_term_named(job: Job, tmp_path: Path) -> None
 def test_a_checkpoint_of_another_training_is_refused_by_name(job: Job) -> None:
     train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
     with pytest.raises(InputError, match=r"last.pt was written by another training \(it differs in seed, train\)"):
-        train(replace(job, seed=9), go_on)
+        train(replace(job, seed=job.seed + 1), go_on)
 
 
 def test_a_broken_checkpoint_is_refused_by_name(job: Job) -> None:

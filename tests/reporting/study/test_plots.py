@@ -47,12 +47,8 @@ def test_students_are_drawn_at_their_search_ap(data: StudyData) -> None:
         plots.speed(frame, HEADINGS),
     ):
         (axes,) = figure.axes
-        drawn = {
-            round(float(y), 3)
-            for line in axes.lines
-            if line.get_marker() in ("o", "D")
-            for y in np.asarray(line.get_ydata())
-        }
+        marked = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+        drawn = {round(float(y), 3) for line in marked for y in np.asarray(line.get_ydata(), dtype=float)}
         wanted = [*data.ranked, *(r for r in data.records if r.label == "v2")]
         assert {round(100 * (r.search_ap["mean"] or 0), 3) for r in wanted} <= drawn
 
