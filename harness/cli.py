@@ -79,6 +79,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """The options that several entry points take, each with its one help text."""
 
+DATA = ("size", "train_images", "search_images", "val_images")
+"""Options that are fields of ``DataConfig``."""
+
 
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that refuses in one line with exit code 2, and whose help ends with the exit codes.
