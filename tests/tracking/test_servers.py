@@ -123,6 +123,7 @@ def gate(port: int, target: int) -> Iterator[None]:
 
 def test_a_server_that_is_down_costs_two_lines_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "_FIRST_WAIT", 10 * PATIENCE)
+    monkeypatch.setattr(tracker, "_LONGEST_WAIT", 10 * PATIENCE)
     folder = Folder(tmp_path / "runs", "unreachable")
     sender = folder.tracker("http://127.0.0.1:1")
     sender.start_study(folder.study)
