@@ -118,9 +118,7 @@ def configure(given: Any) -> StudyConfig:
     config = replace(
         study,
         budget=replace(study.budget, **bounds),
-        data=replace(
-            study.data, **cli.chosen(given, "size", "train_images", "search_images", "val_images", source="data")
-        ),
+        data=replace(study.data, **cli.chosen(given, *cli.DATA, source="data")),
         train=replace(study.train, **cli.chosen(given, "epochs")),
         from_scratch=given.from_scratch or study.from_scratch,
         **changed,

@@ -33,9 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     named = load_study(given.study)
     study = replace(
         named,
-        data=replace(
-            named.data, **cli.chosen(given, "size", "train_images", "search_images", "val_images", source="data")
-        ),
+        data=replace(named.data, **cli.chosen(given, *cli.DATA, source="data")),
         teacher=replace(named.teacher, **cli.chosen(given, "epochs", "batch", "lr", "ema", "patience")),
         **cli.chosen(given, "seed"),
     )
