@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = configure(given)
 
     # Only now, so that help and refused input answer at once.
-    from harness.search.run import Resources, run_study
+    from harness.search.resources import Resources
+    from harness.search.run import run_study
 
     resources = Resources(
         runs=given.runs,

@@ -17,7 +17,7 @@ from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights
-from harness.search.run import Resources
+from harness.search.resources import Resources
 from harness.study import main as study
 from harness.teacher import main
 from harness.training.checkpoint import CHECKPOINT

@@ -7,6 +7,7 @@ from harness.core.protocol import StudyConfig
 from harness.core.space import SearchSpace
 from harness.data.faces import FaceSet
 from harness.errors import InputError
+from harness.search.resources import Checked
 from harness.training.job import TRAINING_VERSION
 
 _FREE = ("name", "description", "trials", "speed", "references", "seeds")
@@ -15,17 +16,16 @@ _FREE = ("name", "description", "trials", "speed", "references", "seeds")
 Identity = dict[str, Any]
 
 
-def chosen(config: StudyConfig, space: SearchSpace, device: str, threads: int, teacher: str, start: str) -> Identity:
+def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identity:
     """Return what is known before any image is read.
 
     Args:
         config: every field counts but ``_FREE``.
         space: its axes and base architecture.
-        device: ``cpu`` or ``cuda``.
-        threads: PyTorch's threads of a training: another number rounds otherwise. Does not matter on CUDA.
-        teacher: ``auto``, or an architecture and the digest of its weights.
-        start: ``random``, ``teacher``, or ``file`` and its digest.
+        checked: of it the kind of device, the teacher, the start of the backbones and, on a CPU, PyTorch's threads of a
+            training: another number rounds otherwise.
     """
+    device, start = checked.device.type, checked.start
     flat: Identity = {}
     for key, value in config.to_dict().items():
         if isinstance(value, Mapping) and key not in _FREE:
@@ -36,9 +36,9 @@ def chosen(config: StudyConfig, space: SearchSpace, device: str, threads: int, t
         "axes of the space": space.digest(),
         "version of the training code": TRAINING_VERSION,
         "device": device,
-        "threads": threads if device == "cpu" else None,
-        "teacher": teacher,
-        "start of the backbones": start,
+        "threads": checked.threads if device == "cpu" else None,
+        "teacher": checked.teacher,
+        "start of the backbones": " ".join(filter(None, (start.kind, start.digest))),
     }
 
 

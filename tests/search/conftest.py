@@ -42,7 +42,7 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
         monkeypatch.setattr("harness.search.run.Pool", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
 
     monkeypatch.setattr("harness.training.teacher.train", train)
-    monkeypatch.setattr("harness.search.run.available_cores", lambda: 8)
+    monkeypatch.setattr("harness.search.resources.available_cores", lambda: 8)
     monkeypatch.setattr("harness.search.speeds.measure", lambda *_: dict(SPEED))
     monkeypatch.setattr("harness.reporting.build_report", build_report)
     return Stub(runs, use)

@@ -21,7 +21,8 @@ from harness.core.record import TrialRecord, load_records
 from harness.errors import HarnessError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights
-from harness.search.run import Resources, run_study
+from harness.search.resources import Resources
+from harness.search.run import run_study
 from harness.search.workers import Event
 from harness.training.grade import grade
 from harness.training.job import WEIGHTS, Job, TrainResult

@@ -14,7 +14,7 @@ from harness.core.record import load_records
 from harness.errors import InputError
 from harness.reporting import build_report
 from harness.search.progress import Progress
-from harness.search.run import Resources
+from harness.search.resources import Resources
 from harness.search.storage import open_storage
 from harness.study import main
 from harness.tracking import default_uri, open_tracker, sender
