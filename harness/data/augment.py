@@ -28,8 +28,9 @@ _VALUES = np.arange(256, dtype=np.float32)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Settings of the augmentation. RetinaFace's code has the same scales, flips and colours, but tries 250 crops and keeps
-    faces of any size.
+    """Settings of the augmentation.
+
+    RetinaFace's code has the same scales, flips and colours, but tries 250 crops and keeps faces of any size.
 
     Attributes:
         scales: possible sides of the square crop, as shares of the image's shorter side.
