@@ -11,7 +11,7 @@ STUDY = StudyConfig(
         size=320,
         train_images=0,
         val_images=0,
-        search_images=500,
+        search_images=1_000,
         eval_side=640,
         landmark_images=500,
     ),
