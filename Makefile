@@ -37,7 +37,7 @@ test: $(READY)
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-fast: $(READY)
-	$(PYTEST) -q -m "not slow and not server and not browser and not real" $(ARGS)
+	$(PYTEST) -q -m "not (slow or trains or server or browser or real)" $(ARGS)
 
 test-numerics: $(READY)
 	$(BIN)/python -m tests.numerics $(ARGS)

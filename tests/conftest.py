@@ -2,10 +2,14 @@
 
 import json
 import os
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import Engine, event
 
 from tests.toy import STUDY, THREADS, WORKERS, Toy, end, start
 
@@ -35,6 +39,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "toy" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.trains)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    """Nothing here tests that files survive a power cut, and a study waits for the disk hundreds of times."""
+
+    def connected(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        event.listen(Engine, "connect", connected)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
+@pytest.mark.slow
 def test_everything_at_once(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +127,7 @@ def test_bad_input_is_refused(runs: Path, arguments: list[str], words: str) -> N
         compare.main([*arguments, "--runs", str(runs)])
 
 
+@pytest.mark.slow
 def test_the_shell_sees_one_line_and_code_2(runs: Path) -> None:
     command = [sys.executable, "-m", "harness.compare", "none", "--runs", str(runs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

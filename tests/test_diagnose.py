@@ -87,6 +87,7 @@ def changed(runs: Path, tmp_path: Path) -> Callable[[Callable[[Manifest], Manife
     return change
 
 
+@pytest.mark.slow
 def test_the_references_and_the_best_student_are_diagnosed(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,7 @@ evaluate.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +283,7 @@ def test_places_that_cannot_be_written_are_refused_first(copy: Path, tmp_path: P
         evaluate.main(network(copy, tmp_path / "file"))
 
 
+@pytest.mark.slow
 def test_the_shell_sees_one_line_and_code_2(copy: Path, wider: Path) -> None:
     (wider / "found/0--Parade/a.txt").write_text("a\n1\n10 10 19 19 nan\n")
     (wider / "list.txt").write_text("9--Nowhere/x.jpg\n")

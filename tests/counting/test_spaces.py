@@ -86,6 +86,7 @@ def test_nearest_lists_the_largest_architectures_that_fit() -> None:
     assert len(counts.nearest(Budget(), 10**6)) == len(best)
 
 
+@pytest.mark.slow
 def test_draws_are_uniform_over_what_fits() -> None:
     counts, budget = SpaceCounts(SMALL), Budget(251_000)
     fitting = [str(c) for params, c in _by_enumeration(SMALL) if params is not None and params <= 251_000]
@@ -213,6 +214,7 @@ def _numel(slot: str, part: Part, inputs: Levels | None) -> int:
 
 
 @pytest.mark.parametrize("name", space_names())
+@pytest.mark.slow
 def test_closed_form_equals_numel_for_random_configurations(name: str) -> None:
     space = load_space(name)
     counts, rng = SpaceCounts(space), np.random.default_rng(0)
@@ -290,6 +292,7 @@ def _feasible_by_hand(space: SearchSpace, limit: int) -> int:
     return answer
 
 
+@pytest.mark.slow
 def test_a_space_beyond_62_bits_is_counted_and_sampled_exactly() -> None:
     counts, budget = SpaceCounts(HUGE), Budget(76_000)
     assert counts.size > 2**62

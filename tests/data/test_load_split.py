@@ -156,6 +156,7 @@ def start(root: Path, cache: Path, how: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_no_half_copy(retinaface: Path, tmp_path: Path) -> None:
     killed = start(retinaface, tmp_path / "cache", "die")
     killed.communicate(timeout=60)
@@ -167,6 +168,7 @@ def test_a_killed_build_leaves_no_half_copy(retinaface: Path, tmp_path: Path) ->
     assert kept(tmp_path / "cache") == [faces.folder.name]
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_builds(retinaface: Path, tmp_path: Path) -> None:
     running = [start(retinaface, tmp_path / "cache", "live") for _ in range(3)]
     said = [process.communicate(timeout=60) for process in running]

@@ -1,8 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from harness.data.faces import FaceSet
+from harness.models.detector import Detector
 from harness.training.job import Job, TrainResult
 from tests.search.stub import Plan, Pool, Stub
 
@@ -38,11 +42,16 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
         (folder / "report" / "report.md").touch()
         return folder / "report" / "report.md"
 
+    def nothing(_: Detector, faces: FaceSet, *__: Any, **___: Any) -> list[NDArray[np.float32]]:
+        return [np.zeros((0, 15), dtype=np.float32)] * len(faces)
+
     def use(plan: Plan) -> None:
         monkeypatch.setattr("harness.search.run.Pool", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
 
     monkeypatch.setattr("harness.training.teacher.train", train)
     monkeypatch.setattr("harness.search.resources.available_cores", lambda: 8)
+    monkeypatch.setattr("harness.training.grade.predict", nothing)
+    monkeypatch.setattr("harness.search.speeds.build", lambda _: None)
     monkeypatch.setattr("harness.search.speeds.measure", lambda *_: dict(SPEED))
     monkeypatch.setattr("harness.reporting.build_report", build_report)
     return Stub(runs, use)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 from harness import cli
 from harness.core.names import load_study
@@ -20,7 +21,7 @@ from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, load_records
 from harness.errors import HarnessError, NonFiniteLossError
 from harness.models.builder import build
-from harness.models.weights import load_weights, save_weights
+from harness.models.costs import count
 from harness.search.resources import Resources
 from harness.search.run import run_study
 from harness.search.workers import Event
@@ -75,17 +76,12 @@ class Plan:
             )
             if not (yield dict(history[-1])):
                 return TrainResult("pruned", history[-1]["ap"], history)
-        with torch.random.fork_rng():
-            torch.manual_seed(job.seed)
-            detector = build(job.arch).eval()
-        path = job.folder / WEIGHTS
-        if path.exists():  # It is complete already, and only graded now.
-            load_weights(detector, path)
-        save_weights(detector, path)
+        save_file({"parameters": torch.zeros(count(job.arch))}, job.folder / WEIGHTS)
         result = TrainResult("complete", history[-1]["ap"], history, seconds={"train": 1.0, "evaluate": 0.5})
         if not job.grade:
             return result
-        graded = grade(job, detector)
+        with torch.device("meta"):
+            graded = grade(job, build(job.arch))  # The fixture lets it find nothing.
         return replace(result, ap=graded.ap, curves=graded.curves, landmark=graded.landmark)
 
 

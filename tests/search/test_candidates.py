@@ -93,6 +93,7 @@ class SamplerContract:
             assert COUNTS.is_feasible(configuration, BUDGET)
         assert len({identity(configuration) for configuration in found[0]}) == TRIALS[self.sampler]
 
+    @pytest.mark.slow
     def test_the_same_seed_proposes_the_same_in_another_process(
         self, found: tuple[list[Configuration], list[str]], elsewhere: dict[str, list[Configuration]]
     ) -> None:
@@ -139,6 +140,7 @@ class TestNsga2(SamplerContract):
         assert list(proposal.system_attrs.values()) == [1]
 
 
+@pytest.mark.slow
 class TestGaussianProcess(SamplerContract):
     sampler = "gp"
 

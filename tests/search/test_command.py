@@ -145,6 +145,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         main([*STUDY, "--runs", str(tmp_path / "file" / "runs")])
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_2_and_stderr_one_line(tmp_path: Path) -> None:
     code, output, errors = end(start("harness.study", [*STUDY, "--runs", str(tmp_path / "runs"), "--budget", "200000"]))
     assert (code, output) == (2, "")

@@ -97,6 +97,7 @@ def test_a_better_one_is_graded_when_the_study_goes_on(stub: Stub) -> None:
     assert {label for label, r in records(folder).items() if r.ap} == {"v1", "v2", "0003", "0005"}
 
 
+@pytest.mark.slow
 def test_the_trials_depend_neither_on_the_workers_nor_on_which_of_them_was_faster(stub: Stub) -> None:
     folder = stub.study(workers=1, name="alone", **SEARCH)
     alone = outcome(folder)
@@ -107,6 +108,7 @@ def test_the_trials_depend_neither_on_the_workers_nor_on_which_of_them_was_faste
         assert outcome(folder) == alone, f"{workers} workers"
 
 
+@pytest.mark.slow
 def test_however_often_it_is_interrupted_it_ends_as_if_undisturbed(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole", **SEARCH))
     folder = stub.runs / "stub"
@@ -130,6 +132,7 @@ def test_a_killed_worker_costs_nothing(stub: Stub) -> None:
     assert outcome(folder) == undisturbed
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_again_and_again_ends_the_run_and_the_next_one_trains_it(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole"))
     kills: dict[tuple[str, int], Exception | str] = {("0001", epoch): "its process was killed" for epoch in (1, 2)}
@@ -162,6 +165,7 @@ def test_a_study_whose_trials_all_fail_says_so(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("where", ["worker", "study"])
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_and_the_study_goes_on_later(
     stub: Stub, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +260,7 @@ def test_latency_as_an_objective_is_measured_at_rest_before_a_trial_is_told(
         assert trial.values == [record.search_ap["mean"], record.params, 1 / record.speed["ratio_to_v1"]]
 
 
+@pytest.mark.slow
 def test_references_and_the_best_student_are_trained_with_several_seeds(stub: Stub) -> None:
     references = ("v2", "v2-alone")
     folder = stub.study(trials=2, references=references)

@@ -10,6 +10,8 @@ import torch
 from harness.errors import DataError, HarnessError, NonFiniteLossError
 from harness.search.workers import Event, Pool
 
+pytestmark = pytest.mark.slow
+
 
 def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
     """Runs in a worker: two epochs, or what the job says."""

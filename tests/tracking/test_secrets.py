@@ -50,6 +50,7 @@ def keep_books(config: StudyConfig, resources: Resources, progress: Progress) ->
         (["--tracking-uri", "http://me:hunter2@127.0.0.1:1"], ["--tracking-uri", "http://***@127.0.0.1:1"]),
     ],
 )
+@pytest.mark.slow
 def test_a_study_keeps_no_secret_of_its_command(
     given: list[str],
     recorded: list[str],

@@ -99,6 +99,7 @@ def test_resume_neither_duplicates_nor_loses(folder: Folder) -> None:
     assert (parent.params["trials"], parent.tags["now.trials"]) == ("3", "5"), "MLflow's parameters cannot change"
 
 
+@pytest.mark.slow
 def test_the_records_of_a_killed_process_are_sent_later(folder: Folder) -> None:
     script = f"""
 import os

@@ -39,6 +39,7 @@ def person(seed: int, **changes: object) -> Person:
     return replace(sample_person(np.random.default_rng(seed)), **(plain | changes))
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_makes_the_same_set(tmp_path: Path) -> None:
     config = DataConfig(train_images=20, val_images=20, seed=3)
     told: list[tuple[str, int, int]] = []
@@ -88,6 +89,7 @@ class Deadly:
         return os._exit, (1,)
 
 
+@pytest.mark.slow
 def test_scenes_are_annotated_within_reason(scenes: list[Scene]) -> None:
     for scene in scenes:
         count = len(scene.boxes)
@@ -104,6 +106,7 @@ def test_scenes_are_annotated_within_reason(scenes: list[Scene]) -> None:
         assert (scene.blur > 0).all()
 
 
+@pytest.mark.slow
 def test_sizes_crowds_and_lists_have_the_intended_statistics(scenes: list[Scene]) -> None:
     height = np.concatenate([scene.height for scene in scenes])
     assert 3 < len(height) / len(scenes) < 7

@@ -92,6 +92,7 @@ def test_the_committed_page_is_what_its_command_makes() -> None:
     )
 
 
+@pytest.mark.slow
 def test_json_has_the_keys_that_scripts_rely_on() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "harness.audit", "--json"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -47,6 +47,7 @@ def test_a_report_holds_every_table_and_picture(runs: Path, built: Path) -> None
     assert len(pd.read_csv(path.parent / "results.csv", dtype={"label": str})) == 14
 
 
+@pytest.mark.slow
 def test_a_second_report_is_the_same_byte_for_byte(runs: Path, built: Path) -> None:
     before = {p.name: p.read_bytes() for p in built.parent.iterdir()}
     build_report(runs / "fake")
@@ -126,6 +127,7 @@ def test_best_is_chosen_by_search_ap_and_graded_by_validation_ap(runs: Path) -> 
     assert summary(runs / "fake")["protocol"]["images"] == 400
 
 
+@pytest.mark.slow
 def test_what_a_difference_is_worth_is_in_the_report_and_the_summary(runs: Path, tmp_path: Path) -> None:
     once = summary(runs / "fake")
     assert once["noise"] is once["validation_noise"] is once["ties"] is None
@@ -178,6 +180,7 @@ def test_a_study_folder_without_its_file_is_a_data_error(tmp_path: Path) -> None
         build_report(tmp_path)
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_two_and_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness.report", "none", "--runs", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
