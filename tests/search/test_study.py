@@ -228,15 +228,16 @@ def test_a_study_is_continued_only_as_what_it_was(stub: Stub, case: str, monkeyp
 
 def test_what_trained_a_network_is_never_rewritten(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("old", {"torch": "1"}, {"cpu": "A"}))
-    folder = stub.study(trials=2)
+    with pytest.raises(KeyboardInterrupt):
+        stub.study(Plan(interrupt=8), workers=1, trials=3)
+    folder = stub.runs / "stub"
+    assert [(r.label, r.state) for r in records(folder).values()][-2:] == [("0000", "complete"), ("0001", "running")]
     made = Manifest.load(folder).provenance
     monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("new", {"torch": "2"}, {"cpu": "B"}))
     stub.study(trials=3)
     assert Manifest.load(folder).provenance == made
-    by = {
-        label: [one["commit"] for one in r.provenance] for label, r in records(folder).items() if r.number is not None
-    }
-    assert by == {"0000": ["old"], "0001": ["old"], "0002": ["new"]}
+    by = {label: [one["commit"] for one in r.provenance] for label, r in records(folder).items()}
+    assert [by[f"000{n}"] for n in range(3)] == [["old"], ["old", "new"], ["new"]]
     said = "continues a study begun by commit old on A (torch 1); what is trained now: commit new on B (torch 2)"
     assert said in stub.lines
 
