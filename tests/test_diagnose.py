@@ -49,6 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for seed, (label, record) in enumerate(networks.items()):
         record.arch, record.state = ARCHS["v1" if label == "v1" else "v2"].to_dict(), "complete"
+        record.train = asdict(CONFIG.train)
         torch.manual_seed(seed)
         trial = folder / "trials" / label
         record.save(trial)

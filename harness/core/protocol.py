@@ -158,20 +158,39 @@ class DataConfig:
         }[split]
 
 
+CROPS = {
+    "retinaface": (0.3, 0.45, 0.6, 0.8, 1.0),
+    "scrfd": (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0),
+}
+"""Sides of the square training crop, as shares of the image's shorter side; above 1 the crop is padded.
+
+``retinaface``: RetinaFace's published code (Deng et al., arXiv 1905.00641). ``scrfd``: SCRFD's (Guo et al., arXiv
+2105.04714, section 4.1), whose larger crops show faces smaller than they are.
+"""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run: AdamW, linear warm-up, cosine decay to zero.
 
     Attributes:
         epochs: passes over the training images.
-        batch: images a step.
+        batch: images per step.
         lr: peak learning rate.
+        backbone_lr: factor of the backbone's learning rate, in (0, 1].
+        frozen_stages: number of the backbone's first stages that are not trained, BatchNorm statistics included.
         weight_decay: AdamW's decoupled weight decay (not on biases, norms and fusion weights).
         warmup: share of all steps in which the learning rate rises linearly, in [0, 1).
         clip: gradient norm to which gradients are clipped.
         box_weight, class_weight, landmark_weight: the multibox loss's weights (RetinaFace: 2, 1, 1).
-        ema: decay a step of an exponential moving average of the weights, in [0, 1), which is then what is evaluated
+        ignore_unmatched: priors on a face that no prior fits are not mined as negatives, as in ignore regions;
+            otherwise they are background, as in RetinaFace's code.
+        crops: a name of ``CROPS``.
+        late_epochs: the last epochs, which train on crops of ``late_size`` pixels instead of the data's ``size``.
+        late_size: side of these crops, pixels.
+        ema: decay per step of an exponential moving average of the weights, in [0, 1), which is then what is evaluated
             and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps none.
+        evaluate_every: epochs between two evaluations on the search split; the last epoch is always evaluated.
         patience: epochs without a better mean AP after which training stops early; what is kept then is the best
             epoch's network, also where training reaches its end. 0 never stops and keeps the last one.
     """
@@ -179,46 +198,90 @@ class TrainConfig:
     epochs: int = 4
     batch: int = 32
     lr: float = 4e-3
+    backbone_lr: float = 1.0
+    frozen_stages: int = 0
     weight_decay: float = 5e-4
     warmup: float = 0.1
     clip: float = 10.0
     box_weight: float = 2.0
     class_weight: float = 1.0
     landmark_weight: float = 1.0
+    ignore_unmatched: bool = False
+    crops: str = "retinaface"
+    late_epochs: int = 0
+    late_size: int = 640
     ema: float = 0.0
+    evaluate_every: int = 1
     patience: int = 0
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"epochs must be positive, got {self.epochs}")
         _require(self.batch > 0, f"batch must be positive, got {self.batch}")
         _require(0 < self.lr < 1, f"lr must lie between 0 and 1, got {self.lr}")
+        _require(0 < self.backbone_lr <= 1, f"backbone_lr is a factor in (0, 1], got {self.backbone_lr}")
+        _require(
+            0 <= self.frozen_stages <= len(STRIDES),
+            f"frozen_stages lies in 0 … {len(STRIDES)}, got {self.frozen_stages}",
+        )
         _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         _require(0 <= self.warmup < 1, f"warmup is a share of the steps in [0, 1), got {self.warmup}")
         _require(self.clip > 0, f"clip must be positive, got {self.clip}")
+        weights = (self.box_weight, self.class_weight, self.landmark_weight)
+        _require(min(weights) >= 0 and max(weights) > 0, f"loss weights are not negative and not all 0, got {weights}")
+        _require(self.crops in CROPS, f"unknown crops '{self.crops}' (known: {', '.join(CROPS)})")
+        _require(
+            0 <= self.late_epochs <= self.epochs,
+            f"late_epochs lies in 0 … epochs ({self.epochs}), got {self.late_epochs}",
+        )
+        _require(
+            self.late_size >= 32 and self.late_size % 32 == 0,
+            f"late_size must be a multiple of 32, got {self.late_size}",
+        )
         _require(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
+        _require(self.evaluate_every > 0, f"evaluate_every must be positive, got {self.evaluate_every}")
         _require(self.patience >= 0, f"patience must not be negative, got {self.patience}")
+        _require(
+            not self.patience or self.evaluate_every == 1,
+            f"patience compares every epoch: evaluate_every must be 1, got {self.evaluate_every}",
+        )
+
+    def evaluates(self, epoch: int) -> bool:
+        """Return whether the search split is read after ``epoch``, from 1."""
+        return epoch % self.evaluate_every == 0 or epoch == self.epochs
+
+    def size(self, epoch: int, usual: int) -> int:
+        """Return the side of the training crops of ``epoch``, from 1, pixels; ``usual`` is the data's."""
+        return self.late_size if epoch > self.epochs - self.late_epochs else usual
 
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """loss = (1 - alpha) · ground truth + alpha · (T² · KL + box + landmark) + feature_weight · feature.
+    """loss = (1 - alpha) · ground truth + alpha · imitation + feature_weight · feature.
+
+    The imitation is class_weight · T² · KL + box_weight · box + landmark_weight · landmark.
 
     Attributes:
         temperature: T, softens both class distributions (Hinton et al., arXiv 1503.02531).
         alpha: weight of the teacher's outputs against the ground truth, in [0, 1]; 0 with ``feature_weight`` 0
             trains without a teacher.
+        box_weight, class_weight, landmark_weight: weights of the imitation terms.
         feature_weight: λ of the feature imitation through trainable 1×1 adapters.
         score_threshold: priors where the teacher's face score exceeds it are imitated too.
     """
 
     temperature: float = 4.0
     alpha: float = 0.7
+    box_weight: float = 1.0
+    class_weight: float = 1.0
+    landmark_weight: float = 1.0
     feature_weight: float = 0.0
     score_threshold: float = 0.1
 
     def __post_init__(self) -> None:
         _require(self.temperature > 0, f"temperature must be positive, got {self.temperature}")
         _require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], got {self.alpha}")
+        weights = (self.box_weight, self.class_weight, self.landmark_weight)
+        _require(min(weights) >= 0, f"the imitation's weights must not be negative, got {weights}")
         _require(self.feature_weight >= 0, f"feature_weight must not be negative, got {self.feature_weight}")
         _require(0 <= self.score_threshold < 1, f"score_threshold lies in [0, 1), got {self.score_threshold}")
 
@@ -226,6 +289,15 @@ class DistillConfig:
     def uses_teacher(self) -> bool:
         """Whether any term needs the teacher's outputs."""
         return self.alpha > 0 or self.feature_weight > 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Imitation term → its weight inside the imitation."""
+        return {
+            "distill_class": self.class_weight,
+            "distill_box": self.box_weight,
+            "distill_landmark": self.landmark_weight,
+        }
 
 
 @dataclass(frozen=True)

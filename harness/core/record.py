@@ -29,12 +29,13 @@ class TrialRecord:
         state: ``running``, ``complete``, ``pruned`` or ``failed``; ``reason`` says why for the last two.
         configuration: axis → value (empty for references).
         arch: ``ArchConfig.to_dict()``.
+        train: ``TrainConfig`` as a dict; empty where weights were given.
         distill: ``DistillConfig`` as a dict; empty where no teacher was used.
         teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
         params: parameters in total; ``parts``: slot → parameters; ``macs``: MACs at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
-        epochs: one dict per epoch: ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search split, ``lr``,
-            ``seconds``.
+        epochs: one dict per epoch, as ``training.loop.train`` reports them; ``ap`` is empty where the schedule skips
+            the evaluation.
         search_ap: AP of the network that was kept on the search split, in [0, 1]: easy, medium, hard, mean. This is
             what choices are made by.
         ap: AP on the validation images, which choose nothing (None where a list holds no face); empty for networks
@@ -58,6 +59,7 @@ class TrialRecord:
     seed: int = 0
     configuration: dict[str, Any] = field(default_factory=dict)
     arch: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
     distill: dict[str, Any] = field(default_factory=dict)
     teacher: dict[str, Any] = field(default_factory=dict)
     params: int = 0

@@ -1,24 +1,35 @@
 """A search space as data: axes with conditions over a base architecture, independent of any sampler.
 
 An axis is named by a dotted path: ``attention.reduction`` sets the option ``reduction`` of the slot ``attention``,
-``attention.name`` chooses the slot's part, ``distill.temperature`` sets a distillation value. What no axis sets is as
-in the base architecture.
+``attention.name`` chooses the slot's part, ``train.lr`` sets a value of the training, ``distill.temperature`` one of
+the distillation. What no axis sets is as in the base architecture and in the study.
 """
 
 import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
+from harness.core.protocol import DistillConfig, TrainConfig
 from harness.errors import InputError, unknown_name
 
 Configuration = dict[str, OptionValue]
 """Axis name → value, for exactly the axes that are active."""
 
-DISTILL_AXES = ("temperature", "alpha", "feature_weight")
+_FIXED = ("epochs", "evaluate_every", "patience")
+"""Fields of ``TrainConfig`` that are no axes: trials of a study have the same length, so that they can be compared."""
+
+RECIPE = {
+    "train": {field.name: field.type for field in fields(TrainConfig) if field.name not in _FIXED},
+    "distill": {field.name: field.type for field in fields(DistillConfig)},
+}
+"""Groups of axes that change how a network is trained, and not what is built: group → option → type."""
+
+GROUPS = (*SLOTS, *RECIPE)
+"""All groups of axes."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,19 @@ class When:
 
 def _check_axis(name: str, when: When | None) -> None:
     group, _, option = name.partition(".")
-    if not option or group not in (*SLOTS, "distill"):
-        raise InputError(f"axis '{name}' must be SLOT.OPTION with SLOT one of {', '.join(SLOTS)} or distill")
-    if group == "distill" and option not in DISTILL_AXES:
-        raise unknown_name("distillation axis", option, DISTILL_AXES)
+    if not option or group not in GROUPS:
+        raise InputError(f"axis '{name}' must be GROUP.OPTION with GROUP one of {', '.join(GROUPS)}")
+    if group in RECIPE and option not in RECIPE[group]:
+        raise unknown_name(f"axis of {group}", option, RECIPE[group])
     if when is not None and when.axis.partition(".")[0] != group:
         raise InputError(f"axis '{name}' may only depend on an axis of '{group}', not on '{when.axis}'")
+
+
+def _fields(configuration: Mapping[str, OptionValue], group: str) -> dict[str, Any]:
+    """Return the values of one group's options; a whole number stands for the float that the option is."""
+    kinds = RECIPE[group]
+    chosen = {key.partition(".")[2]: value for key, value in configuration.items() if key.startswith(f"{group}.")}
+    return {option: float(value) if kinds[option] is float else value for option, value in chosen.items()}
 
 
 @dataclass(frozen=True)
@@ -122,11 +140,11 @@ class SearchSpace:
         raise unknown_name("axis", name, (a.name for a in self.axes))
 
     def groups(self) -> dict[str, tuple[Axis, ...]]:
-        """Return group (a slot, or ``distill``) → its axes. Groups are independent: conditions never cross them."""
+        """Return group (a slot, ``train`` or ``distill``) → its axes. Conditions never cross groups."""
         names = [axis.name.partition(".")[0] for axis in self.axes]
         return {
             group: tuple(axis for axis, name in zip(self.axes, names, strict=True) if name == group)
-            for group in (*SLOTS, "distill")
+            for group in GROUPS
             if group in names
         }
 
@@ -204,11 +222,18 @@ class SearchSpace:
             parts[slot] = Part(name, tuple(options.items()))
         return ArchConfig(**parts)
 
-    def distill(self, configuration: Mapping[str, OptionValue]) -> dict[str, float]:
-        """Return the distillation values that the configuration sets, without the ``distill.`` prefix."""
-        return {
-            key.partition(".")[2]: float(value) for key, value in configuration.items() if key.startswith("distill.")
-        }
+    def recipes(self) -> list[Configuration]:
+        """Return every combination of the axes that change nothing that is built; one empty one if there are none."""
+        tables = [self.group_configurations(group) for group in RECIPE]
+        return [dict(itertools.chain(*(piece.items() for piece in pieces))) for pieces in itertools.product(*tables)]
+
+    def train(self, configuration: Mapping[str, OptionValue]) -> dict[str, Any]:
+        """Return the fields of ``TrainConfig`` that the configuration sets."""
+        return _fields(configuration, "train")
+
+    def distill(self, configuration: Mapping[str, OptionValue]) -> dict[str, Any]:
+        """Return the fields of ``DistillConfig`` that the configuration sets."""
+        return _fields(configuration, "distill")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole space as plain data, for the record of what was searched."""

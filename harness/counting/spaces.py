@@ -81,14 +81,14 @@ class SpaceCounts:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.size = space.size()
-        self._distill = space.group_configurations("distill")
+        self._recipes = space.recipes()
         self._options = {
             slot: [(c, space.arch(c).parts()[slot]) for c in space.group_configurations(slot)] for slot in SLOTS
         }
         self._by_size: dict[int, list[Link]] = {}
         self._fitting: dict[Budget, Ints] = {}
         self.architectures = sum(chain.architectures() for chain in self._chains(0))
-        self.buildable = self.architectures * len(self._distill)
+        self.buildable = self.architectures * len(self._recipes)
 
     def _chains(self, size: int) -> list[Link]:
         """Return a chain for every combination of backbone and neck channels, MACs at ``size`` × ``size`` pixels."""
@@ -125,8 +125,8 @@ class SpaceCounts:
             InputError: the budget has several bounds, and the space is too large to list.
         """
         if len(budget.bounds) > 1:
-            return len(self._positions(budget)) * len(self._distill)
-        return int(self._weights(budget.max_params).sum()) * len(self._distill)
+            return len(self._positions(budget)) * len(self._recipes)
+        return int(self._weights(budget.max_params).sum()) * len(self._recipes)
 
     def _weights(self, limit: int) -> Counts:
         """Return for each chain the number of architectures with at most ``limit`` parameters."""
@@ -141,7 +141,7 @@ class SpaceCounts:
         """
         self._require_buildable()
         whole = Totals.join([chain.totals(measure) for chain in self._chains(measure.size)])
-        return Totals(whole.values, whole.counts * len(self._distill), whole.up_to * len(self._distill))
+        return Totals(whole.values, whole.counts * len(self._recipes), whole.up_to * len(self._recipes))
 
     @cached_property
     def histogram(self) -> Totals:
@@ -234,8 +234,8 @@ class SpaceCounts:
         if len(budget.bounds) > 1:
             self._require_feasible(budget)
             positions = self._positions(budget)
-            position = int(positions[int(rng.integers(len(positions)))]) * len(self._distill)
-            return self.configuration(position + int(rng.integers(len(self._distill))))
+            position = int(positions[int(rng.integers(len(positions)))]) * len(self._recipes)
+            return self.configuration(position + int(rng.integers(len(self._recipes))))
         weights = self._weights(budget.max_params)
         if not weights.sum():
             self._require_feasible(budget)
@@ -246,25 +246,25 @@ class SpaceCounts:
             row = draw(link.after(PARAMS).fitting(left - values), rng)
             chosen.update(link.table.configurations[row])
             left -= int(values[row])
-        return self._ordered(chosen, below(len(self._distill), rng))
+        return self._ordered(chosen, below(len(self._recipes), rng))
 
-    def _ordered(self, chosen: Configuration, distill: int | None) -> Configuration:
-        """Return a configuration with its axes in the space's order, without distillation if ``distill`` is None."""
-        whole = chosen if distill is None else {**chosen, **self._distill[distill]}
+    def _ordered(self, chosen: Configuration, recipe: int | None) -> Configuration:
+        """Return a configuration with its axes in the space's order, without training axes if ``recipe`` is None."""
+        whole = chosen if recipe is None else {**chosen, **self._recipes[recipe]}
         return {axis.name: whole[axis.name] for axis in self.space.axes if axis.name in whole}
 
     def listed(self, measure: Measure = PARAMS) -> Iterator[Ints]:
         """Yield the totals of all buildable configurations, in blocks; ``configuration`` returns the one at a position.
 
-        The order is chain by chain; within a chain the last slot varies faster than those before it, distillation
-        fastest.
+        The order is chain by chain; within a chain the last slot varies faster than those before it, training
+        axes fastest.
         """
         for block in self._blocks(measure):
-            yield np.repeat(block, len(self._distill))
+            yield np.repeat(block, len(self._recipes))
 
     def _blocks(self, measure: Measure) -> Iterator[Ints]:
-        """Yield the total of every architecture in the order of ``listed``, without distillation."""
-        most = max(BLOCK // len(self._distill), 1)
+        """Yield the total of every architecture in the order of ``listed``, without training axes."""
+        most = max(BLOCK // len(self._recipes), 1)
         for chain in self._chains(measure.size):
             values = [link.table.values(measure) for link in chain.links()]
             inner = values.pop()
@@ -285,10 +285,10 @@ class SpaceCounts:
         """
         if not 0 <= position < self.buildable:
             raise IndexError(f"position {position:,} of {self.buildable:,} buildable configurations")
-        architecture, distill = divmod(position, len(self._distill))
-        return self._architecture(architecture, distill)
+        architecture, recipe = divmod(position, len(self._recipes))
+        return self._architecture(architecture, recipe)
 
-    def _architecture(self, position: int, distill: int | None) -> Configuration:
+    def _architecture(self, position: int, recipe: int | None) -> Configuration:
         chosen: Configuration = {}
         for chain in self._chains(0):
             if position >= chain.architectures():
@@ -298,7 +298,7 @@ class SpaceCounts:
                 row, position = divmod(position, 1 if isinstance(link.rest, Totals) else link.rest.architectures())
                 chosen.update(link.table.configurations[row])
             break
-        return self._ordered(chosen, distill)
+        return self._ordered(chosen, recipe)
 
     def _positions(self, budget: Budget) -> Ints:
         """Return the positions of the architectures that fit, among those that can be built."""
@@ -330,8 +330,8 @@ class SpaceCounts:
     def nearest(self, budget: Budget, count: int) -> list[tuple[int, Configuration]]:
         """Return up to ``count`` in-budget architectures with the most parameters, largest first, with their totals.
 
-        Distillation axes are left out, because they do not change what is built. Equal totals come in the order of
-        ``listed``.
+        Axes of ``train`` and ``distill`` are left out, because they do not change what is built. Equal totals come in
+        the order of ``listed``.
 
         Raises:
             BudgetError: nothing fits; the message says the smallest possible count.

@@ -33,9 +33,11 @@ class Augmentation:
     RetinaFace's code has the same scales, flips and colours, but tries 250 crops and keeps faces of any size.
 
     Attributes:
-        scales: possible sides of the square crop, as shares of the image's shorter side.
+        scales: possible sides of the square crop, as shares of the image's shorter side; above 1, the crop reaches
+            beyond the image and is padded with the mean colour.
         tries: number of crops drawn before the whole image, padded to a square, is used instead.
-        min_face: least shorter side of a face in the sample, pixels; smaller faces are dropped.
+        min_face: least shorter side of a face that a crop must contain, in the sample's pixels.
+        least: faces with a shorter side below this are dropped from the sample, pixels.
         flip: probability of a mirrored sample.
         colour: probability of each change: brightness, contrast, saturation and hue.
     """
@@ -43,6 +45,7 @@ class Augmentation:
     scales: tuple[float, ...] = (0.3, 0.45, 0.6, 0.8, 1.0)
     tries: int = 50
     min_face: float = 4.0
+    least: float = 4.0
     flip: float = 0.5
     colour: float = 0.5
 
@@ -66,19 +69,15 @@ def augment(
         settings: the augmentation.
     """
     window = draw_crop(image.shape[0], image.shape[1], boxes, size, rng, settings)
+    left, top, side = window or (0, 0, max(image.shape[:2]))
     method = _METHODS[int(rng.integers(len(_METHODS)))]
-    if window is None:
-        side = max(image.shape[:2])
-        left = top = 0
-        height, width = (max(1, round(length * size / side)) for length in image.shape[:2])
-        sample = resize(image, width, height, method)
-    else:
-        left, top, side = window
-        sample = resize(image[top : top + side, left : left + side], size, size, method)
-    sample = jitter(sample, rng, settings.colour)
-    if window is None:
-        sample = cv2.copyMakeBorder(sample, 0, size - height, 0, size - width, cv2.BORDER_CONSTANT, value=MEAN)  # type: ignore[assignment]
-    boxes, landmarks = move(boxes, landmarks, left, top, side, size, settings.min_face)
+    (x1, x2), (column, width) = _visible(left, side, image.shape[1], size)
+    (y1, y2), (row, height) = _visible(top, side, image.shape[0], size)
+    sample = jitter(resize(image[y1:y2, x1:x2], width, height, method), rng, settings.colour)
+    if (height, width) != (size, size):
+        below, right = size - height - row, size - width - column
+        sample = cv2.copyMakeBorder(sample, row, below, column, right, cv2.BORDER_CONSTANT, value=MEAN)  # type: ignore[assignment]
+    boxes, landmarks = move(boxes, landmarks, left, top, side, size, settings.least)
     if rng.random() < settings.flip:
         sample = cv2.flip(sample, 1)  # type: ignore[assignment]
         boxes, landmarks = mirror(boxes, landmarks, size)
@@ -90,8 +89,8 @@ def draw_crop(
 ) -> tuple[int, int, int] | None:
     """Return a crop's left, top and side in whole pixels, or None if no try contains a usable face.
 
-    A usable face lies entirely inside the crop and has at least ``min_face`` pixels in the sample. For an image without
-    faces, the first try is returned.
+    A crop that is longer than the image contains all of it along that axis. A usable face lies entirely inside the crop
+    and has at least ``min_face`` pixels in the sample. For an image without faces, the first try is returned.
     """
     shorter = min(height, width)
     x1, y1, x2, y2 = boxes.T
@@ -123,6 +122,16 @@ def draw_crop(
     return None
 
 
+def _visible(start: int, side: int, length: int, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return what a crop shows along one axis: pixels ``first`` … ``end`` of the image, and where the sample has them.
+
+    The second pair is the first pixel of the sample that shows the image, and how many do.
+    """
+    first, end = max(start, 0), min(start + side, length)
+    at = round((first - start) * size / side)
+    return (first, end), (at, max(1, round((end - start) * size / side) - at))
+
+
 def resize(image: Image, width: int, height: int, method: int) -> Image:
     """Return ``image`` resized. ``_SMOOTH`` halves it by area averaging while possible, then interpolates linearly."""
     if method == _SMOOTH:
@@ -134,18 +143,18 @@ def resize(image: Image, width: int, height: int, method: int) -> Image:
 
 
 def move(
-    boxes: Floats, landmarks: Floats, left: int, top: int, side: int, size: int, min_face: float
+    boxes: Floats, landmarks: Floats, left: int, top: int, side: int, size: int, least: float
 ) -> tuple[Floats, Floats]:
     """Return the faces whose centre lies in the crop, in pixels of the resized crop.
 
-    Boxes are clipped to the crop. A face whose shorter side is then below ``min_face`` is dropped.
+    Boxes are clipped to the crop. A face whose shorter side is then below ``least`` is dropped.
     """
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - (left, top)
     inside = ((centre > 0) & (centre < side)).all(axis=1)
     scale = np.float32(size / side)
     origin = np.array([left, top], dtype=np.float32)
     moved = np.clip((boxes[inside] - np.tile(origin, 2)) * scale, 0, size)
-    large = (moved[:, 2:] - moved[:, :2]).min(axis=1) >= min_face if len(moved) else np.zeros(0, dtype=np.bool_)
+    large = (moved[:, 2:] - moved[:, :2]).min(axis=1) >= least if len(moved) else np.zeros(0, dtype=np.bool_)
     return moved[large], ((landmarks[inside] - np.tile(origin, 5)) * scale)[large]
 
 

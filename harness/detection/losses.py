@@ -16,6 +16,9 @@ MATCH_IOU = 0.35
 BEST_PRIOR_IOU = 0.2
 """A face takes its best prior from this IoU on, even from another face; below it, the face is ignored."""
 
+IGNORE_IOU = 0.03
+"""A prior that overlaps an ignored face by at least this may be kept out of mining: a 16-pixel prior over 3 pixels."""
+
 NEGATIVES = 7
 """Hardest negatives per positive prior of an image that enter the class loss."""
 
@@ -46,8 +49,20 @@ class MultiboxResult(NamedTuple):
     mined: Tensor
 
 
-def match(targets: Targets, priors: Tensor) -> Tensor:
-    """Return the face that each prior must predict: int64 (B, A), a row of ``targets``, or -1.
+class Matching(NamedTuple):
+    """What the faces of a batch ask of each prior.
+
+    Attributes:
+        face: (B, A) int64, the row of the targets that the prior must predict, or -1.
+        ignored: (B, A) bool, priors that predict no face and overlap a face that no prior fits by ``IGNORE_IOU``.
+    """
+
+    face: Tensor
+    ignored: Tensor
+
+
+def match(targets: Targets, priors: Tensor) -> Matching:
+    """Return the face that each prior must predict, and the priors on faces that no prior fits.
 
     A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
     its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face
@@ -58,7 +73,8 @@ def match(targets: Targets, priors: Tensor) -> Tensor:
     image, row = targets.valid.nonzero(as_tuple=True)
     matched = torch.full((batch * count,), -1, device=priors.device, dtype=torch.int64)
     if len(image) == 0:
-        return matched.view(batch, count)
+        matched = matched.view(batch, count)
+        return Matching(matched, torch.zeros_like(matched, dtype=torch.bool))
 
     # Only real faces are compared (not the padding), and only overlaps above the threshold are kept.
     overlaps = iou(targets.boxes[image, row], corners(priors))
@@ -73,21 +89,28 @@ def match(targets: Targets, priors: Tensor) -> Tensor:
     takes = best_overlap >= BEST_PRIOR_IOU
     slot = (image * count + best_prior)[takes]
     last = torch.full_like(matched, -1).scatter_reduce_(0, slot, row[takes], "amax")
-    return torch.where(last >= 0, last, matched).view(batch, count)
+    matched = torch.where(last >= 0, last, matched)
+
+    face, prior = (overlaps[~takes] >= IGNORE_IOU).nonzero(as_tuple=True)
+    ignored = torch.zeros_like(matched, dtype=torch.bool)
+    ignored[image[~takes][face] * count + prior] = True
+    return Matching(matched.view(batch, count), (ignored & (matched < 0)).view(batch, count))
 
 
-def mine(losses: Tensor, positive: Tensor) -> Tensor:
+def mine(losses: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:
     """Return the hardest negatives: (B, A) bool, seven for each positive of the same image.
 
     Args:
         losses: (B, A) classification losses.
         positive: (B, A) bool.
+        ignored: (B, A) bool, priors that are no negatives either.
     """
     wanted = NEGATIVES * positive.sum(dim=1, keepdim=True)
     most = min(int(wanted.max()), losses.shape[1])
-    hardest = losses.masked_fill(positive, -torch.inf).topk(most, dim=1).indices
+    apart = positive if ignored is None else positive | ignored
+    hardest = losses.masked_fill(apart, -torch.inf).topk(most, dim=1).indices
     rank = torch.arange(most, device=losses.device)
-    return torch.zeros_like(positive).scatter_(1, hardest, rank < wanted) & ~positive
+    return torch.zeros_like(positive).scatter_(1, hardest, rank < wanted) & ~apart
 
 
 def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: TrainConfig) -> MultiboxResult:
@@ -103,7 +126,7 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
         priors: (A, 4) of the input's size, on the same device.
         config: the terms' weights.
     """
-    matched = match(targets, priors)
+    matched, ignored = match(targets, priors)
     positive = matched >= 0
     image, prior = positive.nonzero(as_tuple=True)
     row = matched[image, prior]
@@ -112,7 +135,7 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
     # With two classes, the cross-entropy is softplus of the wrong logit minus the right one.
     margin = output.classes[..., 1].float() - output.classes[..., 0].float()
     losses = F.softplus(torch.where(positive, -margin, margin))
-    mined = mine(losses.detach(), positive)
+    mined = mine(losses.detach(), positive, ignored if config.ignore_unmatched else None)
     class_loss = losses.masked_fill(~(positive | mined), 0).sum() / count
 
     wanted = encode(targets.boxes[image, row], priors[prior])

@@ -26,7 +26,7 @@ def term_weights(train: TrainConfig, distill: DistillConfig) -> dict[str, float]
     truth = {"box": train.box_weight, "class": train.class_weight, "landmark": train.landmark_weight}
     return {
         **{name: (1 - distill.alpha) * weight for name, weight in truth.items()},
-        **dict.fromkeys(("distill_class", "distill_box", "distill_landmark"), distill.alpha),
+        **{name: distill.alpha * weight for name, weight in distill.weights.items()},
         "feature": distill.feature_weight,
     }
 

@@ -43,7 +43,7 @@ class PriorErrors:
         """
         truth = multibox_loss(output, targets, priors, TrainConfig())
         image, prior = truth.positive.nonzero(as_tuple=True)
-        faces = match(targets, priors)[image, prior]
+        faces = match(targets, priors).face[image, prior]
         known = targets.landmarks[image, faces].isfinite().all(dim=1)
         for name, count in (("box", len(image)), ("landmark", int(known.sum()))):
             self._errors[name] += truth.terms[name].item() * count

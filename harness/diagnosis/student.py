@@ -24,7 +24,7 @@ from harness.models.weights import load_weights
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
 from harness.training.job import WEIGHTS, Job
-from harness.training.setup import networks
+from harness.training.setup import augmentation, networks
 
 SEED, EPOCH = 0, 0
 """Of the batches. Training counts epochs from 1, so neither teacher nor student was trained on these crops."""
@@ -91,7 +91,8 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
 
     faces, size, images = load_split(job.data, "train", job.cache), job.data.size, 0
     priors, total = make_priors(size, size).to(device), min(count, steps_per_epoch(faces, job.train.batch))
-    for done, batch in enumerate(islice(batches(faces, size, job.train.batch, SEED, EPOCH), total), start=1):
+    drawn = batches(faces, size, job.train.batch, SEED, EPOCH, augmentation(job.train))
+    for done, batch in enumerate(islice(drawn, total), start=1):
         batch = batch._replace(
             images=batch.images.to(device), targets=Targets(*(tensor.to(device) for tensor in batch.targets))
         )

@@ -105,7 +105,6 @@ def diagnose_study(
         job = job_of(
             record,
             data=data,
-            train=config.train,
             evaluation=config.evaluation,
             # For the teacher's errors, where the student was trained without it.
             distill=replace(config.distill, alpha=0.0, feature_weight=0.0),

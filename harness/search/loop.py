@@ -268,21 +268,22 @@ class Search:
         self._start(name, time.monotonic(), kills=training.kills + 1)
 
     def _epoch(self, training: _Training, info: dict[str, Any]) -> None:
-        record, value = training.record, info["ap"]["mean"]
+        record, value = training.record, info["ap"].get("mean")
         if training.grading:
             self.pool.answer(record.label, go_on=True)
             return
         record.epochs.append(info)
         self._epochs_here += 1
         go_on = True
-        if training.judge is not None and record.number is not None:
+        if training.judge is not None and record.number is not None and value is not None:
             if len(self.plan.config.objectives) == 1:
                 self.ledger.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
-            go_on = last or not training.judge.stops(value)
+            go_on = last or not training.judge.stops(info["epoch"], value)
         self._keep(record)
         running = self.board.running[record.label]
-        running.epoch, running.ap = info["epoch"], value
+        running.epoch = info["epoch"]
+        running.ap = running.ap if value is None else value
         if self._unmeasured():
             training.answer = go_on  # The speed of another trial is due, and wants a quiet machine.
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import ALONE, DistillConfig, StudyConfig
+from harness.core.protocol import ALONE, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.space import Configuration, SearchSpace
@@ -55,8 +55,9 @@ class Plan:
 
     def candidate(self, number: int, configuration: Configuration) -> TrialRecord:
         """Return the record of a candidate that is about to start."""
+        train = replace(self.config.train, **self.space.train(configuration))
         distill = replace(self.config.distill, **self.space.distill(configuration))
-        record = self._record(label(number), "candidate", self.space.arch(configuration), distill)
+        record = self._record(label(number), "candidate", self.space.arch(configuration), train, distill)
         record.number, record.configuration = number, dict(configuration)
         record.seed = derive_seed(self.config.seed, number, "train")
         return record
@@ -70,7 +71,9 @@ class Plan:
         for name in self.config.references:
             arch = name.removesuffix(ALONE)
             distill = replace(self.config.distill, alpha=0.0, feature_weight=0.0) if arch != name else None
-            record = self._record(name, "reference", resolve_arch(arch), distill or self.config.distill)
+            record = self._record(
+                name, "reference", resolve_arch(arch), self.config.train, distill or self.config.distill
+            )
             record.seed = derive_seed(self.config.seed, arch)
             yield record
             yield from self.repeats(record, arch)
@@ -83,19 +86,23 @@ class Plan:
                     f"{record.label}-s{number}",
                     "repeat" if record.role == "candidate" else record.role,
                     ArchConfig.from_dict(record.arch),
+                    TrainConfig(**record.train),
                     DistillConfig(**record.distill) if record.distill else DistillConfig(alpha=0.0),
                 ),
                 repeat_of=record.label,
                 seed=derive_seed(self.config.seed, f"{name or record.label}-s{number}"),
             )
 
-    def _record(self, name: str, role: str, arch: ArchConfig, distill: DistillConfig) -> TrialRecord:
+    def _record(
+        self, name: str, role: str, arch: ArchConfig, train: TrainConfig, distill: DistillConfig
+    ) -> TrialRecord:
         side = self.config.speed.size
         parts = count_parts(arch)
         return TrialRecord(
             label=name,
             role=role,
             arch=arch.to_dict(),
+            train=asdict(train),
             distill=asdict(distill) if distill.uses_teacher else {},
             teacher=self._taught_by if distill.uses_teacher else {},
             params=sum(parts.values()),
@@ -115,7 +122,6 @@ class Plan:
         return job_of(
             record,
             data=self.config.data,
-            train=self.config.train,
             evaluation=self.config.evaluation,
             teacher=self.teacher.path,
             teacher_arch=self.teacher.arch,

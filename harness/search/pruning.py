@@ -30,7 +30,7 @@ def make_pruner(name: str) -> BasePruner:
 
 
 class Judge:
-    """Decides after every epoch whether one trial continues.
+    """Decides after every epoch that is evaluated whether one trial continues.
 
     Args:
         pruner: a name of ``protocol.PRUNERS``.
@@ -52,10 +52,8 @@ class Judge:
                     trial.should_prune()  # Enters the trial into the rungs that it reached.
             self._study.tell(trial, ended.value if ended.state == TrialState.COMPLETE else None, state=ended.state)
         self._trial = self._study.ask()
-        self.epoch = 0
 
-    def stops(self, value: float) -> bool:
-        """Take the objective after the next epoch and say whether the trial ends here."""
-        self.epoch += 1
-        self._trial.report(value, self.epoch)
+    def stops(self, epoch: int, value: float) -> bool:
+        """Take the objective after an epoch, from 1, and say whether the trial ends here."""
+        self._trial.report(value, epoch)
         return self._trial.should_prune()

@@ -91,7 +91,8 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
     The options of every part are logged, also the fixed ones and those of the references: V1 and V2 then share the
     candidates' columns.
     """
-    params = flatten(record.arch) | flatten(record.distill, "distill.") | flatten(record.configuration)
+    params = flatten(record.arch) | flatten(record.train, "train.") | flatten(record.distill, "distill.")
+    params |= flatten(record.configuration)
     params |= _trial_protocol(record, study)
     metrics = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
     metrics = {key: value for key, value in metrics.items() if value}
@@ -128,15 +129,10 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
 
 def _trial_protocol(record: TrialRecord, study: Manifest) -> dict[str, str]:
     config = study.config
-    schedule = config.teacher if record.role == "teacher" else config.train
     values = {
         "data": config.data.source,
         "size": config.data.size,
-        "epochs": schedule.epochs,
-        "batch": schedule.batch,
-        "lr": schedule.lr,
         "seed": record.seed,
-        "ema": schedule.ema,
         "teacher": " ".join(str(record.teacher[key]) for key in ("label", "digest")) if record.teacher else None,
     }
     return flatten(values, "protocol.")

@@ -1,6 +1,7 @@
 """Distillation: the loss terms by which a student imitates a frozen teacher.
 
-loss = (1 - α) · ground truth + α · (T² · KL of class logits + box + landmark imitation) + λ · feature imitation
+loss = (1 - α) · ground truth + α · (w₁ · T² · KL of class logits + w₂ · box + w₃ · landmark imitation)
+       + λ · feature imitation
 
 - The class term is Hinton et al.'s (arXiv 1503.02531, section 2): KL(teacher ‖ student) of distributions softened by
   T, times T², so that its gradients keep their size as T changes. It runs over positives, mined negatives and priors
@@ -72,7 +73,7 @@ class Distiller(nn.Module):
         terms: dict[str, Tensor] = {}
         if alpha > 0:
             terms |= self._outputs(student, teacher, ground_truth)
-            total = total + alpha * sum(terms.values())
+            total = total + alpha * sum(weight * terms[name] for name, weight in self.config.weights.items())
         if self.adapters:
             terms["feature"] = self._features(student, teacher)
             total = total + self.config.feature_weight * terms["feature"]

@@ -7,9 +7,10 @@ from typing import Any
 from harness.core.arch import ArchConfig
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.core.record import TrialRecord
+from harness.errors import InputError
 from harness.models.weights import file_digest
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Rises whenever the same job could give other weights: a changed loss, augmentation, schedule or initialisation.
 
 It is part of a checkpoint's, a teacher's and a study's identity, so that results of two versions never mix. A test
@@ -110,7 +111,6 @@ def job_of(
     record: TrialRecord,
     *,
     data: DataConfig,
-    train: TrainConfig,
     evaluation: EvalConfig,
     distill: DistillConfig | None = None,
     teacher: Path | None,
@@ -121,20 +121,22 @@ def job_of(
     device: str = "cpu",
     threads: int = 1,
 ) -> Job:
-    """Return the job that trains a record's network.
+    """Return the job that trains a record's network. Raises ``InputError`` where the record has no schedule.
 
     Args:
-        record: its architecture, seed and distillation; candidates are not graded, all others are.
+        record: its architecture, seed, schedule and distillation; candidates are not graded, all others are.
         distill: what to use where the record was trained without a teacher.
         teacher, teacher_arch: the study's teacher.
         start: what backbones start from.
         folder, cache, device, threads: as in ``Job``.
     """
+    if not record.train:
+        raise InputError(f"{record.label} has no schedule on record: it was trained by an earlier version")
     return Job(
         label=record.label,
         arch=ArchConfig.from_dict(record.arch),
         seed=record.seed,
-        train=train,
+        train=TrainConfig(**record.train),
         data=data,
         evaluation=evaluation,
         folder=folder,

@@ -18,7 +18,7 @@ from harness.models.weights import save_weights, state_digest
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
 from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
-from harness.training.schedule import learning_rate, reset_statistics
+from harness.training.schedule import learning_rate, reset_statistics, train_mode
 from harness.training.setup import Setup, prepare
 
 OnEpoch = Callable[[dict[str, Any]], bool]
@@ -31,7 +31,9 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     Args:
         job: what to train. With ``grade``, the validation images are read once, at the end.
         on_epoch: is called after every epoch with ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search
-            split, ``lr`` (of the last step), ``seconds`` (training) and ``evaluate_seconds``; returns False to stop.
+            split (empty where the schedule skips it), ``lr`` (of the last step), ``gradient_norm`` (mean before
+            clipping), ``clipped`` (share of the steps), ``seconds`` (training) and ``evaluate_seconds``; returns False
+            to stop.
             A resumed job first reports the epochs of its checkpoint, so that the caller sees the same sequence.
         on_batch: is called after every step with the steps done and the steps in all.
 
@@ -47,11 +49,11 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     for epoch in range(1, job.train.epochs + 1):
         if epoch > len(setup.history):
             started = time.perf_counter()
-            losses, lr = train_epoch(setup, epoch, on_batch)
+            losses, rates = train_epoch(setup, epoch, on_batch)
             trained = time.perf_counter()
-            info = {"epoch": epoch, "losses": losses, "ap": search_ap(job, setup.network), "lr": lr}
+            ap = search_ap(job, setup.network) if job.train.evaluates(epoch) else {}
             times = {"seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
-            setup.history.append(info | times)
+            setup.history.append({"epoch": epoch, "losses": losses, "ap": ap} | rates | times)
             if job.train.patience and best_epoch(setup.history) == epoch:
                 setup.best = {name: value.detach().clone() for name, value in setup.network.state_dict().items()}
             save_checkpoint(setup)
@@ -65,22 +67,23 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     return _finish(setup)
 
 
-def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], float]:
-    """Train one epoch and return the mean of every loss term, and the last learning rate."""
+def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Train one epoch; return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
     config, steps = setup.job.train, setup.job.train.epochs * setup.steps
     sums: dict[str, Tensor] = {}
-    lr = 0.0
-    setup.student.train()
+    lr, norms = 0.0, []
+    priors = setup.priors[setup.size(epoch)]
+    train_mode(setup.student, config.frozen_stages)
     for index, (images, targets) in enumerate(setup.batches(epoch)):
         if index == setup.steps // 2:
             reset_statistics(setup.student)
         step = (epoch - 1) * setup.steps + index
         lr = learning_rate(config, step, steps)
         for group in setup.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["factor"]
 
         output = setup.student.raw(images)
-        truth = multibox_loss(output, targets, setup.priors, config)
+        truth = multibox_loss(output, targets, priors, config)
         total, losses = truth.total, dict(truth.terms)
         if setup.distiller is not None and setup.teacher is not None:
             with torch.no_grad():
@@ -95,7 +98,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
 
         setup.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
-        nn.utils.clip_grad_norm_(setup.parameters, config.clip)
+        norms.append(nn.utils.clip_grad_norm_(setup.parameters, config.clip).detach())
         setup.optimizer.step()
         if setup.average is not None:
             setup.average.update_parameters(setup.student)
@@ -104,7 +107,9 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             sums[name] = sums.get(name, torch.zeros((), device=setup.device)) + value.detach()
         if on_batch is not None:
             on_batch(step + 1, steps)
-    return {name: value.item() / setup.steps for name, value in sums.items()}, lr
+    norm = torch.stack(norms)
+    rates = {"lr": lr, "gradient_norm": norm.mean().item(), "clipped": (norm > config.clip).float().mean().item()}
+    return {name: value.item() / setup.steps for name, value in sums.items()}, rates
 
 
 def best_epoch(history: list[dict[str, Any]]) -> int:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.protocol import TrainConfig
+from harness.errors import InputError
+from harness.models.detector import Detector
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
@@ -51,4 +53,19 @@ def reset_statistics(network: nn.Module) -> None:
 
 
 def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    """Return the BatchNorms that are trained; those of frozen stages are in eval mode."""
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+
+
+def train_mode(student: Detector, frozen_stages: int) -> None:
+    """Put a detector into train mode, but for the first stages of its backbone, which get no gradient either.
+
+    Raises:
+        InputError: the backbone has no such stage.
+    """
+    student.train()
+    for number in range(1, frozen_stages + 1):
+        stage = getattr(student.backbone, f"stage{number}", None)
+        if stage is None:
+            raise InputError(f"frozen_stages is {frozen_stages}, and the backbone has no stage{number}; give 0")
+        stage.requires_grad_(False).eval()

@@ -1,15 +1,16 @@
 """``Setup``: the tensors of a job: networks, optimizer and images, ready for the first step."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from harness.core.protocol import TrainConfig
+from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
+from harness.data.augment import Augmentation
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.detection.boxes import make_priors
@@ -22,7 +23,7 @@ from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
 from harness.training.job import Job
-from harness.training.schedule import average_statistics, moving_average
+from harness.training.schedule import average_statistics, moving_average, train_mode
 
 _LOADERS = 4
 """Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
@@ -35,6 +36,8 @@ class Setup:
     Attributes:
         faces, search: training images and search split.
         steps: per epoch.
+        priors: side of the training crop → its priors (A, 4).
+        parameters: everything that is trained.
         average: the moving average of the student's weights, None where none is kept.
         history: the dicts of the epochs so far.
         best: state of the best epoch's network, where ``patience`` keeps that one; else empty.
@@ -45,7 +48,7 @@ class Setup:
     faces: FaceSet
     search: FaceSet
     steps: int
-    priors: Tensor
+    priors: dict[int, Tensor]
     student: Detector
     teacher: Detector | None
     distiller: Distiller | None
@@ -65,11 +68,16 @@ class Setup:
         """What a checkpoint of this training says of itself."""
         return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
 
+    def size(self, epoch: int) -> int:
+        """Return the side of an epoch's training crops, pixels."""
+        return self.job.train.size(epoch, self.job.data.size)
+
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield an epoch's images and faces on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
-        threads = _LOADERS if on_cuda else 0
-        for batch in batches(self.faces, job.data.size, job.train.batch, job.seed, epoch, threads=threads):
+        threads, settings = _LOADERS if on_cuda else 0, augmentation(job.train)
+        size = self.size(epoch)
+        for batch in batches(self.faces, size, job.train.batch, job.seed, epoch, settings, threads=threads):
             if on_cuda:
                 images, *targets = (
                     value.pin_memory().to(self.device, non_blocking=True) for value in (batch.images, *batch.targets)
@@ -100,20 +108,22 @@ def prepare(job: Job) -> Setup:
     if teacher is not None and distiller is not None:
         place(teacher, device)
         distiller.to(device)
+    train_mode(student, job.train.frozen_stages)
     average_statistics(student)
-    parameters = [*student.parameters(), *(distiller.parameters() if distiller is not None else ())]
+    groups = parameter_groups(student, distiller, job.train)
+    sizes = {job.train.size(epoch, job.data.size) for epoch in range(1, job.train.epochs + 1)}
     return Setup(
         job=job,
         device=device,
         faces=faces,
         search=search,
         steps=steps_per_epoch(faces, job.train.batch),
-        priors=make_priors(job.data.size, job.data.size).to(device),
+        priors={size: make_priors(size, size).to(device) for size in sizes},
         student=student,
         teacher=teacher,
         distiller=distiller,
-        parameters=parameters,
-        optimizer=_optimizer(parameters, job.train),
+        parameters=[parameter for group in groups for parameter in group["params"]],
+        optimizer=torch.optim.AdamW(groups, lr=job.train.lr, fused=True),
         average=AveragedModel(student, multi_avg_fn=moving_average(job.train.ema)) if job.train.ema else None,
     )
 
@@ -139,12 +149,18 @@ def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
     return student, teacher, Distiller(teacher, student, job.distill)
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.lr,
-        fused=True,
-    )
+def augmentation(config: TrainConfig) -> Augmentation:
+    """Return the augmentation that a schedule asks for: ignored faces stay in the sample, down to a pixel."""
+    usual = Augmentation(scales=CROPS[config.crops])
+    return replace(usual, least=1.0) if config.ignore_unmatched else usual
+
+
+def parameter_groups(student: Detector, distiller: Distiller | None, config: TrainConfig) -> list[dict[str, Any]]:
+    """Return what is trained, for an optimizer: with ``factor``, that of the learning rate, and ``weight_decay``."""
+    inside = {id(parameter) for parameter in student.backbone.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in (*student.parameters(), *(distiller.parameters() if distiller is not None else ())):
+        if parameter.requires_grad:
+            factor = config.backbone_lr if id(parameter) in inside else 1.0
+            groups.setdefault((factor, config.weight_decay * (parameter.ndim > 1)), []).append(parameter)
+    return [{"params": found, "factor": key[0], "weight_decay": key[1]} for key, found in groups.items()]

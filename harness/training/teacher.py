@@ -136,6 +136,7 @@ def ensure_teacher(
             role="teacher",
             seed=study.seed,
             arch=arch.to_dict(),
+            train=asdict(study.teacher) if given is None else {},
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, study.speed.size, study.speed.size).values()),
@@ -161,10 +162,11 @@ def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResul
         nonlocal latest, best
         record.epochs = [*record.epochs[: info["epoch"] - 1], info]
         record.save(job.folder)
-        mean = info["ap"]["mean"]
-        best = max(best, mean)
-        done = f"epoch {info['epoch']} of {job.train.epochs}"
-        latest = f"{record.label} teacher, {done}, AP {100 * mean:.1f} (best {100 * best:.1f})"
+        latest = f"{record.label} teacher, epoch {info['epoch']} of {job.train.epochs}"
+        mean = info["ap"].get("mean")
+        if mean is not None:
+            best = max(best, mean)
+            latest += f", AP {100 * mean:.1f} (best {100 * best:.1f})"
         return True
 
     def on_batch(step: int, steps: int) -> None:

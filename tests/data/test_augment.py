@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.data.augment import Augmentation, Image, augment, draw_crop, jitter, mirror, move
+from harness.data.augment import MEAN, Augmentation, Image, augment, draw_crop, jitter, mirror, move
 
 PLAIN = Augmentation(colour=0.0)
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)], dtype=np.uint8)
@@ -101,7 +101,7 @@ def test_an_image_without_faces_is_cropped() -> None:
 def test_faces_are_kept_by_centre_cut_at_the_edge_and_dropped_when_tiny() -> None:
     boxes = np.array([[0, 0, 30, 30], [5, 5, 60, 60], [40, 40, 41, 41], [60, 60, 90, 90]], dtype=np.float32)
     points = np.arange(40, dtype=np.float32).reshape(4, 10)
-    moved, landmarks = move(boxes, points, left=10, top=10, side=50, size=100, min_face=4)
+    moved, landmarks = move(boxes, points, left=10, top=10, side=50, size=100, least=4)
     assert moved.tolist() == [[0, 0, 40, 40], [0, 0, 100, 100]]
     assert landmarks.tolist() == ((points[:2] - 10) * 2).tolist()
 
@@ -133,3 +133,32 @@ def test_the_source_is_never_changed() -> None:
     for seed in range(20):
         augment(image, boxes, landmarks, 64, np.random.default_rng(seed), Augmentation())
     assert (image.tobytes(), boxes.tobytes(), landmarks.tobytes()) == before
+
+
+def test_a_crop_beyond_the_image_shows_all_of_it_on_the_mean_colour() -> None:
+    """Every pixel of the sample is the image's, where the image is, and the mean's elsewhere; boxes go along."""
+    image = np.zeros((40, 80, 3), dtype=np.uint8)
+    image[:, :, 1] = 200
+    boxes = np.array([[20, 10, 40, 30]], dtype=np.float32)
+    settings = Augmentation(scales=(2.0,), colour=0.0, flip=0.0, min_face=1.0)
+    places = set()
+    for seed in range(20):
+        sample, found, _ = augment(
+            image, boxes, np.full((1, 10), np.nan, np.float32), 160, np.random.default_rng(seed), settings
+        )
+        inside = (sample == (0, 200, 0)).all(axis=2)
+        assert (sample[~inside] == np.array(MEAN, dtype=np.uint8)).all()
+        rows, columns = inside.any(axis=1).nonzero()[0], inside.any(axis=0).nonzero()[0]
+        # Twice the shorter side is the longer one: the crop has the image's width, and pads above and below.
+        assert (len(rows), len(columns)) == (80, 160)
+        assert found.tolist() == [[40.0, rows[0] + 20.0, 80.0, rows[0] + 60.0]]
+        places.add(int(rows[0]))
+    assert len(places) > 5
+    assert min(places) >= 0
+    assert max(places) <= 80
+
+
+def test_small_faces_stay_where_they_are_asked_for() -> None:
+    boxes = np.array([[0, 0, 30, 30], [40, 40, 41.5, 41.5], [50, 50, 50.2, 50.2]], dtype=np.float32)
+    points = np.full((3, 10), np.nan, dtype=np.float32)
+    assert len(move(boxes, points, left=0, top=0, side=60, size=60, least=1.0)[0]) == 2

@@ -126,6 +126,33 @@ def test_equals_the_published_algorithm(seed: int) -> None:
     assert result.total.item() == pytest.approx(weighted, rel=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_priors_on_faces_that_no_prior_fits_are_not_mined(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    priors = make_priors(96, 128)
+    targets = make_targets([12, 0, 5], 110, generator)
+    output = make_output(3, len(priors), generator)
+    result = multibox_loss(output, targets, priors, TrainConfig(ignore_unmatched=True))
+    plain = multibox_loss(output, targets, priors, CONFIG)
+    assert torch.equal(result.positive, plain.positive)
+    some = 0
+    for image, positive in enumerate(result.positive):
+        faces = [targets.boxes[image, r].tolist() for r in range(12) if targets.valid[image, r]]
+        overlaps = [[overlap(face, prior) for prior in priors.tolist()] for face in faces]
+        left_out = {
+            a for row in overlaps if max(row) < 0.2 for a, value in enumerate(row) if value >= 0.03 and not positive[a]
+        }
+        costs = torch.nn.functional.cross_entropy(
+            output.classes[image], torch.zeros(len(priors), dtype=torch.int64), reduction="none"
+        )
+        ranked = sorted(
+            (a for a in range(len(priors)) if not positive[a] and a not in left_out), key=lambda a: -costs[a]
+        )
+        assert set(result.mined[image].nonzero().flatten().tolist()) == set(ranked[: 7 * int(positive.sum())])
+        some += len(left_out)
+    assert some > 0
+
+
 def one_image(boxes: list[list[float]]) -> Targets:
     count = max(1, len(boxes))
     padded = torch.tensor(boxes if boxes else [[torch.nan] * 4])
@@ -137,26 +164,26 @@ def one_image(boxes: list[list[float]]) -> Targets:
 def test_best_prior_rule_starts_at_a_fifth() -> None:
     priors = torch.tensor([[8.0, 8.0, 16.0, 16.0], [40.0, 8.0, 16.0, 16.0]])
     # 8 × 8 inside 16 × 16 overlaps by a quarter: under 0.35, yet taken; 7 × 7 by 0.19: ignored.
-    assert match(one_image([[4.0, 4.0, 12.0, 12.0]]), priors).tolist() == [[0, -1]]
-    assert match(one_image([[4.0, 4.0, 11.0, 11.0]]), priors).tolist() == [[-1, -1]]
+    assert match(one_image([[4.0, 4.0, 12.0, 12.0]]), priors).face.tolist() == [[0, -1]]
+    assert match(one_image([[4.0, 4.0, 11.0, 11.0]]), priors).face.tolist() == [[-1, -1]]
 
 
 def test_last_face_takes_a_contested_best_prior() -> None:
     priors = torch.tensor([[8.0, 8.0, 16.0, 16.0]])
     exact, smaller = [0.0, 0.0, 16.0, 16.0], [4.0, 4.0, 13.0, 13.0]
-    assert match(one_image([exact, smaller]), priors).tolist() == [[1]]
-    assert match(one_image([smaller, exact]), priors).tolist() == [[1]]
+    assert match(one_image([exact, smaller]), priors).face.tolist() == [[1]]
+    assert match(one_image([smaller, exact]), priors).face.tolist() == [[1]]
 
 
 def test_an_ignored_face_leaves_its_best_prior_alone() -> None:
     priors = torch.tensor([[8.0, 8.0, 16.0, 16.0]])
-    assert match(one_image([[0.0, 0.0, 16.0, 16.0], [4.0, 4.0, 7.0, 7.0]]), priors).tolist() == [[0]]
+    assert match(one_image([[0.0, 0.0, 16.0, 16.0], [4.0, 4.0, 7.0, 7.0]]), priors).face.tolist() == [[0]]
 
 
 def test_equal_overlaps_go_to_the_first_face() -> None:
     priors = torch.tensor([[8.0, 8.0, 16.0, 16.0], [9.0, 8.0, 16.0, 16.0], [7.0, 8.0, 16.0, 16.0]])
     face = [0.0, 0.0, 16.0, 16.0]
-    assert match(one_image([face, face]), priors).tolist() == [[1, 0, 0]]
+    assert match(one_image([face, face]), priors).face.tolist() == [[1, 0, 0]]
 
 
 def test_mining_takes_seven_a_positive_and_no_positive() -> None:

@@ -141,7 +141,7 @@ def scene() -> Targets:
 
 def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
     """Right boxes and landmarks everywhere a prior is positive, and zeros, the prior itself, elsewhere."""
-    matched = match(targets, PRIORS)
+    matched = match(targets, PRIORS).face
     boxes, landmarks = torch.zeros(*matched.shape, 4), torch.zeros(*matched.shape, 10)
     image, prior = (matched >= 0).nonzero(as_tuple=True)
     boxes[image, prior] = encode(targets.boxes[image, matched[image, prior]], PRIORS[prior])
@@ -154,7 +154,7 @@ def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
 
 def test_a_teacher_that_sees_background_everywhere_has_no_share_of_false_alarms() -> None:
     targets = scene()
-    positive = match(targets, PRIORS) >= 0
+    positive = match(targets, PRIORS).face >= 0
     meter = PriorErrors(DistillConfig())
     meter.add(answer(torch.full(positive.shape, -20.0), targets), targets, PRIORS, ~positive)
     found = meter.result()
@@ -170,7 +170,7 @@ def test_a_teacher_that_sees_background_everywhere_has_no_share_of_false_alarms(
 
 def test_errors_and_false_alarms_are_counted_where_they_are() -> None:
     targets = scene()
-    positive = match(targets, PRIORS) >= 0
+    positive = match(targets, PRIORS).face >= 0
     right = answer(torch.where(positive, 20.0, -20.0), targets)
     shift = torch.zeros_like(right.boxes)
     shift[..., 0] = 3.0
@@ -192,7 +192,7 @@ def test_errors_and_false_alarms_are_counted_where_they_are() -> None:
 
 def test_a_confident_prior_beside_a_face_whose_box_is_right_is_no_false_alarm() -> None:
     targets = scene()
-    matched = match(targets, PRIORS)
+    matched = match(targets, PRIORS).face
     output = answer(torch.full(matched.shape, -20.0), targets)
     beside, empty = (matched[0] < 0).nonzero()[:2, 0].tolist()
     output.classes[0, [beside, empty], 1] = 20.0

@@ -195,3 +195,16 @@ def test_a_frozen_teacher_answers_the_same_with_fewer_layers(name: str) -> None:
     assert norms[0] < norms[1] / 4
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     assert not any(module.training for module in frozen.modules())
+
+
+def test_each_imitation_term_has_its_weight() -> None:
+    teacher, student = output(), output()
+    faces = none()
+    faces[0, 1] = True
+    given = truth(faces, none())
+    weights = DistillConfig(alpha=0.5, class_weight=2.0, box_weight=3.0, landmark_weight=0.25)
+    total, terms = Distiller(Width(4), Width(4), weights).loss(student, teacher, given)
+    plain = Distiller(Width(4), Width(4), DistillConfig(alpha=0.5)).loss(student, teacher, given)[1]
+    assert terms == plain, "terms are told before their weights"
+    wanted = 2 * terms["distill_class"] + 3 * terms["distill_box"] + 0.25 * terms["distill_landmark"]
+    assert total.item() == pytest.approx(0.5 * 2.0 + 0.5 * wanted.item(), rel=1e-6)

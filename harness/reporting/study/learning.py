@@ -1,7 +1,5 @@
 """How one network learned: a picture of its losses and its AP by epoch."""
 
-import math
-
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -23,13 +21,14 @@ _LEVELS = {"easy": BLUE, "medium": GREEN, "hard": VERMILLION, "mean": BLACK}
 
 
 def training(record: TrialRecord) -> Figure:
-    """Draw every loss term, and the AP on the search split, after each epoch of a record.
+    """Draw every loss term, and the AP on the search split where it was read, after each epoch of a record.
 
     The best epoch by mean AP is marked; the final AP on the validation images, if there is one, is in the title.
     """
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     left, right = (style.plain(axes) for axes in figure.subplots(1, 2))
     epochs = [info["epoch"] for info in record.epochs]
+    evaluated = [info for info in record.epochs if info["ap"].get("mean") is not None]
     for term in (name for name in _TERMS if name in record.epochs[0]["losses"]):
         values = [info["losses"][term] for info in record.epochs]
         left.plot(epochs, values, color=_TERMS[term], linewidth=1.8, marker="o", markersize=3, label=term)
@@ -37,10 +36,18 @@ def training(record: TrialRecord) -> Figure:
     left.legend(frameon=False, fontsize=9)
 
     for level, colour in _LEVELS.items():
-        values = [math.nan if info["ap"][level] is None else 100 * info["ap"][level] for info in record.epochs]
+        values = [100 * info["ap"][level] for info in evaluated]
         width = 2.4 if level == "mean" else 1.4
-        right.plot(epochs, values, color=colour, linewidth=width, marker="o", markersize=3, label=level)
-    means = {info["epoch"]: info["ap"]["mean"] for info in record.epochs if info["ap"]["mean"] is not None}
+        right.plot(
+            [info["epoch"] for info in evaluated],
+            values,
+            color=colour,
+            linewidth=width,
+            marker="o",
+            markersize=3,
+            label=level,
+        )
+    means = {info["epoch"]: info["ap"]["mean"] for info in evaluated}
     if means:
         best = max(means, key=lambda epoch: means[epoch])
         right.axvline(best, color=style.GREY, linewidth=1, linestyle=":")

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from harness.core.record import TrialRecord, write_json
-from harness.evaluation.stats import LEVELS
+from harness.evaluation.stats import CONFIDENCE, LEVELS
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
 from harness.reporting.lock import protocol_digest
-from harness.reporting.study import tables
+from harness.reporting.study import effects, tables
 from harness.reporting.study.data import StudyData, load
 from harness.reporting.study.findings import findings, headline, worth
 from harness.reporting.study.method import method, mixture, provenance
@@ -135,6 +135,8 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         worth=worth(data),
         repeats=markdown(tables.repeats(data)),
         findings=findings(data),
+        effects=markdown(effects.table(data), text=("from", "to")),
+        confidence=percent(CONFIDENCE),
         pictures=drawn,
         trials=markdown(tables.trials(data), text=("trial", "what differs from V2")),
         method=method(data),

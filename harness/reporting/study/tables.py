@@ -161,7 +161,9 @@ def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
         else:
             usual = base.option_dict()
             found += [f"{slot}.{key}={value}" for key, value in sorted(options.items()) if usual.get(key) != value]
-    usual_distill = asdict(data.study.config.distill)
+    usual_train, usual_distill = asdict(data.study.config.train), asdict(data.study.config.distill)
+    if record.role != "teacher":
+        found += [f"train.{key}={value}" for key, value in record.train.items() if usual_train.get(key) != value]
     if record.role != "teacher" and not record.distill:
         found.append("no teacher")
     for key, value in sorted(record.distill.items()):

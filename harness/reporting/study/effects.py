@@ -1,0 +1,95 @@
+"""What each value of each axis does to the search AP, estimated from all candidates at once.
+
+The model is additive: AP = constant + one term per axis. Every candidate then informs every term, so that a few dozen
+trainings tell more of ten axes than trainings that change one value at a time (factorial designs; Fisher, The Design of
+Experiments, 1935). Interactions are not in the model: they widen the intervals.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from harness.core.record import TrialRecord
+from harness.evaluation.stats import CONFIDENCE, Interval
+from harness.reporting.format import bounds, minus, points
+from harness.reporting.study.data import StudyData
+
+LEAST_FREEDOM = 4
+"""Residual degrees of freedom below which intervals say nothing, and no table is made."""
+
+
+class Effect(NamedTuple):
+    """How much the mean search AP in [0, 1] differs between a value of an axis and the axis's first value.
+
+    Attributes:
+        base, value: as text.
+        trials: candidates that have it.
+        difference, low, high: with the limits of its interval.
+        seconds: difference in training seconds, by the same model.
+    """
+
+    axis: str
+    base: str
+    value: str
+    trials: int
+    difference: float
+    low: float
+    high: float
+    seconds: float
+
+
+def effects(data: StudyData) -> list[Effect]:
+    """Return the effects of a study's axes; empty where its candidates are too few to tell them apart."""
+    records = data.ranked
+    columns = _columns(data, records)
+    design = np.array(
+        [[1.0, *(_value(record, axis) == value for axis, _, value in columns)] for record in records], dtype=np.float64
+    )
+    freedom = len(records) - design.shape[1] if len(records) else 0
+    if not columns or freedom < LEAST_FREEDOM or np.linalg.matrix_rank(design) < design.shape[1]:
+        return []
+    aps = np.array([record.search_ap["mean"] for record in records], dtype=np.float64)
+    seconds = np.array([record.seconds.get("train", np.nan) for record in records])
+    inverse = np.linalg.inv(design.T @ design)
+    fitted = inverse @ design.T @ aps
+    variance = float(((aps - design @ fitted) ** 2).sum()) / freedom
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * np.sqrt(variance * inverse.diagonal())
+    slower = inverse @ design.T @ seconds
+    return [
+        Effect(*column, int(has.sum()), float(mean), float(mean - half), float(mean + half), float(cost))
+        for column, has, mean, half, cost in zip(columns, design.T[1:], fitted[1:], reach[1:], slower[1:], strict=True)
+    ]
+
+
+def _columns(data: StudyData, records: list[TrialRecord]) -> list[tuple[str, str, str]]:
+    """Return axis, first value and value of every further value that some candidates have."""
+    found = []
+    for axis in data.study.space.definition["axes"]:
+        met = {_value(record, axis["name"]) for record in records}
+        values = [text for text in map(str, axis["values"]) if text in met]
+        found += [(axis["name"], values[0], value) for value in values[1:]]
+    return found
+
+
+def _value(record: TrialRecord, axis: str) -> str | None:
+    return str(record.configuration[axis]) if axis in record.configuration else None
+
+
+def table(data: StudyData) -> pd.DataFrame:
+    """Return the effects as text, one row per value; empty where there are none."""
+    return pd.DataFrame(
+        [
+            {
+                "axis": effect.axis,
+                "from": effect.base,
+                "to": effect.value,
+                "candidates": str(effect.trials),
+                "search AP mean, points": points(effect.difference),
+                "interval": bounds(Interval(effect.low, effect.high), points),
+                "training, s": minus(f"{effect.seconds:+,.0f}"),
+            }
+            for effect in effects(data)
+        ]
+    )

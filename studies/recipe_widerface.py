@@ -1,0 +1,16 @@
+"""Which schedule teaches V2 most on WIDER FACE images, without a teacher. Needs ``--data`` and trained weights."""
+
+from harness.core.protocol import Budget, DataConfig, DistillConfig, StudyConfig, TrainConfig
+
+STUDY = StudyConfig(
+    name="recipe_widerface",
+    description="Schedules for V2 without a teacher on WIDER FACE at 320 pixels; two hours on two cores. Needs --data",
+    space="recipe",
+    budget=Budget(max_params=256_156),  # The documented student as it is counted.
+    data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=700, landmark_images=100),
+    train=TrainConfig(epochs=4, batch=4, lr=2e-3, evaluate_every=4),
+    distill=DistillConfig(alpha=0.0),
+    trials=24,
+    pruner="none",
+    references=("v2",),
+)
