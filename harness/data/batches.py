@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.data.augment import MEAN, Augmentation, augment
 from harness.data.faces import FaceSet
-from harness.detection.losses import Targets
+from harness.detection.matching import Targets
 
 _MEAN = np.array([*MEAN, 0.0])
 """OpenCV's scalar: four float64 numbers."""
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, S, S) float32, BGR minus the mean, channels_last in memory.
-        targets: the faces in the images' pixels, padded to the batch's largest number of faces (at least 1).
+        targets: the faces in the images' pixels.
     """
 
     images: Tensor
@@ -95,15 +95,7 @@ def make_batch(
         image, boxes, landmarks = augment(faces.image(index), *faces.faces(index), size, rng, settings)
         cv2.subtract(image, _MEAN, dst=images[row], dtype=cv2.CV_32F)
         found.append((boxes, landmarks))
-    most = max(1, *(len(boxes) for boxes, _ in found))
-    padded_boxes = np.zeros((count, most, 4), dtype=np.float32)
-    padded_landmarks = np.full((count, most, 10), np.nan, dtype=np.float32)
-    valid = np.zeros((count, most), dtype=np.bool_)
-    for row, (boxes, landmarks) in enumerate(found):
-        padded_boxes[row, : len(boxes)] = boxes
-        padded_landmarks[row, : len(boxes)] = landmarks
-        valid[row, : len(boxes)] = True
     return Batch(
         images=torch.from_numpy(images).permute(0, 3, 1, 2),
-        targets=Targets(torch.from_numpy(padded_boxes), torch.from_numpy(padded_landmarks), torch.from_numpy(valid)),
+        targets=Targets.of([(torch.from_numpy(boxes), torch.from_numpy(landmarks)) for boxes, landmarks in found]),
     )

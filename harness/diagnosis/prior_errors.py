@@ -7,7 +7,8 @@ from torch import Tensor
 
 from harness.core.protocol import DistillConfig, TrainConfig
 from harness.detection.boxes import decode, iou
-from harness.detection.losses import Targets, match, multibox_loss
+from harness.detection.losses import multibox_loss
+from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput
 
 MISSED = 0.5
@@ -37,14 +38,14 @@ class PriorErrors:
 
         Args:
             output: of a network in eval mode.
-            targets: the faces; padding is all zeros, which no box overlaps.
+            targets: the faces.
             priors: (A, 4) of the images' size.
             negatives: (B, A) bool, the priors without a face that the class imitation runs over.
         """
         truth = multibox_loss(output, targets, priors, TrainConfig())
         image, prior = truth.positive.nonzero(as_tuple=True)
         faces = match(targets, priors).face[image, prior]
-        known = targets.landmarks[image, faces].isfinite().all(dim=1)
+        known = targets.landmarks[faces].isfinite().all(dim=1)
         for name, count in (("box", len(image)), ("landmark", int(known.sum()))):
             self._errors[name] += truth.terms[name].item() * count
             self._faces[name] += count
@@ -59,9 +60,9 @@ class PriorErrors:
         unmatched = confident & ~truth.positive
         self._confident += int(confident.sum())
         self._unmatched += int(unmatched.sum())
-        for boxes, true, selected in zip(output.boxes, targets.boxes, unmatched, strict=True):
-            overlaps = iou(decode(boxes[selected], priors[selected]), true)
-            self._off_face += int((overlaps.amax(dim=1) < ON_FACE).sum())
+        for boxes, rows, selected in zip(output.boxes, targets.slices(), unmatched, strict=True):
+            overlaps = iou(decode(boxes[selected], priors[selected]), targets.boxes[rows])
+            self._off_face += len(overlaps) - int((overlaps >= ON_FACE).any(dim=1).sum())
 
     def result(self) -> dict[str, float | int | None]:
         """Return the errors as numbers; None where there is no prior to take them of.

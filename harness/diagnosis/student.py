@@ -12,7 +12,7 @@ from harness.core.protocol import DistillConfig
 from harness.data import load_split
 from harness.data.batches import batches, steps_per_epoch
 from harness.detection.boxes import make_priors
-from harness.detection.losses import Targets, multibox_loss
+from harness.detection.losses import multibox_loss
 from harness.diagnosis.gradients import GradientMeter, term_gradients, term_weights
 from harness.diagnosis.prior_errors import PriorErrors
 from harness.errors import DataError, InputError
@@ -93,9 +93,7 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
     priors, total = make_priors(size, size).to(device), min(count, steps_per_epoch(faces, job.train.batch))
     drawn = batches(faces, size, job.train.batch, SEED, EPOCH, augmentation(job.train))
     for done, batch in enumerate(islice(drawn, total), start=1):
-        batch = batch._replace(
-            images=batch.images.to(device), targets=Targets(*(tensor.to(device) for tensor in batch.targets))
-        )
+        batch = batch._replace(images=batch.images.to(device), targets=batch.targets.to(device))
         with torch.no_grad():
             outputs = {"teacher": teacher.raw(batch.images), "student": trained.eval().raw(batch.images)}
             truth = multibox_loss(outputs["student"], batch.targets, priors, job.train)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.core.protocol import STRIDES, DistillConfig
-from harness.detection.losses import MultiboxResult
+from harness.detection.losses import MultiboxResult, taking_part
 from harness.models.detector import RawOutput
 
 _SMALLEST_VARIANCE = 1e-6
@@ -85,19 +85,19 @@ class Distiller(nn.Module):
         chosen = faces | ground_truth.mined
         count = faces.sum().clamp(min=1)
         temperature = self.config.temperature
-        divergence = F.kl_div(
-            (student.classes / temperature).log_softmax(-1),
-            (teacher.classes / temperature).log_softmax(-1),
-            reduction="none",
-            log_target=True,
-        ).sum(-1)
-        box = F.smooth_l1_loss(student.boxes, teacher.boxes, reduction="none").sum(-1)
-        landmark = F.smooth_l1_loss(student.landmarks, teacher.landmarks, reduction="none").sum(-1)
-        return {
-            "distill_class": temperature**2 * (divergence * chosen).sum() / count,
-            "distill_box": (box * faces).sum() / count,
-            "distill_landmark": (landmark * faces).sum() / count,
-        }
+
+        at = taking_part(chosen)
+        ours, theirs = ((of.classes[at].float() / temperature).log_softmax(-1) for of in (student, teacher))
+        divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1)
+        terms = {"distill_class": temperature**2 * (divergence * chosen[at]).sum() / count}
+        at = taking_part(faces)
+        for name, ours, theirs in (
+            ("distill_box", student.boxes[at], teacher.boxes[at]),
+            ("distill_landmark", student.landmarks[at], teacher.landmarks[at]),
+        ):
+            error = F.smooth_l1_loss(ours.float(), theirs.float(), reduction="none").sum(-1)
+            terms[name] = (error * faces[at]).sum() / count
+        return terms
 
     def _features(self, student: RawOutput, teacher: RawOutput) -> Tensor:
         errors = [

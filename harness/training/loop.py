@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.detection.losses import multibox_loss
+from harness.detection.losses import multibox_loss, on_accelerator
 from harness.errors import NonFiniteLossError
 from harness.models.weights import save_weights, state_digest
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
@@ -20,6 +20,9 @@ from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.schedule import learning_rate, reset_statistics, train_mode
 from harness.training.setup import Setup, prepare
+
+_UNREAD = 50
+"""Steps on an accelerator after which their losses are read. On the CPU every loss is read before it is used."""
 
 OnEpoch = Callable[[dict[str, Any]], bool]
 OnBatch = Callable[[int, int], None]
@@ -71,6 +74,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     """Train one epoch; return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
     config, steps = setup.job.train, setup.job.train.epochs * setup.steps
     sums: dict[str, Tensor] = {}
+    unread: list[tuple[int, dict[str, Tensor]]] = []
     lr, norms = 0.0, []
     priors = setup.priors[setup.size(epoch)]
     train_mode(setup.student, config.frozen_stages)
@@ -91,17 +95,17 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             total, imitation = setup.distiller.loss(output, taught, truth)
             losses |= imitation
         losses["total"] = total
-        if not bool(torch.isfinite(total)):
-            terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
-            where = f"epoch {epoch}, step {step}"
-            raise NonFiniteLossError(f"{setup.job.label}: the loss is not finite in {where}: {terms}")
+        unread.append((step, losses))
+        if not on_accelerator(total) or len(unread) == _UNREAD or index == setup.steps - 1:
+            _require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
+            unread.clear()
 
         setup.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         norms.append(nn.utils.clip_grad_norm_(setup.parameters, config.clip).detach())
         setup.optimizer.step()
         if setup.average is not None:
-            setup.average.update_parameters(setup.student)
+            setup.average.update(setup.student)
 
         for name, value in losses.items():
             sums[name] = sums.get(name, torch.zeros((), device=setup.device)) + value.detach()
@@ -110,6 +114,15 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     norm = torch.stack(norms)
     rates = {"lr": lr, "gradient_norm": norm.mean().item(), "clipped": (norm > config.clip).float().mean().item()}
     return {name: value.item() / setup.steps for name, value in sums.items()}, rates
+
+
+def _require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -> None:
+    """Read the total losses of some steps, which waits for the device, and refuse the first that is not finite."""
+    totals = torch.stack([losses["total"].detach() for _, losses in unread])
+    for (step, losses), finite in zip(unread, totals.isfinite().tolist(), strict=True):
+        if not finite:
+            terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
+            raise NonFiniteLossError(f"{message}, step {step}: {terms}")
 
 
 def best_epoch(history: list[dict[str, Any]]) -> int:

@@ -1,10 +1,11 @@
 """What changes from step to step: the learning rate, the moving average's decay, BatchNorm's statistics."""
 
+import copy
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harness.core.protocol import TrainConfig
 from harness.errors import InputError
@@ -19,19 +20,39 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     return config.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
 
 
-def moving_average(decay: float) -> Callable[..., None]:
-    """Return an update of averaged weights by the current ones, for ``AveragedModel``.
+class MovingAverage:
+    """An exponential moving average of a network's parameters, in a network of its own that has its buffers.
 
     The decay at step n is at most (1 + n) / (10 + n), as in TensorFlow's ``ExponentialMovingAverage``, so that the
-    random numbers that training started from are soon forgotten.
+    random numbers that training started from are soon forgotten. PyTorch's ``AveragedModel`` keeps its step on the
+    device, and waits for it in every step.
+
+    Args:
+        network: what is averaged; the average starts as its copy.
+        decay: per step, in [0, 1).
     """
 
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        past = int(steps)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + past) / (10 + past)))
+    def __init__(self, network: Detector, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+        self.steps = 0
 
-    return update
+    @torch.no_grad()
+    def update(self, network: Detector) -> None:
+        """Take in the parameters after a step, and copy the buffers."""
+        weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 1.0
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), weight)
+        torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that ``load_state_dict`` needs to go on."""
+        return {"network": self.network.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.network.load_state_dict(state["network"])
+        self.steps = state["steps"]
 
 
 def average_statistics(network: nn.Module) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
@@ -14,7 +13,7 @@ from harness.data.augment import Augmentation
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.detection.boxes import make_priors
-from harness.detection.losses import Targets
+from harness.detection.matching import Targets
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.detector import Detector
@@ -23,7 +22,7 @@ from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
 from harness.training.job import Job
-from harness.training.schedule import average_statistics, moving_average, train_mode
+from harness.training.schedule import MovingAverage, average_statistics, train_mode
 
 _LOADERS = 4
 """Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
@@ -54,14 +53,14 @@ class Setup:
     distiller: Distiller | None
     parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
+    average: MovingAverage | None
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def network(self) -> Detector:
         """The student, or the moving average of its weights: what is evaluated and kept."""
-        return self.student if self.average is None else cast(Detector, self.average.module)
+        return self.student if self.average is None else self.average.network
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -79,10 +78,8 @@ class Setup:
         size = self.size(epoch)
         for batch in batches(self.faces, size, job.train.batch, job.seed, epoch, settings, threads=threads):
             if on_cuda:
-                images, *targets = (
-                    value.pin_memory().to(self.device, non_blocking=True) for value in (batch.images, *batch.targets)
-                )
-                yield images, Targets(*targets)
+                images = batch.images.pin_memory().to(self.device, non_blocking=True)
+                yield images, batch.targets.pin_memory().to(self.device)
             else:
                 yield batch
 
@@ -124,7 +121,7 @@ def prepare(job: Job) -> Setup:
         distiller=distiller,
         parameters=[parameter for group in groups for parameter in group["params"]],
         optimizer=torch.optim.AdamW(groups, lr=job.train.lr, fused=True),
-        average=AveragedModel(student, multi_avg_fn=moving_average(job.train.ema)) if job.train.ema else None,
+        average=MovingAverage(student, job.train.ema) if job.train.ema else None,
     )
 
 

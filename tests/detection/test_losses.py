@@ -1,6 +1,7 @@
 """The vectorised multibox loss against the published algorithm written out image by image and face by face."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from harness.core.protocol import TrainConfig
 from harness.detection.boxes import iou, make_priors
-from harness.detection.losses import Targets, match, mine, multibox_loss
+from harness.detection.losses import mine, multibox_loss
+from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput
 
 CONFIG = TrainConfig()
@@ -47,10 +49,8 @@ def oracle(output: RawOutput, targets: Targets, priors: Tensor) -> dict[str, Any
     box_sum = class_sum = landmark_sum = 0.0
     positives = with_landmarks = 0
     chosen: list[tuple[set[int], set[int]]] = []
-    for image in range(len(targets.valid)):
-        rows = [r for r in range(targets.valid.shape[1]) if targets.valid[image, r]]
-        faces = [targets.boxes[image, r].tolist() for r in rows]
-        points = [targets.landmarks[image, r].tolist() for r in rows]
+    for image, rows in enumerate(targets.slices()):
+        faces, points = targets.boxes[rows].tolist(), targets.landmarks[rows].tolist()
         matched = oracle_match(faces, prior_list)
         logits = output.classes[image].double().tolist()
         costs = []
@@ -99,15 +99,12 @@ def make_output(batch: int, count: int, generator: torch.Generator) -> RawOutput
 
 
 def make_targets(faces_each: list[int], side: int, generator: torch.Generator) -> Targets:
-    most = max(1, *faces_each)
-    centre = torch.rand((len(faces_each), most, 2), generator=generator) * side
-    size = torch.exp(torch.rand((len(faces_each), most, 2), generator=generator) * 4 + 0.7)
-    boxes = torch.cat((centre - size / 2, centre + size / 2), dim=-1)
-    landmarks = torch.rand((len(faces_each), most, 10), generator=generator) * side
-    landmarks[torch.rand((len(faces_each), most), generator=generator) < 0.4] = torch.nan
-    valid = torch.arange(most)[None] < torch.tensor(faces_each)[:, None]
-    boxes[~valid] = torch.nan
-    return Targets(boxes, landmarks, valid)
+    count = sum(faces_each)
+    centre = torch.rand((count, 2), generator=generator) * side
+    size = torch.exp(torch.rand((count, 2), generator=generator) * 4 + 0.7)
+    landmarks = torch.rand((count, 10), generator=generator) * side
+    landmarks[torch.rand(count, generator=generator) < 0.4] = torch.nan
+    return Targets(torch.cat((centre - size / 2, centre + size / 2), dim=-1), landmarks, tuple(faces_each))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -137,7 +134,7 @@ def test_priors_on_faces_that_no_prior_fits_are_not_mined(seed: int) -> None:
     assert torch.equal(result.positive, plain.positive)
     some = 0
     for image, positive in enumerate(result.positive):
-        faces = [targets.boxes[image, r].tolist() for r in range(12) if targets.valid[image, r]]
+        faces = targets.boxes[targets.slices()[image]].tolist()
         overlaps = [[overlap(face, prior) for prior in priors.tolist()] for face in faces]
         left_out = {
             a for row in overlaps if max(row) < 0.2 for a, value in enumerate(row) if value >= 0.03 and not positive[a]
@@ -154,11 +151,7 @@ def test_priors_on_faces_that_no_prior_fits_are_not_mined(seed: int) -> None:
 
 
 def one_image(boxes: list[list[float]]) -> Targets:
-    count = max(1, len(boxes))
-    padded = torch.tensor(boxes if boxes else [[torch.nan] * 4])
-    return Targets(
-        padded[None], torch.full((1, count, 10), torch.nan), torch.full((1, count), bool(boxes), dtype=torch.bool)
-    )
+    return Targets(torch.tensor(boxes).reshape(-1, 4), torch.full((len(boxes), 10), torch.nan), (len(boxes),))
 
 
 def test_best_prior_rule_starts_at_a_fifth() -> None:
@@ -237,12 +230,12 @@ def test_a_non_finite_output_shows_in_the_total(where: str) -> None:
     priors = make_priors(64, 64)
     output = make_output(1, len(priors), torch.Generator().manual_seed(0))
     getattr(output, where).fill_(torch.nan)
-    targets = one_image([[10.0, 10.0, 40.0, 40.0]])._replace(landmarks=torch.full((1, 1, 10), 20.0))
+    targets = replace(one_image([[10.0, 10.0, 40.0, 40.0]]), landmarks=torch.full((1, 10), 20.0))
     assert not bool(multibox_loss(output, targets, priors, CONFIG).total.isfinite())
 
 
 def test_a_crowded_image_does_not_make_the_others_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overlaps are taken of the faces there are, not of the padding to the most crowded image."""
+    """Overlaps are taken of each image's faces, and of no more at once than the processor's cache holds."""
     generator = torch.Generator().manual_seed(0)
     priors = make_priors(64, 64)
     compared: list[int] = []
@@ -251,7 +244,33 @@ def test_a_crowded_image_does_not_make_the_others_dearer(monkeypatch: pytest.Mon
         compared.append(len(faces))
         return iou(faces, others)
 
-    monkeypatch.setattr("harness.detection.losses.iou", watched)
+    monkeypatch.setattr("harness.detection.matching.iou", watched)
     output, targets = make_output(4, len(priors), generator), make_targets([250, 8, 0, 8], 64, generator)
     multibox_loss(output, targets, priors, CONFIG)
-    assert compared == [266]
+    assert sum(compared) == 266
+    assert max(compared) <= 32
+
+
+@pytest.mark.parametrize("faces", [[3, 0, 40, 1, 12], [0, 0]])
+@pytest.mark.parametrize("ignore", [False, True])
+def test_an_accelerator_computes_the_same_over_all_priors(
+    faces: list[int], ignore: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, sums run over every prior and are masked, so that no number must be read from the device."""
+    generator = torch.Generator().manual_seed(2)
+    priors, config = make_priors(96, 128), TrainConfig(ignore_unmatched=ignore)
+    targets, output = make_targets(faces, 110, generator), make_output(len(faces), len(make_priors(96, 128)), generator)
+    results = []
+    for elsewhere in (False, True):
+        monkeypatch.setattr("harness.detection.losses.on_accelerator", lambda _, there=elsewhere: there)
+        boxes, classes, landmarks = leaves = [tensor.clone().requires_grad_() for tensor in output[:3]]
+        result = multibox_loss(RawOutput(boxes, classes, landmarks, output.features), targets, priors, config)
+        result.total.backward()  # type: ignore[no-untyped-call]
+        results.append((result, [leaf.grad for leaf in leaves]))
+    (here, ours), (there, theirs) = results
+    assert torch.equal(here.positive, there.positive)
+    assert torch.equal(here.mined, there.mined)
+    for name, term in here.terms.items():
+        torch.testing.assert_close(term, there.terms[name])
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)

@@ -13,7 +13,7 @@ from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainCo
 from harness.data import load_split
 from harness.data.batches import Batch, batches
 from harness.detection.boxes import encode, encode_landmarks, make_priors
-from harness.detection.losses import Targets, match
+from harness.detection.matching import Targets, match
 from harness.diagnosis.gradients import TRUTH, GradientMeter, term_gradients, term_weights
 from harness.diagnosis.prior_errors import PriorErrors
 from harness.diagnosis.student import NO_ADAPTERS, begin, diagnose
@@ -133,10 +133,10 @@ def test_gradients_that_are_all_zero_have_no_share() -> None:
 
 def scene() -> Targets:
     """Two images; the second face has no landmarks."""
-    boxes = torch.tensor([[[8.0, 8, 40, 40], [0, 0, 0, 0]], [[20.0, 16, 52, 48], [2, 2, 18, 18]]])
-    landmarks = torch.rand(2, 2, 10, generator=torch.Generator().manual_seed(0)) * 64
-    landmarks[1, 0] = torch.nan
-    return Targets(boxes, landmarks, torch.tensor([[True, False], [True, True]]))
+    boxes = torch.tensor([[8.0, 8, 40, 40], [20.0, 16, 52, 48], [2, 2, 18, 18]])
+    landmarks = torch.rand(3, 10, generator=torch.Generator().manual_seed(0)) * 64
+    landmarks[1] = torch.nan
+    return Targets(boxes, landmarks, (1, 2))
 
 
 def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
@@ -144,8 +144,8 @@ def answer(face_logits: Tensor, targets: Targets) -> RawOutput:
     matched = match(targets, PRIORS).face
     boxes, landmarks = torch.zeros(*matched.shape, 4), torch.zeros(*matched.shape, 10)
     image, prior = (matched >= 0).nonzero(as_tuple=True)
-    boxes[image, prior] = encode(targets.boxes[image, matched[image, prior]], PRIORS[prior])
-    points = encode_landmarks(targets.landmarks[image, matched[image, prior]], PRIORS[prior])
+    boxes[image, prior] = encode(targets.boxes[matched[image, prior]], PRIORS[prior])
+    points = encode_landmarks(targets.landmarks[matched[image, prior]], PRIORS[prior])
     landmarks[image, prior] = points.nan_to_num()
     unused = torch.zeros(0)
     classes = torch.stack((torch.zeros_like(face_logits), face_logits), -1)
@@ -196,7 +196,7 @@ def test_a_confident_prior_beside_a_face_whose_box_is_right_is_no_false_alarm() 
     output = answer(torch.full(matched.shape, -20.0), targets)
     beside, empty = (matched[0] < 0).nonzero()[:2, 0].tolist()
     output.classes[0, [beside, empty], 1] = 20.0
-    output.boxes[0, beside] = encode(targets.boxes[0, 0], PRIORS[beside])
+    output.boxes[0, beside] = encode(targets.boxes[0], PRIORS[beside])
     output.boxes[0, empty] = encode(torch.tensor([50.0, 50, 60, 60]), PRIORS[empty])
     meter = PriorErrors(DistillConfig())
     meter.add(output, targets, PRIORS, matched < 0)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
@@ -27,7 +26,7 @@ from harness.training.checkpoint import CHECKPOINT
 from harness.training.grade import search_ap
 from harness.training.job import PREDICTIONS, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
-from harness.training.schedule import learning_rate, moving_average
+from harness.training.schedule import MovingAverage, learning_rate
 from tests.toy import SEED, THREADS
 
 pytestmark = pytest.mark.trains
@@ -319,15 +318,17 @@ def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> N
 
 
 def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> None:
-    module = torch.nn.Linear(1, 1, bias=False)
-    average = AveragedModel(module, multi_avg_fn=moving_average(0.6))
+    module: Any = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    average = MovingAverage(module, 0.6)
     wanted, values = 0.0, [3.0, 1.0, -2.0, 5.0, 4.0, 4.5, -1.0, 0.0, 2.0, 7.0]
     for step, value in enumerate(values):
-        torch.nn.init.constant_(module.weight, value)
-        average.update_parameters(module)
+        torch.nn.init.constant_(module[0].weight, value)
+        torch.nn.init.constant_(module[1].running_mean, value)
+        average.update(module)
         decay = min(0.6, (1 + step) / (10 + step))
         wanted = value if step == 0 else decay * wanted + (1 - decay) * value
-        assert average.module.get_parameter("weight").item() == pytest.approx(wanted, rel=1e-6)
+        assert average.network.get_parameter("0.weight").item() == pytest.approx(wanted, rel=1e-6)
+        assert average.network.get_buffer("1.running_mean").item() == value
 
 
 def test_what_is_kept_is_the_average_with_the_statistics_of_the_network(job: Job, tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Faces of a batch, and the priors that must predict them (RetinaFace, arXiv 1905.00641)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from harness.detection.boxes import corners, iou
+
+MATCH_IOU = 0.35
+"""A prior whose IoU with a face is at least this is positive."""
+
+BEST_PRIOR_IOU = 0.2
+"""A face takes its best prior from this IoU on, even from another face; below it, the face is ignored."""
+
+IGNORE_IOU = 0.03
+"""A prior that overlaps an ignored face by at least this may be kept out of mining: a 16-pixel prior over 3 pixels."""
+
+_TOGETHER = 32
+"""Faces that are compared with all priors at once on the CPU, so that their overlaps stay in its cache."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The faces of a batch, image after image.
+
+    The numbers are known to the host, so that nothing has to wait for the device to learn them.
+
+    Attributes:
+        boxes: (N, 4) x1, y1, x2, y2 in pixels of the network's input.
+        landmarks: (N, 10) in the same pixels, NaN where a face has none.
+        counts: faces of each of the B images; they add up to N.
+    """
+
+    boxes: Tensor
+    landmarks: Tensor
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, faces: Sequence[tuple[Tensor, Tensor]]) -> "Targets":
+        """Return the targets of images with boxes (n, 4) and landmarks (n, 10) each."""
+        boxes, landmarks = (torch.cat(of) for of in zip(*faces, strict=True))
+        return cls(boxes, landmarks, tuple(len(of) for of, _ in faces))
+
+    def to(self, device: torch.device) -> "Targets":
+        """Return the targets on a device; from pinned memory, the copy does not wait."""
+        return Targets(
+            self.boxes.to(device, non_blocking=True), self.landmarks.to(device, non_blocking=True), self.counts
+        )
+
+    def pin_memory(self) -> "Targets":
+        """Return the targets in pinned memory."""
+        return Targets(self.boxes.pin_memory(), self.landmarks.pin_memory(), self.counts)
+
+    def slices(self) -> list[slice]:
+        """Return the rows of each image's faces."""
+        ends = [sum(self.counts[: image + 1]) for image in range(len(self.counts))]
+        return [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
+
+
+class Matching(NamedTuple):
+    """What the faces of a batch ask of each prior.
+
+    Attributes:
+        face: (B, A) int64, the row of the targets that the prior must predict, or -1.
+        ignored: (B, A) bool, priors that predict no face and overlap a face that no prior fits by ``IGNORE_IOU``.
+    """
+
+    face: Tensor
+    ignored: Tensor
+
+
+def match(targets: Targets, priors: Tensor) -> Matching:
+    """Return the face that each prior must predict, and the priors on faces that no prior fits.
+
+    A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
+    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face
+    below 0.2 is ignored; the published code lets it rewrite the target of its best prior.
+    """
+    edges = corners(priors)
+    found = [_match_image(targets.boxes[rows], rows.start, edges) for rows in targets.slices()]
+    face, ignored = (torch.stack(of) for of in zip(*found, strict=True))
+    return Matching(face, ignored)
+
+
+def _match_image(boxes: Tensor, first: int, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Return one image's matched rows (A,), counted from ``first``, and its ignored priors (A,)."""
+    count, device = len(edges), edges.device
+    best = torch.full((count,), MATCH_IOU, device=device)
+    face = torch.full((count,), -1, device=device)
+    taken = torch.full((count,), -1, device=device)
+    ignored = torch.zeros(count, dtype=torch.bool, device=device)
+    together = max(1, len(boxes)) if boxes.is_cuda else _TOGETHER
+    for start in range(0, len(boxes), together):
+        overlaps = iou(boxes[start : start + together], edges)
+        row = torch.arange(first + start, first + start + len(overlaps), device=device)
+        highest, which = overlaps.max(dim=0)
+        better = (highest > best) | ((highest == best) & (face < 0))
+        face = torch.where(better, row[which], face)
+        best = torch.where(better, highest, best)
+        fit, prior = overlaps.max(dim=1)
+        fits = fit >= BEST_PRIOR_IOU
+        taken.scatter_reduce_(0, prior, torch.where(fits, row, -1), "amax")
+        ignored |= ((overlaps >= IGNORE_IOU) & ~fits[:, None]).any(dim=0)
+    face = torch.where(taken >= 0, taken, face)
+    return face, ignored & (face < 0)
