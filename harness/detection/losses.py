@@ -1,4 +1,4 @@
-"""The multibox loss: priors matched to faces, hard negatives mined, three terms (RetinaFace, arXiv 1905.00641)."""
+"""The multibox loss: matching of priors to faces, hard negative mining, three terms (RetinaFace, arXiv 1905.00641)."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ MATCH_IOU = 0.35
 """A prior whose IoU with a face is at least this is positive."""
 
 BEST_PRIOR_IOU = 0.2
-"""A face takes its best prior from this IoU on, even from another face; below it, the face is ignored."""
+"""A face is matched to its best prior if their IoU is at least this, even if that prior matched another face."""
 
 NEGATIVES = 7
-"""Hardest negatives per positive prior of an image that enter the class loss."""
+"""Number of hardest negatives per positive prior of an image that enter the class loss."""
 
 
 class Targets(NamedTuple):
@@ -25,8 +25,8 @@ class Targets(NamedTuple):
 
     Attributes:
         boxes: (B, M, 4) x1, y1, x2, y2 in pixels of the network's input.
-        landmarks: (B, M, 10) in the same pixels, NaN where a face has none.
-        valid: (B, M) bool, which rows are faces.
+        landmarks: (B, M, 10) in the same pixels, NaN if a face has none.
+        valid: (B, M) bool, True for faces and False for padding.
     """
 
     boxes: Tensor
@@ -35,9 +35,9 @@ class Targets(NamedTuple):
 
 
 class MultiboxResult(NamedTuple):
-    """The weighted ``total``, the unweighted ``terms`` (box, class, landmark), and which priors took part.
+    """The weighted ``total``, the unweighted ``terms`` (box, class, landmark), and the priors that entered the loss.
 
-    ``positive`` and ``mined`` are (B, A) bool and disjoint.
+    ``positive`` and ``mined`` (the mined negatives) are (B, A) bool and disjoint.
     """
 
     total: Tensor
@@ -49,9 +49,10 @@ class MultiboxResult(NamedTuple):
 def match(targets: Targets, priors: Tensor) -> Tensor:
     """Return the face that each prior must predict: int64 (B, A), a row of ``targets``, or -1.
 
-    A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
-    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face
-    below 0.2 is ignored; the published code lets it rewrite the target of its best prior.
+    A prior is first matched to the face with the highest IoU, if that IoU is at least 0.35; among equal IoUs, to the
+    first face. Each face is then matched to its best prior, if their IoU is at least 0.2. This replaces the prior's
+    first match; if several faces have the same best prior, the last of them is matched. A face with a lower IoU is
+    ignored. In RetinaFace's published code, such a face replaces the target of its best prior.
     """
     batch, most = targets.valid.shape
     count = len(priors)
@@ -93,15 +94,15 @@ def mine(losses: Tensor, positive: Tensor) -> Tensor:
 def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: TrainConfig) -> MultiboxResult:
     """Return RetinaFace's multibox loss of a batch.
 
-    Cross-entropy over positives and mined negatives and smooth L1 on boxes over positives are summed and divided by
-    the number of positives in the batch; smooth L1 on landmarks by the number of positives whose face has landmarks
-    (each at least 1).
+    The class term is the cross-entropy over positives and mined negatives. The box term is smooth L1 over positives.
+    Both are sums divided by the number of positives in the batch. The landmark term is smooth L1 over the positives
+    whose face has landmarks, a sum divided by their number. Both divisors are at least 1.
 
     Args:
-        output: of the detector: boxes (B, A, 4), class logits (B, A, 2), landmarks (B, A, 10).
+        output: the detector's boxes (B, A, 4), class logits (B, A, 2) and landmarks (B, A, 10).
         targets: the faces of the same images.
-        priors: (A, 4) of the input's size, on the same device.
-        config: the terms' weights.
+        priors: (A, 4) for the input's size, on the same device.
+        config: gives the weights of the terms.
     """
     matched = match(targets, priors)
     positive = matched >= 0

@@ -1,4 +1,4 @@
-"""What changes from step to step: the learning rate, the moving average's decay, BatchNorm's statistics."""
+"""Schedules over the steps: the learning rate, the moving average's decay, BatchNorm's running statistics."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from harness.core.protocol import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Return the rate of ``step`` (from 0) of ``steps``: a linear rise to ``lr``, then half a cosine towards zero."""
+    """Return the learning rate at ``step`` (from 0) of ``steps``: linear warm-up to ``lr``, cosine decay to 0."""
     warmup = round(config.warmup * steps)
     if step < warmup:
         return config.lr * (step + 1) / warmup
@@ -18,10 +18,10 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
 
 
 def moving_average(decay: float) -> Callable[..., None]:
-    """Return an update of averaged weights by the current ones, for ``AveragedModel``.
+    """Return the update function of an exponential moving average of the weights, for ``AveragedModel``.
 
     The decay at step n is at most (1 + n) / (10 + n), as in TensorFlow's ``ExponentialMovingAverage``, so that the
-    random numbers that training started from are soon forgotten.
+    initial weights soon lose their influence.
     """
 
     @torch.no_grad()
@@ -33,18 +33,18 @@ def moving_average(decay: float) -> Callable[..., None]:
 
 
 def average_statistics(network: nn.Module) -> None:
-    """Make BatchNorm's running statistics the plain mean since the last ``reset_statistics``, not a moving one."""
+    """Make BatchNorm's running statistics the plain mean, not a moving one, since the last ``reset_statistics``."""
     for norm in _norms(network):
         norm.momentum = None
 
 
 def reset_statistics(network: nn.Module) -> None:
-    """Forget BatchNorm's running statistics; called in the middle of each epoch.
+    """Reset BatchNorm's running statistics; called in the middle of each epoch.
 
-    The released detectors' momentum of 0.01 needs hundreds of steps to forget the initial statistics, so that after a
-    short schedule a trained network scores as if it were untrained. The plain mean over the second half of an epoch
-    costs nothing and is stable ("precise BN": Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576,
-    section 3; there with fixed weights).
+    With the released detectors' momentum of 0.01, the initial statistics keep their influence for hundreds of steps, so
+    that after a short schedule a trained network has the AP of an untrained one. The plain mean over the second half of
+    an epoch costs nothing and is stable ("precise BN": Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv
+    2105.07576, section 3; there with fixed weights).
     """
     for norm in _norms(network):
         norm.reset_running_stats()
