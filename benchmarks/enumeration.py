@@ -1,9 +1,9 @@
-"""How fast a search space is counted: without listing it, listing it, and building its networks to add up ``numel``.
+"""Speed of counting a search space: without listing it, by listing it, and by building networks and summing ``numel``.
 
     python benchmarks/enumeration.py
 
-writes ``benchmarks/results/enumeration.json``. All times are processor seconds of one core: on a busy machine the clock
-on the wall says nothing. Networks are built with their memory, as a harness without closed forms has to build them.
+writes ``benchmarks/results/enumeration.json``. All times are CPU seconds of one core, because wall time is unreliable
+on a busy machine. Networks are built with allocated memory, as is necessary without closed forms.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RESULT = Path(__file__).parent / "results" / "enumeration.json"
 
 
 def processor_seconds(run: Callable[[], Any], repeats: int) -> float:
-    """Return the median over ``repeats`` runs."""
+    """Return the median CPU time of ``repeats`` runs, seconds."""
     found = []
     for _ in range(repeats):
         started = time.process_time()
@@ -42,7 +42,7 @@ def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", default="v2_light")
-    parser.add_argument("--built", type=int, default=200, help="networks that are built (default: 200)")
+    parser.add_argument("--built", type=int, default=200, help="number of networks to build (default: 200)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     space, budget = load_space(given.space), Budget()
@@ -100,7 +100,8 @@ def main() -> None:
         f"{space.name}: {counts.size:,} configurations, {counts.buildable:,} can be built, "
         f"{counts.feasible(budget):,} fit {budget}\n"
         f"counted without listing: {1_000 * counted:.0f} ms of one core\n"
-        f"listed with every total:  {1_000 * listed:.0f} ms, {counts.buildable / listed:,.0f} configurations a second\n"
+        f"listed with every total:  {1_000 * listed:.0f} ms, "
+        f"{counts.buildable / listed:,.0f} configurations per second\n"
         f"built to add up numel:    {1_000 * building:.1f} ms each ({len(archs):,} built, all equal), "
         f"{building * counts.buildable / 3600:.0f} hours for all\n"
         f"listing is {counts.buildable / listed * building:,.0f} times faster than building"

@@ -1,9 +1,9 @@
-"""Time and memory of the WIDER FACE evaluator on a published detector's 3,226 images, and against a plain loop.
+"""Time and memory of the WIDER FACE evaluator on a published detector's 3,226 images, compared with a plain loop.
 
     python benchmarks/evaluator.py PATH/TO/WIDERFACE
 
-writes ``benchmarks/results/evaluator.json``. Wall and processor time are both given: on a busy machine only the second
-means something. The plain loop is the oracle of the tests, timed on every tenth image, like the evaluator beside it.
+writes ``benchmarks/results/evaluator.json``. Wall and CPU time are both given; on a busy machine, only CPU time is
+reliable. The plain loop is the oracle of the tests. It and the evaluator are compared on every tenth image.
 """
 
 import argparse
@@ -32,11 +32,11 @@ REFERENCE = {
     "all": {"easy": 0.8978665559972287, "medium": 0.8732664854984611, "hard": 0.7594359398644278},
     "600": {"easy": 0.8867421359757705, "medium": 0.8766141776925465, "hard": 0.7677506414336969},
 }
-"""What the Python evaluator in common use answers for the same files; it took 28 s for all."""
+"""APs of the commonly used Python evaluator for the same files; it took 28 s for all images."""
 
 
 class Timed:
-    """The answer of the last of ``repeats`` runs, and their median wall and processor time in seconds."""
+    """The answer of the last of ``repeats`` runs, and the median wall and CPU time of the runs, seconds."""
 
     def __init__(self, run: Callable[[], Any], repeats: int) -> None:
         walls, processors = [], []

@@ -1,9 +1,9 @@
-"""The released FeatherFace's AP on the 600 validation images of a WIDER FACE copy, and its time as a frozen teacher.
+"""AP of the released FeatherFace on the 600 validation images of a WIDER FACE copy, and its time as a frozen teacher.
 
     python benchmarks/featherface.py PATH/TO/WIDERFACE PATH/TO/WEIGHTS
 
 writes ``benchmarks/results/featherface.json``. The AP is that of ``python -m harness.evaluate`` at original size. Times
-are processor seconds of one thread, V1's beside them: on a busy machine wall time means nothing.
+of FeatherFace and of V1 are CPU seconds of one thread, because wall time is unreliable on a busy machine.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from harness.models.weights import file_digest, load_weights
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = {"easy": 0.8997, "medium": 0.8973, "hard": 0.7518}
-"""What the authors' network answers with these weights on these images, in the same protocol."""
+"""APs of the authors' network with these weights on these images, by the same protocol."""
 INPUTS = {"batch 8 at 320×320": (8, 3, 320, 320), "one image of 1024×768": (1, 3, 768, 1024)}
 REPEATS = 9
 
 
 def seconds(name: str, weights: Path | None) -> dict[str, float]:
-    """Return the processor seconds of one pass of a frozen teacher for each input, the fastest of several."""
+    """Return input → CPU seconds of a frozen teacher's forward pass, the fastest of ``REPEATS``."""
     teacher = build(ARCHS[name])
     if weights is not None:
         load_weights(teacher, weights)
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("widerface", type=Path)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="keep decoded images in DIR/cache")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="keep decoded images in RUNS/cache")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
-"""What the time of prediction is spent on, per image at its original size on one thread, for an untrained network.
+"""Time of each step of prediction per image, at original size on one thread, for an untrained network.
 
     python benchmarks/prediction.py PATH/TO/WIDERFACE
 
-writes ``benchmarks/results/prediction.json``. Processor time, since the wall clock says little on a busy machine. An
-untrained V2 whose BatchNorms have seen some images finds thousands of candidates in every image: the most that
-suppression ever has to do. It is timed as it stands and with BatchNorms folded, and its suppression beside OpenCV's
-over all candidates and a vectorised one.
+writes ``benchmarks/results/prediction.json``. It measures CPU time, since wall time is unreliable on a busy machine. An
+untrained V2 whose BatchNorms are fitted to some images has thousands of candidates in every image, the worst case for
+NMS. It is timed with and without folded BatchNorms. Its NMS is compared with OpenCV's over all candidates and with a
+vectorised one.
 """
 
 import argparse
@@ -38,25 +38,25 @@ ROOT = Path(__file__).parent.parent
 
 
 class Clock:
-    """Processor seconds by name."""
+    """CPU seconds by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Count the block's processor time under ``name``."""
+        """Add the CPU time of the ``with`` block to ``name``."""
         started = time.process_time()
         yield
         self.seconds[name] += time.process_time() - started
 
     def milliseconds(self, images: int) -> dict[str, float]:
-        """Return milliseconds per image."""
+        """Return name → milliseconds per image."""
         return {name: round(1e3 * value / images, 2) for name, value in self.seconds.items()}
 
 
 def untrained(images: list[Image]) -> Detector:
-    """Return V2 with random weights, its BatchNorms fitted to a corner of some images."""
+    """Return V2 with random weights and with BatchNorms fitted to corners of some images."""
     torch.manual_seed(0)
     detector = build(resolve_arch("v2")).train()
     for module in detector.modules():
@@ -69,7 +69,7 @@ def untrained(images: list[Image]) -> Detector:
 
 
 def vectorised(boxes: NDArray[np.float32], threshold: float, limit: int, block: int = 128) -> NDArray[np.int64]:
-    """Suppress boxes that are in score order: a block against all that are kept, then within itself."""
+    """Apply NMS to boxes sorted by score: each block is compared with all kept boxes, then with itself."""
     every, kept = torch.from_numpy(boxes), torch.zeros(0, dtype=torch.int64)
     for start in range(0, len(boxes), block):
         mine = torch.arange(start, min(start + block, len(boxes)))
@@ -89,7 +89,7 @@ def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("widerface", type=Path)
-    parser.add_argument("--images", type=int, default=40, help="how many of the validation images (%(default)s)")
+    parser.add_argument("--images", type=int, default=40, help="number of validation images (%(default)s)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

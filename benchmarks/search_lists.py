@@ -1,14 +1,14 @@
-"""Which face heights reproduce WIDER FACE's easy, medium and hard lists, and how well.
+"""The face heights that best reproduce WIDER FACE's easy, medium and hard lists, and how well they do.
 
     python benchmarks/search_lists.py PATH/TO/WIDERFACE
 
 writes ``benchmarks/results/search_lists.json``. The search split consists of training images, which have no official
-lists: ``harness/data/lists.py`` takes its limits from here. A list's limit is the half-pixel height up to 100.5 with
-the highest F1 over the faces of the whole official validation set. Agreement is also given for
+lists, so ``harness/data/lists.py`` uses these limits. The limit of a list is the half-integer height up to 100.5 pixels
+with the highest F1 over the faces of the whole official validation set. Agreement is also given for
 
-- the validation images on disk, with heights at a width and, for comparison, at a longer side of 1,024 pixels;
-- those training images on disk that come from the official validation set and have as many faces as there: in a reduced
-  copy, these show what the rounding of its labels costs.
+- the validation images on disk, with heights scaled to a width and, for comparison, to a longer side of 1,024 pixels;
+- those training images on disk that are in the official validation set, with the same number of faces: in a reduced
+  copy, they show the effect of the rounding of its labels.
 """
 
 import argparse
@@ -30,7 +30,7 @@ LIMITS = np.arange(0.5, 101)
 
 
 def agreement(chosen: NDArray[np.bool_], listed: NDArray[np.bool_]) -> dict[str, float]:
-    """Return how well ``chosen`` reproduces ``listed``, both (n,)."""
+    """Return measures of how well ``chosen`` reproduces ``listed``, both (n,) bool."""
     both = int((chosen & listed).sum())
     recall, rejected = both / listed.sum(), (~chosen & ~listed).sum() / (~listed).sum()
     return {
@@ -42,7 +42,7 @@ def agreement(chosen: NDArray[np.bool_], listed: NDArray[np.bool_]) -> dict[str,
 
 
 def heights(boxes: Iterable[NDArray[np.float64]], scales: Iterable[float]) -> NDArray[np.float64]:
-    """Return the heights of all faces, each image's multiplied by its scale."""
+    """Return the heights of all faces, multiplied by the scale of their image."""
     return np.concatenate([(b[:, 3] - b[:, 1]) * scale for b, scale in zip(boxes, scales, strict=True)])
 
 
@@ -52,7 +52,7 @@ def by_limits(height: NDArray[np.float64], truth: GroundTruth) -> dict[str, dict
 
 
 def corresponding(train: Annotations, truth: GroundTruth) -> tuple[GroundTruth, NDArray[np.float64]]:
-    """Return the official truth of the training images that it covers, and their faces' heights in the copy."""
+    """Return the official ground truth of the training images that it covers, and the scaled heights of their faces."""
     rows = {identity: row for row, identity in enumerate(truth.ids)}
     covered = [entry for entry in train.entries if entry.identity in rows]
     covered = [entry for entry in covered if len(entry.boxes) == len(truth.boxes[rows[entry.identity]])]

@@ -1,20 +1,21 @@
-"""How many search images it takes until two networks' difference in mean AP is known to one point.
+"""The number of search images for which the difference in mean AP of two networks has a standard error of one point.
 
     python benchmarks/search_split.py PATH/TO/WIDERFACE PATH/TO/BACKBONE --published PREDICTIONS.tar.gz
 
-writes ``benchmarks/results/search_split.json``: for each number of images n the standard error of the difference in
-mean AP, in points. Of a pool of images, several subsets of n are drawn without replacement; in each, the paired
-bootstrap of ``harness.evaluation.stats`` gives a standard error, and the root of their mean square is reported. The
-number of images for one point follows from the whole pool, since the standard error falls with the root of n. The pairs
-are
+writes ``benchmarks/results/search_split.json``: for each number of images n, the standard error of the difference in
+mean AP, in points. Several subsets of n images are drawn from a pool without replacement. For each subset, the paired
+bootstrap of ``harness.evaluation.stats`` gives a standard error; the root of their mean square is reported. The number
+of images for one point is computed from the error on the whole pool, which falls with the square root of n. The pairs
+of networks are
 
-- V2 against V1, and V2 against V2 from another seed, trained from one backbone without a teacher by the schedule of the
-  ``default`` study and compared on search scenes;
+- V2 and V1, and V2 and V2 with another seed, trained from one backbone without a teacher by the schedule of the
+  ``default`` study, compared on synthetic search scenes;
 - the same by the schedule of ``widerface_mini`` on some of its training images, compared on search images of a WIDER
   FACE copy;
-- with ``--published``, those detections against the network in ``--weights``, on the copy's validation images.
+- with ``--published`` and ``--weights``, the published detections and the network with these weights, compared on the
+  copy's validation images.
 
-Half an hour on one core. Decoded images and trained networks are kept under ``--runs``.
+It takes half an hour on one core. Decoded images and trained networks are kept under ``--runs``.
 """
 
 import argparse
@@ -44,13 +45,13 @@ from harness.training.loop import Job, train
 
 ROOT = Path(__file__).parent.parent
 POOLS = {"default": 1_200, "widerface_mini": 600}
-"""Study → images that its networks are compared on."""
+"""Study → number of images on which its networks are compared."""
 
 SIZES = (50, 100, 200, 300, 400, 600, 900, 1_200)
 SUBSETS = 10
 RESAMPLES = 500
 TRAIN_IMAGES = 1_700
-"""WIDER FACE images that the short trainings see."""
+"""Number of WIDER FACE images for the short trainings."""
 
 NETWORKS = {"v1": ("v1", 0), "v2": ("v2", 0), "v2 of another seed": ("v2", 1)}
 PAIRS = (("v2", "v1"), ("v2", "v2 of another seed"))
@@ -81,7 +82,7 @@ def standard_errors(
 
 
 def report(detections: dict[str, Detections], truth: GroundTruth, pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """Return the APs on the whole pool, the standard errors, and the n at which each pair's is one point."""
+    """Return the APs on the whole pool, the standard errors, and for each pair the n with an error of one point."""
     errors = standard_errors(detections, truth, pairs)
     aps = {name: evaluate_ap([f[:, :5] for f in found], truth).to_dict() for name, found in detections.items()}
     return {
@@ -94,7 +95,7 @@ def report(detections: dict[str, Detections], truth: GroundTruth, pairs: tuple[t
 
 
 def on_epoch(info: dict[str, Any]) -> bool:
-    """Print the epoch's AP; never stop."""
+    """Print the epoch's AP and never stop the training."""
     print(f"epoch {info['epoch']}: mean AP {info['ap']['mean']}, {info['seconds'] + info['evaluate_seconds']:.0f} s")
     return True
 
@@ -117,7 +118,7 @@ def students(study: StudyConfig, data: DataConfig, backbone: Path, runs: Path) -
 
 
 def published(predictions: Path, faces: FaceSet, weights: Path, runs: Path) -> dict[str, Any]:
-    """Compare published detections with the released FeatherFace's on validation images."""
+    """Compare published detections with those of the released FeatherFace on validation images."""
     detector = build(ARCHS["featherface"])
     load_weights(detector, weights)
     found: dict[str, Detections] = {
@@ -131,8 +132,8 @@ def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("widerface", type=Path)
-    parser.add_argument("backbone", type=Path, help="weights file that the students' backbones start from")
-    parser.add_argument("--published", type=Path, help="detections in all validation images of the copy")
+    parser.add_argument("backbone", type=Path, help="weights file for the initial backbones")
+    parser.add_argument("--published", type=Path, help="published detections for all validation images of the copy")
     parser.add_argument("--weights", type=Path, help="weights of the released FeatherFace")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of runs")
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Synthetic scenes per second: one process, and as many as there are cores.
+"""Synthetic scenes per second with one process and with one process per core.
 
     python benchmarks/synthetic.py
 
-writes ``benchmarks/results/synthetic.json``. Wall and processor time are both given: on a busy machine only the second
-means something, and ``load_before`` tells which it was. The several processes' time contains their start.
+writes ``benchmarks/results/synthetic.json``. Wall and CPU time are both given; on a busy machine, only CPU time is
+reliable. ``load_before`` is the machine's load before the run. The time of several processes includes their start.
 """
 
 import argparse

@@ -29,7 +29,7 @@ class NonFiniteLossError(HarnessError):
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
-    """Return the error for an unknown name, with the known names and the closest one; for a path, with its stem."""
+    """Return the error for an unknown name. It lists the known names and suggests the closest one, or a path's stem."""
     names = sorted(known)
     listed = ", ".join(names)
     if "/" in given or "\\" in given or given.endswith(".py"):

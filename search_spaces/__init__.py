@@ -1,1 +1,1 @@
-"""Search spaces: one module each, with one ``SPACE``. A space is not changed once it has been studied."""
+"""Search spaces: one module per space, which defines ``SPACE``. Do not change a space once it has been studied."""

@@ -1,7 +1,7 @@
 """``v1_to_v2``: V1's or V2's part in every slot, so that V1 can be changed into V2 one part at a time.
 
-The neck's width is an axis of its own, because V2's grouped convolutions cannot be built on V1's 74 channels, while
-V1's neck can be built with V2's 32.
+The neck's width is a separate axis, because V2's grouped convolutions cannot be built on V1's 74 channels, while V1's
+neck can be built with V2's 32.
 """
 
 from harness.core.arch import ARCHS

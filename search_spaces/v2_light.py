@@ -1,8 +1,8 @@
 """``v2_light``: variants of V2 with the documented backbone, for the documented budget.
 
-The backbone has 213,072 of the budget's 256,148 parameters; the axes decide what the other 43,076 are spent on. No two
-values of an axis build the same network. Therefore the reductions of the attention gates have different hidden widths
-at every channel count, and three values are left out: ``reduction_factor`` 2, because two 1×1 convolutions through
+The backbone has 213,072 of the budget's 256,148 parameters; the axes decide how the other 43,076 are used. No two
+values of an axis build the same network. Therefore the reductions of the attention gates give different hidden widths
+at every number of channels, and three values are left out: ``reduction_factor`` 2, because two 1×1 convolutions through
 half the width save no parameters; ``shuffle``, which only renumbers channels before a dense convolution; and ``ssh``,
 which is ``ssh_grouped`` with one group and no reduction.
 """

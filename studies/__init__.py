@@ -1,1 +1,1 @@
-"""Studies: one module each, with one ``STUDY``."""
+"""Studies: one module per study, which defines ``STUDY``."""

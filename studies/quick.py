@@ -1,4 +1,4 @@
-"""A study of toy size that runs every step within a minute; its numbers mean nothing."""
+"""A tiny study that runs every step within a minute; its results are meaningless."""
 
 from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
 

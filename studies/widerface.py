@@ -1,4 +1,4 @@
-"""Photographs: the folder of a WIDER FACE copy, given with ``--data``, at 320 pixels."""
+"""WIDER FACE at 320 pixels; ``--data`` gives the folder of a copy."""
 
 from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 
@@ -11,7 +11,8 @@ STUDY = StudyConfig(
         size=320,
         train_images=0,
         val_images=0,
-        # Two networks' difference in mean AP has a standard error below a point: benchmarks/results/search_split.json.
+        # The difference in mean AP of two networks has a standard error below one point:
+        # benchmarks/results/search_split.json.
         search_images=1_000,
         eval_side=640,
         landmark_images=500,

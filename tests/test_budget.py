@@ -126,7 +126,7 @@ def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
         (["--arch", "v2", "--max-macs", "0"], "a positive number of MACs at 640×640, got 0"),
         (["--arch", "v2", "--max-megabytes", "nan"], "--max-megabytes must be a number of 10^6 bytes, got nan"),
         (["--arch", "v2", "--max-megabytes", "x"], "invalid"),
-        (["--space", "v2_light", "--max-macs", "1000"], "the least there is: 227,178 parameters, 3"),
+        (["--space", "v2_light", "--max-macs", "1000"], "the smallest values are 227,178 parameters, 3"),
         (["--space", "v2_light", "--max-megabytes", "0.5"], "bytes of weights"),
         ([], "one of the arguments --space --arch --trial is required"),
     ],

@@ -131,7 +131,7 @@ ARCHS: dict[str, ArchConfig] = {
         shuffle=part("shuffle_conv", groups=4),
         head=part("shared_multi", trunk="none", per_level=True),
     ),
-    # The documents' code snippets to the letter: 268,060 parameters.
+    # The documents' code snippets, taken literally: 268,060 parameters.
     "v2_as_written": ArchConfig(
         backbone=_MOBILENET,
         attention=part("cbam_plus", reduction=32, shared_gate=False),
@@ -157,11 +157,13 @@ ARCHS: dict[str, ArchConfig] = {
 Given the same weights, each computes what its reference computes (``tests/models/test_reference.py``; for
 ``featherface``, the AP of the released weights in ``tests/models/test_released.py``):
 
-- ``v1``: the implementation behind the documents, without exception.
-- ``v2``: the implementation behind the documents. Its spatial gates take the mean before the maximum, here the maximum
-  comes first: the two input channels of their 7×7 convolutions are numbered the other way round.
-- ``v2_as_written``: the documents' snippets. Nothing runs them, so what they leave open is as in ``v2``.
-- ``featherface``: the released code. Its deformable convolution is written in plain PyTorch operators.
+- ``v1``: the reference is the implementation behind the documents, without differences.
+- ``v2``: the reference is the implementation behind the documents. Its spatial gates concatenate the mean before the
+  maximum, here the maximum comes first, so the two input channels of their 7×7 convolutions are swapped.
+- ``v2_as_written``: the reference is the documents' snippets. They cannot be run, so what they leave open is as in
+  ``v2``.
+- ``featherface``: the reference is the released code. Here, its deformable convolution is written in plain PyTorch
+  operators.
 
 All of them start training differently from their references in one respect: class biases start at a face probability
 of 1 / 8 instead of at random.

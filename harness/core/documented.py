@@ -1,7 +1,7 @@
 """Every number that the FeatherFace V2 documents state, as data: what, where, and how it was written.
 
-Nothing here was measured or computed by this project. A number that the documents repeat stands once for each place,
-under one key; where the places disagree, so do the claims of that key. Sums of the documents' own columns are no
+Nothing here was measured or computed by this project. A number that the documents repeat has one claim per place, all
+with the same key. Where the places disagree, the claims of that key differ. Sums of the documents' columns are not
 claims.
 """
 
@@ -30,7 +30,7 @@ class Claim:
         what: the quantity in words.
         value: the number, in ``unit``.
         unit: ``parameters``, ``%``, ``points``, ``FPS``, ``MB``, ``×``, ``channels``, ``pixels``, ``count`` or ``""``.
-        written: the characters in the document (``~`` about, ``+`` at least).
+        written: the number as the document writes it (``~`` about, ``+`` at least).
     """
 
     key: str
@@ -272,11 +272,11 @@ def claims(key: str) -> tuple[Claim, ...]:
 
 
 def claim(key: str) -> Claim:
-    """Return the claim for ``key`` as the documents' table has it, or else the first.
+    """Return the claim for ``key`` in the documents' table, or the first claim if the table has none.
 
     Raises:
         KeyError: it is documented nowhere.
-        ValueError: the documents give two values.
+        ValueError: the documents give different values.
     """
     found = claims(key)
     if len({one.value for one in found}) > 1:

@@ -1,4 +1,4 @@
-"""Writing a file so that no reader ever sees half of it."""
+"""Atomic file writes: a reader sees either the old or the new content, never a part."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it to ``path``.
 
     Raises:
-        OSError: the disk is full or not writable; what was at ``path`` is still there.
+        OSError: the disk is full or not writable; an earlier file at ``path`` is unchanged.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:

@@ -1,17 +1,17 @@
-"""What this machine gives to a process."""
+"""The number of CPU cores that this process may use."""
 
 import os
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux states a container's share of the processors: microseconds of processor time per period, or ``max``."""
+"""Linux's file with a container's CPU quota: microseconds of CPU time (or ``max``) and the period in microseconds."""
 
 
 def available_cores() -> int:
     """Return how many cores this process may use, at least 1.
 
-    That is the number of cores that the process is bound to (all of them where the system binds none, as on macOS),
-    or a container's quota where that is smaller.
+    This is the number of cores in the process's CPU affinity (all cores on systems without it, such as macOS), or a
+    container's quota if that is smaller.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

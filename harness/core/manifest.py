@@ -1,4 +1,4 @@
-"""``Manifest``: what ``study.json`` holds: what a study is, what decides its results, and where it stands."""
+"""``Manifest``: the content of ``study.json``: a study's configuration, all that decides its results, its progress."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ FILE = "study.json"
 
 @dataclass(frozen=True)
 class Images:
-    """One split: the digest of its images and faces, and how many there are."""
+    """One split: the digest of its images and faces, and the number of each."""
 
     digest: str
     images: int
@@ -24,11 +24,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Start:
-    """What every student's backbone starts from.
+    """The initial backbone weights of every student.
 
     Attributes:
-        kind: ``random`` numbers, the ``teacher``'s backbone, or a ``file``.
-        digest: of the weights file; None for random numbers.
+        kind: ``random``, ``teacher`` (the teacher's backbone) or ``file`` (a weights file).
+        digest: digest of the weights file; None for random weights.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Start:
 
 @dataclass(frozen=True)
 class UsedTeacher:
-    """The network that students imitate: its label, architecture, parameters and the digest of its weights file."""
+    """The students' teacher: its label, digest of its weights file, number of parameters and architecture."""
 
     label: str
     digest: str
@@ -51,8 +51,9 @@ class Space:
 
     Attributes:
         definition: ``SearchSpace.to_dict()``.
-        digest: of its axes and base architecture.
-        size, buildable, feasible: configurations in all, those that can be built, those within the budget.
+        digest: digest of its axes and base architecture.
+        size, buildable, feasible: number of all configurations, of those that can be built, and of those within the
+            budget.
     """
 
     definition: dict[str, Any]
@@ -64,13 +65,14 @@ class Space:
 
 @dataclass
 class Standing:
-    """Where a study stands.
+    """The progress of a study.
 
     Attributes:
-        trials: ``complete``, ``pruned``, ``failed``, ``running`` and ``wanted`` → candidates.
-        proposals: source of a proposal, or ``rejected_REASON`` → how many.
-        wasted: trained candidates that break the budget; ``repeated``: those trained twice. Both are 0 by design.
-        best: label of the best candidate, None before there is one.
+        trials: ``complete``, ``pruned``, ``failed``, ``running`` and ``wanted`` → number of candidates.
+        proposals: source of a proposal, or ``rejected_REASON`` → number of proposals.
+        wasted: number of trained candidates that exceed the budget; 0 by design.
+        repeated: number of candidates that were trained twice; 0 by design.
+        best: label of the best candidate; None before one is complete.
         timing: seconds by purpose and shares, as ``harness.search.timing`` defines them.
     """
 
@@ -84,17 +86,17 @@ class Standing:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A study. Everything but ``config``, ``command`` and ``standing`` is written by the first run and never changed.
+    """A study. The first run writes everything; later runs change only ``config``, ``command`` and ``standing``.
 
     Attributes:
-        config: as it was last asked for.
+        config: the configuration of the latest run.
         data: ``train``, ``search`` and ``val`` → their images.
-        search_protocol, protocol: what APs on the search split and on the validation images are measured by.
-        identity: all that the trials depend on, flat, so that a difference can be named.
-        workers, threads: how many trainings ran side by side, and PyTorch's threads of each.
-        command: how the study is run again, without secrets.
-        provenance: of the first run; every record has its own.
-        started: when, in UTC.
+        search_protocol, protocol: evaluation protocols of the APs on the search split and on the validation images.
+        identity: everything that the trials depend on, as a flat dict, so that an error can name what differs.
+        workers, threads: number of parallel trainings, and of PyTorch threads per training.
+        command: the command that runs the study again, with secrets masked.
+        provenance: provenance of the first run; every record has its own.
+        started: start time of the first run, UTC.
     """
 
     config: StudyConfig

@@ -1,4 +1,4 @@
-"""Spaces and studies by name: the modules of ``search_spaces`` and ``studies``, imported when they are asked for."""
+"""Loads spaces and studies by name: modules of ``search_spaces`` and ``studies``, imported on demand."""
 
 import importlib
 import pkgutil

@@ -1,6 +1,7 @@
-"""What is held fixed while candidates vary: budget, data, schedule, distillation, study. Frozen and checked.
+"""The settings that stay fixed while candidates vary: budget, data, schedule, distillation, evaluation, study.
 
-A protocol that cannot be run cannot be constructed: each class names the field, the value and what is accepted.
+The classes are frozen. Their constructors refuse settings that cannot be run; the error names the field, the value and
+what is accepted.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from harness.errors import InputError
 
 STRIDES = (8, 16, 32)
 ANCHORS = ((16, 32), (64, 128), (256, 512))
-"""Prior side lengths in pixels at each stride, as RetinaFace-MobileNet0.25 has them."""
+"""Side lengths of the priors at each stride, pixels, as in RetinaFace-MobileNet0.25."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -23,10 +24,11 @@ def _require(condition: bool, message: str) -> None:
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse what should become a folder's name and might lead elsewhere.
+    """Refuse a name that is unsafe as the name of a folder.
 
     Raises:
-        InputError: ``name`` is empty or holds anything but ASCII letters, digits, '_' and '-'; ``what`` names it.
+        InputError: ``name`` is empty or has characters other than ASCII letters, digits, '_' and '-'. The message calls
+            it ``what``.
     """
     safe = name and name.isascii() and all(c.isalnum() or c in "_-" for c in name)
     _require(bool(safe), f"{what} holds letters, digits, '_' and '-' only, got '{name}'")
@@ -42,13 +44,13 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One way of counting what a network costs.
+    """One measure of a network's cost.
 
     Attributes:
-        name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (these and BatchNorm's buffers), ``deployed``
-            (BatchNorms folded into the convolutions straight before them), ``bytes`` (all tensors of the weights file,
-            without its header) or ``macs`` (of convolutions and linears).
-        size: side of the square image that MACs are counted on, pixels; 0 for the others.
+        name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (parameters and BatchNorm buffers), ``deployed``
+            (parameters after BatchNorms are folded into the convolutions straight before them), ``bytes`` (all tensors
+            of the weights file, without its header) or ``macs`` (MACs of convolutions and linears).
+        size: side of the square input image for MACs, pixels; 0 for the other measures.
     """
 
     name: str
@@ -63,16 +65,16 @@ PARAMS = Measure("params")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a candidate may cost. What is None is not bounded.
+    """Upper bounds on the cost of a candidate; None is no bound.
 
     Attributes:
-        max_params: parameters: every ``nn.Parameter`` counts, frozen or not.
-        max_with_buffers: parameters and buffers, element by element.
+        max_params: number of parameters; every ``nn.Parameter`` counts, frozen or not.
+        max_with_buffers: number of elements of all parameters and buffers.
         max_deployed: parameters after folding every BatchNorm into the convolution straight before it.
         max_macs: MACs of convolutions and linears for one image of ``macs_size`` × ``macs_size`` pixels.
-        macs_size: the image's side, read where ``max_macs`` is given.
-        max_bytes: bytes of all tensors of the float32 weights file, buffers included; its header, a few names a
-            tensor, is left out.
+        macs_size: side of that image, pixels; used only with ``max_macs``.
+        max_bytes: bytes of all tensors of the float32 weights file, buffers included. The file's header, which holds
+            names and shapes, is not counted.
     """
 
     max_params: int = 256_148
@@ -89,7 +91,7 @@ class Budget:
 
     @property
     def bounds(self) -> tuple[tuple[Measure, int], ...]:
-        """Return everything that is bounded, with the most that is allowed; parameters come first."""
+        """Return (measure, limit) for every bound, parameters first."""
         limits = {
             PARAMS: self.max_params,
             Measure("with_buffers"): self.max_with_buffers,
@@ -105,19 +107,21 @@ class Budget:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images are trained and evaluated on, and at which size.
+    """The images for training and evaluation, and their sizes.
 
     Attributes:
         source: ``synthetic``, or the folder of a WIDER FACE copy.
         size: side of the square training crop, pixels.
-        train_images: how many training images to use; 0 uses all that are not held out (synthetic: must be positive).
-        search_images: size of the search split, which every choice reads (objective, pruning, best epoch, early
-            stopping): scenes generated for it, or images held out of a folder's training images. Must be positive.
-        val_images: how many validation images to use; 0 uses all (synthetic: must be positive). They only grade.
+        train_images: number of training images; 0 uses all that are not held out (synthetic: must be positive).
+        search_images: number of images of the search split; must be positive. Every choice reads this split: objective,
+            pruning, best epoch, early stopping. It consists of generated scenes, or of images held out of the folder's
+            training images.
+        val_images: number of validation images; 0 uses all (synthetic: must be positive). No choice reads them.
         eval_side: longest side to which an image is resized for evaluation, pixels; 0 keeps its original size.
-        landmark_images: how many training images with landmarks of a folder are held out of training, to measure the
-            landmark error on; WIDER FACE's validation images have no landmarks. Synthetic scenes need none: 0.
-        seed: seed of the synthetic scenes and of the choice of images.
+        landmark_images: number of training images with landmarks that are held out to measure the landmark error,
+            because WIDER FACE's validation images have no landmarks. Must be 0 for synthetic scenes, which all have
+            landmarks.
+        seed: seed of the synthetic scenes and of the draw of images.
     """
 
     source: str = "synthetic"
@@ -149,7 +153,7 @@ class DataConfig:
             )
 
     def images(self, split: str) -> int:
-        """Return how many images ``train``, ``search``, ``val`` or ``landmarks`` is asked to have; 0 uses all."""
+        """Return the configured number of images of ``train``, ``search``, ``val`` or ``landmarks``."""
         return {
             "train": self.train_images,
             "search": self.search_images,
@@ -179,20 +183,21 @@ class TrainConfig:
         lr: peak learning rate.
         backbone_lr: factor of the backbone's learning rate, in (0, 1].
         frozen_stages: number of the backbone's first stages that are not trained, BatchNorm statistics included.
-        weight_decay: AdamW's decoupled weight decay (not on biases, norms and fusion weights).
+        weight_decay: AdamW's decoupled weight decay; not applied to biases, norms and fusion weights.
         warmup: share of all steps in which the learning rate rises linearly, in [0, 1).
-        clip: gradient norm to which gradients are clipped.
+        clip: largest norm of the gradient; a larger gradient is scaled down to it.
         box_weight, class_weight, landmark_weight: the multibox loss's weights (RetinaFace: 2, 1, 1).
         ignore_unmatched: priors on a face that no prior fits are not mined as negatives, as in ignore regions;
             otherwise they are background, as in RetinaFace's code.
         crops: a name of ``CROPS``.
         late_epochs: the last epochs, which train on crops of ``late_size`` pixels instead of the data's ``size``.
         late_size: side of these crops, pixels.
-        ema: decay per step of an exponential moving average of the weights, in [0, 1), which is then what is evaluated
-            and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps none.
+        ema: decay per step of an exponential moving average of the weights, in [0, 1). The averaged weights are
+            evaluated and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps no
+            average.
         evaluate_every: epochs between two evaluations on the search split; the last epoch is always evaluated.
-        patience: epochs without a better mean AP after which training stops early; what is kept then is the best
-            epoch's network, also where training reaches its end. 0 never stops and keeps the last one.
+        patience: epochs without a better mean AP after which training stops early. The network of the best epoch is
+            saved, also if training reaches its last epoch. 0 never stops early and saves the network of the last epoch.
     """
 
     epochs: int = 4
@@ -256,17 +261,17 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """loss = (1 - alpha) · ground truth + alpha · imitation + feature_weight · feature.
+    """Weights of the loss (1 - alpha) · ground truth + alpha · imitation + feature_weight · feature.
 
     The imitation is class_weight · T² · KL + box_weight · box + landmark_weight · landmark.
 
     Attributes:
         temperature: T, softens both class distributions (Hinton et al., arXiv 1503.02531).
-        alpha: weight of the teacher's outputs against the ground truth, in [0, 1]; 0 with ``feature_weight`` 0
-            trains without a teacher.
+        alpha: weight of the imitation of the teacher's outputs, in [0, 1]; the ground truth has weight 1 - alpha. With
+            ``alpha`` and ``feature_weight`` both 0, training uses no teacher.
         box_weight, class_weight, landmark_weight: weights of the imitation terms.
-        feature_weight: λ of the feature imitation through trainable 1×1 adapters.
-        score_threshold: priors where the teacher's face score exceeds it are imitated too.
+        feature_weight: λ, weight of the feature imitation through trainable 1×1 adapters.
+        score_threshold: priors with a face score of the teacher above this are imitated, in addition to the positives.
     """
 
     temperature: float = 4.0
@@ -302,13 +307,13 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """How detections are made, part of every AP's protocol.
+    """Inference settings; part of every AP's protocol.
 
     Attributes:
-        score_threshold: detections scoring no more are dropped.
+        score_threshold: only detections with a higher score are kept.
         nms_iou: IoU above which the lower-scoring of two boxes is suppressed.
-        max_candidates: boxes by score that enter the suppression.
-        max_detections: boxes kept an image.
+        max_candidates: number of highest-scoring boxes per image that enter NMS.
+        max_detections: largest number of boxes kept per image.
         pad_multiple: the image is padded at the bottom and right to a multiple of this; 1 does not pad.
     """
 
@@ -329,7 +334,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class SpeedConfig:
-    """How FPS is measured: batch 1 at ``size`` × ``size``, candidate and V1 in alternating runs."""
+    """FPS measurement: batch 1 at ``size`` × ``size`` pixels, with alternating runs of the candidate and V1."""
 
     size: int = 640
     runs: int = 20
@@ -341,7 +346,7 @@ class SpeedConfig:
 
 
 ALONE = "-alone"
-"""Behind a reference's arch: trained without a teacher."""
+"""Suffix of a reference's arch name: train it without a teacher."""
 
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (Optuna's default)",
@@ -362,18 +367,19 @@ class StudyConfig:
     """One study: a space searched under a budget by one protocol.
 
     Attributes:
-        name: also the folder under ``runs/``.
+        name: the study's name, and that of its folder under ``runs/``.
         space: name of a module of ``search_spaces``.
-        trials: how many candidates to try.
+        trials: number of candidates.
         sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
-        window: trial n is proposed from the results of trials 0 … n - window, so that at most ``window`` train at
-            once and the trials do not depend on how many do.
+        window: trial n is proposed from the results of trials 0 … n - window. Therefore at most ``window`` trials train
+            at once, and the proposals do not depend on the number of workers.
         seed: study seed; every trial's sampler and training seed derive from it.
-        from_scratch: students do not start from trained backbone weights.
-        references: arch names trained outside the search by the students' protocol; with ``-alone`` behind it, an
-            arch is trained without a teacher.
-        seeds: how many times each reference, and in the end the best student, is trained, each time with another seed.
+        from_scratch: students start from random backbone weights, not from trained ones.
+        references: names of archs that are trained outside the search by the students' protocol; with the suffix
+            ``-alone``, without a teacher.
+        seeds: number of trainings of each reference and, after the search, of the best student, each with a different
+            seed.
     """
 
     name: str
@@ -425,7 +431,7 @@ class StudyConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
-        """Rebuild from ``to_dict``'s form, also after it went through JSON.
+        """Rebuild from ``to_dict``'s form, also after a round trip through JSON.
 
         Raises:
             TypeError: a field is unknown.
@@ -446,7 +452,11 @@ class StudyConfig:
 
 
 def digest(value: Any) -> str:
-    """Return 12 hex digits of plain data (dicts, lists, numbers, strings; finite floats only)."""
+    """Return 12 hex digits that identify plain data (dicts, lists, numbers, strings).
+
+    Raises:
+        ValueError: a float is not finite.
+    """
     for item in value.values() if isinstance(value, dict) else ():
         if isinstance(item, float) and not math.isfinite(item):
             raise ValueError(f"cannot digest {item!r}")

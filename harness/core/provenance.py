@@ -1,4 +1,4 @@
-"""``Provenance``: which code, libraries and machine produced a result. Written once, next to the result."""
+"""``Provenance``: the code, libraries and machine that produced a result. It is stored with the result."""
 
 import importlib.metadata
 import platform
@@ -16,10 +16,10 @@ _LIBRARIES = {"torch": "torch", "numpy": "numpy", "optuna": "optuna", "opencv": 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from.
+    """The origin of a result.
 
     Attributes:
-        commit: of the code, with ``+`` behind it where files differ from that commit; None outside git.
+        commit: commit hash of the code, followed by ``+`` if tracked files differ from it; None outside git.
         versions: library → version, ``python`` and ``harness`` included.
         machine: ``cpu``, ``cores``, ``system`` and ``device`` (``cpu`` or the name of the GPU).
     """
@@ -35,7 +35,7 @@ class Provenance:
 
 @cache
 def provenance(device: str = "cpu") -> Provenance:
-    """Return the provenance of what this process makes; ``device`` is ``cpu`` or the name of the GPU in use."""
+    """Return the provenance of this process's results; ``device`` is ``cpu`` or the name of the GPU in use."""
     versions = {"python": platform.python_version(), "harness": harness.__version__}
     versions |= {name: importlib.metadata.version(package) for name, package in _LIBRARIES.items()}
     machine = {"device": device, "cpu": _cpu(), "cores": str(available_cores()), "system": platform.system()}

@@ -1,6 +1,6 @@
 """``TrialRecord``: everything known about one trained network, in one JSON file.
 
-Reports read these files, and need neither the study's database nor a tracking server. A record is written before
+Reports read only these files, neither the study's database nor a tracking server. A record is written before
 training starts, after every epoch, and at the end, each time atomically.
 """
 
@@ -19,35 +19,35 @@ STATES = ("running", "complete", "pruned", "failed")
 
 @dataclass
 class TrialRecord:
-    """A network that is trained, and what was measured of it.
+    """One trained network and its measurements.
 
     Attributes:
-        label: folder name below ``trials/`` and row label: ``v1``, ``v2``, the trial's number in four digits, or one of
-            these with ``-s2``, ``-s3``, … where it was trained again with another seed.
+        label: name of its folder below ``trials/`` and of its rows in tables: ``v1``, ``v2``, or the trial's number in
+            four digits. A training with another seed has the suffix ``-s2``, ``-s3``, ….
         role: ``teacher``, ``reference``, ``candidate``, or ``repeat`` of a candidate.
-        repeat_of: label of the training that this one repeats with another seed; empty for the first.
+        repeat_of: label of the first training of this network, if this is one with another seed; otherwise empty.
         state: ``running``, ``complete``, ``pruned`` or ``failed``; ``reason`` says why for the last two.
         configuration: axis → value (empty for references).
         arch: ``ArchConfig.to_dict()``.
         train: ``TrainConfig`` as a dict; empty where weights were given.
-        distill: ``DistillConfig`` as a dict; empty where no teacher was used.
-        teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty where none was used.
+        distill: ``DistillConfig`` as a dict; empty without a teacher.
+        teacher: ``label``, ``digest`` of the weights and ``params`` of the teacher; empty without one.
         params: parameters in total; ``parts``: slot → parameters; ``macs``: MACs at the speed size;
             ``size_mb``: the weights file in 10^6 bytes.
-        epochs: one dict per epoch, as ``training.loop.train`` reports them; ``ap`` is empty where the schedule skips
-            the evaluation.
-        search_ap: AP of the network that was kept on the search split, in [0, 1]: easy, medium, hard, mean. This is
-            what choices are made by.
-        ap: AP on the validation images, which choose nothing (None where a list holds no face); empty for networks
-            that the report does not grade.
+        epochs: one dict per epoch, as ``training.loop.train`` reports them; ``ap`` is empty if the schedule skips the
+            evaluation.
+        search_ap: AP of the saved network on the search split, in [0, 1]: easy, medium, hard, mean. All choices use
+            this AP.
+        ap: its AP on the validation images, on which no choice depends (None if a list holds no face); empty for
+            networks that the report does not grade.
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
             ``evaluation.landmarks`` defines them; empty where no face has landmarks.
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
-        search_protocol, protocol: what ``search_ap`` and ``ap`` were measured by.
-        provenance: ``Provenance`` as a dict, one per run that trained this network; several where code, libraries or
-            machine changed between an interruption and the end.
+        search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
+        provenance: ``Provenance`` as a dict; several if code, libraries or machine changed when an interrupted training
+            was resumed.
     """
 
     label: str
@@ -78,7 +78,7 @@ class TrialRecord:
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
     def add_provenance(self, made_by: Provenance) -> None:
-        """Note which code, libraries and machine train this network from here on; what was noted before stays."""
+        """Append the provenance of the run that now trains this network, unless it is already in the list."""
         if asdict(made_by) not in self.provenance:
             self.provenance = [*self.provenance, asdict(made_by)]
 
@@ -113,7 +113,7 @@ def find_trial(name: str, runs: Path) -> Path:
     """Return the folder of ``STUDY/NUMBER`` (or ``STUDY/v1``, ``STUDY/v2``, …) below ``runs``.
 
     Raises:
-        InputError: there is no such study or trial; the message lists those there are.
+        InputError: there is no such study or trial; the message lists the existing ones.
     """
     study, slash, label = name.partition("/")
     if not slash or not label or "/" in label:

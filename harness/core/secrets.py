@@ -29,23 +29,23 @@ def mask_url(url: str) -> str:
 def mask_command(words: Sequence[str]) -> str:
     """Return a command line, quoted for a shell, with the secrets of its words masked.
 
-    Understood are addresses as words of their own, ``--option=ADDRESS``, and ``NAME=VALUE`` whose name speaks of a
-    password, token or key.
+    Recognised are addresses as separate words, ``--option=ADDRESS``, and ``NAME=VALUE`` if NAME suggests a password,
+    token or key.
     """
     return " ".join(map(_mask_word, words))
 
 
 def mask_text(text: str, *urls: str) -> str:
-    """Return a message with every address in it masked, and every part of ``urls`` that is secret.
+    """Return a message with every address masked, and with every secret part of ``urls`` masked wherever it occurs.
 
-    An error may quote a part of an address (urllib shows what it took for the port), also percent-decoded.
+    An error may quote only a part of an address (urllib quotes what it parsed as the port), also percent-decoded.
     """
     for url in urls:
         text = text.replace(url, mask_url(url))
     text = _URL.sub(lambda found: mask_url(found[0]), text)
     forms = {form for url in urls for secret in _split(url)[1] for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
-        # Inside another word, a short secret is a coincidence.
+        # A short secret is masked only as a whole word: inside another word, it is a coincidence.
         whole = re.escape(form) if len(form) >= 4 else rf"(?<!\w){re.escape(form)}(?!\w)"
         text = re.sub(whole, MASK, text)
     return text
@@ -83,6 +83,6 @@ def _split(url: str) -> tuple[str, list[str]]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as written, percent-decoded and encoded, whole and split where a parser may have split it."""
+    """Yield a secret as written, percent-decoded and percent-encoded, whole and split where a parser may split it."""
     for text in (secret, unquote(secret), unquote_plus(secret), quote(unquote(secret), safe="")):
         yield from filter(None, (text, *re.split(r"[@/:?#&=]", text)))

@@ -1,8 +1,8 @@
 """A search space as data: axes with conditions over a base architecture, independent of any sampler.
 
 An axis is named by a dotted path: ``attention.reduction`` sets the option ``reduction`` of the slot ``attention``,
-``attention.name`` chooses the slot's part, ``train.lr`` sets a value of the training, ``distill.temperature`` one of
-the distillation. What no axis sets is as in the base architecture and in the study.
+``attention.name`` chooses the slot's part, ``train.lr`` sets a field of ``TrainConfig``, ``distill.temperature`` one of
+``DistillConfig``. Everything that no axis sets is taken from the base architecture and from the study.
 """
 
 import hashlib
@@ -118,7 +118,7 @@ class SearchSpace:
             if axis.when is not None:
                 if axis.when.axis not in seen:
                     raise InputError(
-                        f"space '{self.name}': '{axis.name}' depends on '{axis.when.axis}', not an earlier axis"
+                        f"space '{self.name}': '{axis.name}' depends on '{axis.when.axis}', which is no earlier axis"
                     )
                 strange = [v for v in axis.when.values if v not in seen[axis.when.axis].values]
                 if strange:
@@ -132,7 +132,7 @@ class SearchSpace:
         """Return the axis called ``name``.
 
         Raises:
-            InputError: there is none; the message lists those there are.
+            InputError: there is none; the message lists the existing ones.
         """
         for axis in self.axes:
             if axis.name == name:
@@ -208,8 +208,8 @@ class SearchSpace:
     def arch(self, configuration: Mapping[str, OptionValue]) -> ArchConfig:
         """Return the architecture of a configuration.
 
-        Options that no axis sets are the base's, except in a slot whose ``name`` axis chooses another part than the
-        base's.
+        Options that no axis sets are taken from the base. If a slot's ``name`` axis chooses a different part, no option
+        of the base applies to that slot.
         """
         parts: dict[str, Part] = {}
         for slot, base in self.base.parts().items():
@@ -236,7 +236,7 @@ class SearchSpace:
         return _fields(configuration, "distill")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole space as plain data, for the record of what was searched."""
+        """Return the whole space as plain data."""
         return {
             "name": self.name,
             "description": self.description,

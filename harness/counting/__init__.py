@@ -1,4 +1,4 @@
-"""Counting architectures and whole spaces: exact totals, sampling within a budget, other counters beside them."""
+"""Counts of architectures and whole spaces: exact totals, sampling within a budget, comparison with other counters."""
 
 from harness.counting.counters import Comparison, compare
 from harness.counting.spaces import SpaceCounts

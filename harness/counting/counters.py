@@ -1,4 +1,4 @@
-"""Independent counters beside the closed form: ``numel``, fvcore and thop, with every difference explained."""
+"""Compares the closed form with independent counters: ``numel``, fvcore and thop. Every difference is explained."""
 
 import copy
 import warnings
@@ -25,9 +25,9 @@ class Comparison:
         size: height and width of the image that MACs are counted for, pixels.
         macs_closed_form: MACs of convolutions and linears.
         macs_fvcore: the same operators, counted by fvcore.
-        fvcore_extra: what fvcore counts for other operators, by operator.
+        fvcore_extra: other operator → what fvcore counts for it.
         fvcore_missing: operator that fvcore does not count → number of calls.
-        macs_thop: thop's total, which includes norms, and activations that are modules.
+        macs_thop: thop's total, which also includes norms and those activations that are modules.
     """
 
     closed_form: int
@@ -88,8 +88,8 @@ def _skipped(
 ) -> dict[str, int]:
     """Return the parameters below ``module`` that thop did not count: name → size.
 
-    thop counts a module only if it has a rule for exactly its type and the module was called. Of any other module it
-    visits the children, and leaves out parameters of the module's own.
+    thop counts a module only if it has a rule for exactly its type and the module was called. For any other module, it
+    visits the children and leaves out the module's own parameters.
     """
     found = {f"{prefix}{name}": p.numel() for name, p in module.named_parameters(recurse=False)}
     for name, child in module.named_children():

@@ -1,11 +1,11 @@
-"""A whole space counted exactly, without visiting its configurations; and listed, if it is small enough.
+"""Exact counts of a whole space without visiting its configurations; and its list, if it is small enough.
 
 Slots depend on each other only through channels: the attention and the neck take the backbone's channels, all parts
 after the neck take the neck's. For each combination of these channels there is a chain of tables, one per slot, whose
 rows combine freely. Convolving a chain's tables from the last to the first gives all its totals with their
 multiplicities. Counting is a sum over chains; a uniform draw walks one chain from the first table to the last.
 
-For a budget of several bounds one list of totals is not enough: there the architectures are listed.
+With several bounds, the totals of one measure do not decide what fits. In this case the architectures are listed.
 """
 
 import itertools
@@ -25,13 +25,13 @@ from harness.models.modules.part import Cost, Levels
 from harness.models.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
 _TAIL = SLOTS[SLOTS.index("neck") + 1 :]
-"""The slots whose input channels are the neck's."""
+"""The slots whose input channels are the neck's output channels."""
 
 BLOCK = 1 << 20
-"""How many configurations' totals are held in one block."""
+"""Number of configurations whose totals are held in one block."""
 
 LISTED_AT_MOST = 100_000_000
-"""The most architectures that are listed for a budget of several bounds."""
+"""Largest number of architectures that are listed for a budget of several bounds."""
 
 
 def part_cost(slot: str, part: Part, inputs: Levels | None, size: int = 0) -> Cost | None:
@@ -56,7 +56,7 @@ def _part_cost(slot: str, part: Part, inputs: Levels | None, size: int) -> Cost 
 
 @dataclass(frozen=True)
 class Move:
-    """A change of one axis: the parameters it saves, and the new values of it and of axes that it switches on."""
+    """A change of one axis: the parameters saved, and the new values of the axis and of axes that it switches on."""
 
     saving: int
     changed: Configuration
@@ -67,12 +67,13 @@ class Move:
 
 
 class SpaceCounts:
-    """Exact counts of a space, and uniform draws from what fits a budget.
+    """Exact counts of a space, and uniform draws from the configurations that fit a budget.
 
     Attributes:
         space: the space.
         size: number of configurations.
-        buildable: how many of them can be built.
+        architectures: number of buildable architectures, that is, configurations without the distillation axes.
+        buildable: number of configurations that can be built.
 
     Raises:
         InputError: an axis sets an unknown part or option, or a value that is not accepted.
@@ -91,7 +92,7 @@ class SpaceCounts:
         self.buildable = self.architectures * len(self._recipes)
 
     def _chains(self, size: int) -> list[Link]:
-        """Return a chain for every combination of backbone and neck channels, MACs at ``size`` × ``size`` pixels."""
+        """Return a chain for every combination of backbone and neck channels; MACs at ``size`` × ``size`` pixels."""
         if size not in self._by_size:
             self._by_size[size] = list(self._make_chains(size))
         return self._by_size[size]
@@ -134,7 +135,7 @@ class SpaceCounts:
         return np.concatenate([chain.totals(PARAMS).fitting(at) for chain in self._chains(0)] or [np.zeros(1, int)])
 
     def totals(self, measure: Measure = PARAMS) -> Totals:
-        """Return every total of a buildable configuration, and how many configurations have it.
+        """Return all distinct totals of buildable configurations, and the number of configurations with each.
 
         Raises:
             BudgetError: nothing in the space can be built.
@@ -145,7 +146,7 @@ class SpaceCounts:
 
     @cached_property
     def histogram(self) -> Totals:
-        """Every number of parameters of a buildable configuration, and how many configurations have it."""
+        """The distinct numbers of parameters of buildable configurations, and how many configurations have each."""
         return self.totals()
 
     def _require_buildable(self) -> None:
@@ -162,7 +163,7 @@ class SpaceCounts:
         return self.least(PARAMS)
 
     def least(self, measure: Measure) -> int:
-        """Return the smallest number of a buildable configuration in one way of counting.
+        """Return the smallest value of ``measure`` among the buildable configurations.
 
         Raises:
             BudgetError: nothing in the space can be built.
@@ -173,10 +174,10 @@ class SpaceCounts:
         )
 
     def largest(self, budget: Budget | None = None) -> int:
-        """Return the most parameters of a buildable configuration, within the budget if one is given.
+        """Return the largest number of parameters of a buildable configuration, within the budget if one is given.
 
         Raises:
-            BudgetError: nothing fits; the message says the smallest possible count.
+            BudgetError: nothing fits; the message gives the smallest possible count.
             InputError: the budget has several bounds, and the space is too large to list.
         """
         values = self.histogram.values
@@ -196,7 +197,7 @@ class SpaceCounts:
         if len(least) == 1:
             what = f"its smallest configuration has {least[0][0]:,}"
         else:
-            what = "the least there is: " + ", ".join(f"{number:,} {measure}" for number, measure, _ in least)
+            what = "the smallest values are " + ", ".join(f"{number:,} {measure}" for number, measure, _ in least)
             if all(number <= limit for number, _, limit in least):
                 what += "; each bound can be met, but not all of them by one configuration"
         raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
@@ -220,7 +221,7 @@ class SpaceCounts:
         return None if cost is None else cost.params
 
     def is_feasible(self, configuration: Mapping[str, OptionValue], budget: Budget) -> bool:
-        """Say whether a configuration of the space can be built and fits every bound of the budget."""
+        """Return whether a configuration of the space can be built and fits every bound of the budget."""
         cost = self.cost(configuration, budget.macs_size)
         return cost is not None and all(value(cost, measure) <= limit for measure, limit in budget.bounds)
 
@@ -228,7 +229,7 @@ class SpaceCounts:
         """Draw uniformly from the configurations that can be built and fit the budget.
 
         Raises:
-            BudgetError: nothing fits; the message says the smallest possible count.
+            BudgetError: nothing fits; the message gives the smallest possible count.
             InputError: the budget has several bounds, and the space is too large to list.
         """
         if len(budget.bounds) > 1:
@@ -256,8 +257,8 @@ class SpaceCounts:
     def listed(self, measure: Measure = PARAMS) -> Iterator[Ints]:
         """Yield the totals of all buildable configurations, in blocks; ``configuration`` returns the one at a position.
 
-        The order is chain by chain; within a chain the last slot varies faster than those before it, training
-        axes fastest.
+        The chains follow one another. Within a chain, training axes vary fastest, then the last slot, then the slot
+        before it, and so on.
         """
         for block in self._blocks(measure):
             yield np.repeat(block, len(self._recipes))
@@ -301,12 +302,12 @@ class SpaceCounts:
         return self._ordered(chosen, recipe)
 
     def _positions(self, budget: Budget) -> Ints:
-        """Return the positions of the architectures that fit, among those that can be built."""
+        """Return the positions of the architectures that fit, in the list of those that can be built."""
         if budget not in self._fitting:
             if self.architectures > LISTED_AT_MOST:
                 raise InputError(
                     f"space '{self.space.name}' has {self.architectures:,} architectures that can be built; a budget "
-                    f"of several bounds ({budget}) needs them listed, which is done for at most {LISTED_AT_MOST:,}: "
+                    f"of several bounds ({budget}) can be counted for at most {LISTED_AT_MOST:,}: "
                     "bound parameters only, or give axes fewer values"
                 )
             found = []
@@ -319,7 +320,7 @@ class SpaceCounts:
         return self._fitting[budget]
 
     def _params(self, positions: Ints) -> Ints:
-        """Return the parameters of the architectures at these ascending positions."""
+        """Return the number of parameters of the architectures at ``positions``, which are ascending."""
         found, start = [], 0
         for block in self._blocks(PARAMS):
             inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, start + len(block))]
@@ -334,7 +335,7 @@ class SpaceCounts:
         the order of ``listed``.
 
         Raises:
-            BudgetError: nothing fits; the message says the smallest possible count.
+            BudgetError: nothing fits; the message gives the smallest possible count.
             InputError: the budget has several bounds, and the space is too large to list.
         """
         self._require_feasible(budget)
@@ -353,7 +354,7 @@ class SpaceCounts:
         return found
 
     def over(self, budget: Budget) -> tuple[int, Configuration] | None:
-        """Return the smallest total over the budget with the first architecture that has it, or None."""
+        """Return the smallest number of parameters over the budget and the first architecture with it, or None."""
         values = self.histogram.values
         position = int(np.searchsorted(values, budget.max_params, side="right"))
         if position == len(values):
@@ -363,7 +364,7 @@ class SpaceCounts:
     def moves(self, configuration: Configuration, budget: Budget) -> list[Move]:
         """Return the changes of one axis that bring a configuration within every bound, smallest saving first.
 
-        If the axis chooses a part with axes of its own, each of their values is a separate move.
+        If the axis chooses a part with further axes, each combination of their values is a separate move.
         """
         before = self.total(configuration)
         if before is None:
@@ -379,7 +380,7 @@ class SpaceCounts:
         return sorted(found, key=lambda move: (move.saving, str(move.changed)))
 
     def _one_axis_apart(self, here: Configuration, other: Configuration) -> bool:
-        """Say whether two configurations of a group differ in one axis, and otherwise in axes that it switches."""
+        """Return whether two configurations of a group differ in one axis, and otherwise in axes that it switches."""
         differing = [name for name in here.keys() & other.keys() if here[name] != other[name]]
         if len(differing) != 1:
             return False

@@ -1,4 +1,4 @@
-"""A space, or one architecture, against a budget: everything that is counted of it, as plain data."""
+"""Counts of a space or of one architecture against a budget, as plain data."""
 
 import time
 from dataclasses import asdict
@@ -16,15 +16,15 @@ from harness.models.costs import broken, costs
 from harness.models.modules.part import Cost
 
 LISTED = 5
-"""How many of the largest configurations within the budget are listed."""
+"""Number of the largest configurations within the budget that are listed."""
 
 
 def summarise_space(space: SearchSpace, budget: Budget, bins: int) -> dict[str, Any]:
-    """Count a space. ``histogram`` has at most ``bins`` bins; ``configurations_per_second`` is how fast it was counted.
+    """Count a space. ``histogram`` has at most ``bins`` bins; ``configurations_per_second`` is the speed of counting.
 
     Raises:
         InputError: the space is too large for a budget of several bounds.
-        BudgetError: nothing in it can be built or fits; the message says the smallest possible count.
+        BudgetError: nothing in it can be built or fits; the message gives the smallest possible count.
     """
     started = time.perf_counter()
     counts = SpaceCounts(space)
@@ -51,9 +51,9 @@ def summarise_space(space: SearchSpace, budget: Budget, bins: int) -> dict[str, 
 
 
 def histogram(totals: Totals, limit: int, bins: int) -> tuple[list[int], list[int]]:
-    """Return bin edges, and how many configurations lie above each edge, up to and including the next.
+    """Return bin edges, and for each bin how many configurations lie above its lower edge and not above its upper edge.
 
-    There are at most ``bins`` bins, and a ``limit`` among the totals is an edge.
+    There are at most ``bins`` bins. ``limit`` is an edge, or the largest total if that is smaller.
     """
     values = totals.values
     limit = min(limit, int(values[-1]))
@@ -79,13 +79,13 @@ def _bounds(budget: Budget) -> list[dict[str, Any]]:
 
 
 def summarise_arch(name: str, arch: ArchConfig, budget: Budget, size: int) -> dict[str, Any]:
-    """Count an architecture's parts; ``excess`` is negative where it is under the parameter budget.
+    """Count an architecture's parts; ``excess`` is negative if it is under the parameter budget.
 
     Args:
-        name: what it is called.
+        name: name of the architecture in the summary.
         arch: the architecture.
-        budget: what it may cost.
-        size: side of the square image that MACs are counted on, pixels.
+        budget: the bounds to compare with.
+        size: side of the square input image for MACs, pixels.
 
     Raises:
         InputError: the architecture cannot be built.

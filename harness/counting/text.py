@@ -1,4 +1,4 @@
-"""A summary of counts as a reader sees it in a terminal."""
+"""Terminal output for the summaries of ``harness.counting.summary``."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +10,13 @@ from rich.text import Text
 from harness.counting.summary import LISTED
 
 BAR = 50
-"""Columns of the longest bar of a histogram."""
+"""Length of the longest bar of a histogram, characters."""
 
 Answer = dict[str, Any]
 
 
 def space_text(answer: Answer) -> Iterator[str | Text]:
-    """Yield what ``summarise_space`` returned, line by line."""
+    """Yield the lines for a summary that ``summarise_space`` returned."""
     bounds = " and ".join(f"{one['limit']:,} {one['measure']}" for one in answer["bounds"])
     yield Text.assemble((answer["space"], "bold"), f" against {bounds} (digest {answer['digest']})")
     for what in ("configurations", "buildable", "feasible"):
@@ -48,12 +48,12 @@ def _configuration(configuration: dict[str, Any]) -> str:
 
 
 def arch_text(answer: Answer, against: Answer | None, depth: int) -> Iterator[str | Table]:
-    """Yield what ``summarise_arch`` returned: the table of parts, and lines.
+    """Yield the table of parts and the lines for a summary that ``summarise_arch`` returned.
 
     Args:
-        answer: of the architecture.
-        against: of a second one beside it, if there is one.
-        depth: levels of the tree that the table shows.
+        answer: summary of the architecture.
+        against: summary of a second architecture to compare with, or None.
+        depth: number of tree levels in the table.
     """
     others = {} if against is None else dict(_rows(against["tree"], depth))
     table = Table("part", title=f"{answer['arch']}, every parameter counted", box=SIMPLE_HEAD, title_justify="left")
@@ -84,7 +84,7 @@ def arch_text(answer: Answer, against: Answer | None, depth: int) -> Iterator[st
 
 
 def _rows(node: Answer, depth: int, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Answer]]:
-    """Yield path and node of every part, and of everything in it that holds parameters, in forward order."""
+    """Yield path and node of every part and of every module in it that has parameters, in forward order."""
     for child in node["children"]:
         if child["params"] or not path:
             here = (*path, child["name"])
@@ -94,6 +94,6 @@ def _rows(node: Answer, depth: int, path: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def _shapes(shapes: list[list[int]]) -> str:
-    """Return one shape per line, such as ``64×80×80``; of more than three, the first three."""
+    """Return one shape per line, such as ``64×80×80``; if there are more than three, only the first three."""
     texts = ["×".join(map(str, shape)) for shape in shapes]
     return "\n".join([*texts[:3], *(["…"] if len(texts) > 3 else [])])

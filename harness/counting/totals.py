@@ -1,4 +1,4 @@
-"""Sums over independent choices: the possible totals, and in how many ways each is reached."""
+"""Sums over independent choices: the possible totals, and the number of combinations with each."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from harness.models.modules.part import Cost
 Ints = npt.NDArray[np.int64]
 
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.object_]
-"""Numbers of configurations: 64-bit integers, or Python's integers where 62 bits are too few."""
+"""Numbers of configurations: 64-bit integers, or Python integers if 62 bits are too few."""
 
 CHUNK = 10_000_000
-"""How many sums are held in memory before equal ones are merged."""
+"""Number of sums that are held in memory before equal ones are merged."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Totals:
 
     Attributes:
         values: the totals, ascending.
-        counts: how many configurations have each.
-        up_to: how many have at most each.
+        counts: number of configurations with each total.
+        up_to: number of configurations with at most each total.
     """
 
     values: Ints
@@ -37,7 +37,7 @@ class Totals:
 
     @classmethod
     def of(cls, values: Ints, counts: Counts) -> "Totals":
-        """Return the totals of ``values``, merging equal ones."""
+        """Return the totals ``values`` of ``counts`` configurations each; equal totals are merged."""
         order = np.argsort(values, kind="stable")
         values, counts = values[order], counts[order]
         starts = np.flatnonzero(np.diff(values, prepend=-1))
@@ -46,11 +46,11 @@ class Totals:
 
     @classmethod
     def join(cls, several: Sequence["Totals"]) -> "Totals":
-        """Return the totals of the union of at least one set of configurations."""
+        """Return the totals of several disjoint sets of configurations together; at least one set is needed."""
         return cls.of(np.concatenate([t.values for t in several]), np.concatenate([t.counts for t in several]))
 
     def plus(self, values: Ints) -> "Totals":
-        """Return the totals of all sums of one configuration's total and one of ``values``."""
+        """Return the totals of all pairs of a configuration and an entry of ``values``, which is added."""
         different, often = np.unique(values, return_counts=True)
         rows = max(CHUNK // max(len(self.values), 1), 1)
         parts = [
@@ -63,7 +63,7 @@ class Totals:
         return parts[0] if len(parts) == 1 else Totals.join(parts)
 
     def fitting(self, limits: Ints) -> Counts:
-        """Return, for each limit, how many configurations have at most that much."""
+        """Return, for each limit, the number of configurations with at most that total."""
         within = np.searchsorted(self.values, limits, side="right")
         found: Counts = self.up_to[np.maximum(within - 1, 0)]
         found[within == 0] = 0
@@ -79,7 +79,7 @@ class Table:
         self._values: dict[Measure, Ints] = {}
 
     def values(self, measure: Measure) -> Ints:
-        """Return each configuration's number in one way of counting."""
+        """Return the value of ``measure`` for each configuration."""
         if measure not in self._values:
             self._values[measure] = np.array([value(cost, measure) for cost in self.costs], np.int64)
         return self._values[measure]
@@ -89,11 +89,11 @@ class Table:
 
 
 class Link:
-    """One slot's table, linked to those of the slots after it; every row goes with every row of the others.
+    """One slot's table, linked to the tables of the slots after it. Rows of different tables combine freely.
 
     Args:
         table: the slot's table.
-        rest: the next link, or after the last slot the totals of nothing.
+        rest: the next link; after the last slot, the totals of no slot: a single 0.
     """
 
     def __init__(self, table: Table, rest: "Link | Totals") -> None:
@@ -102,21 +102,21 @@ class Link:
         self._totals: dict[Measure, Totals] = {}
 
     def totals(self, measure: Measure) -> Totals:
-        """Return the totals of this slot and all after it."""
+        """Return the totals over this slot and all slots after it."""
         if measure not in self._totals:
             self._totals[measure] = self.after(measure).plus(self.table.values(measure))
         return self._totals[measure]
 
     def after(self, measure: Measure) -> Totals:
-        """Return the totals of all slots after this one."""
+        """Return the totals over all slots after this one."""
         return self.rest if isinstance(self.rest, Totals) else self.rest.totals(measure)
 
     def links(self) -> "list[Link]":
-        """Return this link and all after it."""
+        """Return this link and all links after it."""
         return [self] if isinstance(self.rest, Totals) else [self, *self.rest.links()]
 
     def architectures(self) -> int:
-        """Return the number of combinations of this slot's rows and those of all after it."""
+        """Return the number of combinations of rows of this slot and of all slots after it."""
         return math.prod(len(link.table) for link in self.links())
 
 
@@ -131,7 +131,7 @@ def below(limit: int, rng: np.random.Generator) -> int:
     if limit <= np.iinfo(np.int64).max:
         return int(rng.integers(limit))
     bits = limit.bit_length()
-    while True:  # Each round is the last with a probability of at least one half.
+    while True:  # A draw is accepted with a probability of at least one half.
         drawn = int.from_bytes(rng.bytes(-(-bits // 8))) >> (-bits % 8)
         if drawn < limit:
             return drawn

@@ -19,11 +19,11 @@ class Node:
 
     Attributes:
         path: its name in the detector, such as ``neck.cells.0.p4_up``; empty for the detector itself.
-        kind: its class.
-        params: every ``nn.Parameter`` in it, its children's included.
+        kind: name of its class.
+        params: number of its parameters, those of its children included.
         macs: MACs of the convolutions and linears in it, over all its calls for one image.
         shapes: shapes of the tensors that its calls returned, without the batch: (C, h, w) for a map.
-        children: the modules in it.
+        children: its direct submodules.
     """
 
     path: str
@@ -61,7 +61,7 @@ def tree(arch: ArchConfig, height: int, width: int) -> Node:
 
     def watch(path: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if inputs:  # Fusion weights have no input, and what they return is no map.
+            if inputs:  # The fusion weights' module has no input, and its output is not a map.
                 shapes.setdefault(path, []).extend(tuple(one.shape[1:]) for one in _tensors(output))
             if isinstance(module, nn.Conv1d | nn.Conv2d):
                 macs[path] = macs.get(path, 0) + module.weight.numel() * output.numel() // module.out_channels

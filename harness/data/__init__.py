@@ -1,6 +1,6 @@
 """Images and faces: synthetic scenes, WIDER FACE folders, augmentation and batches.
 
-``load_split`` returns every image set. Only ``batches`` imports torch.
+``load_split`` loads every split. Only ``batches`` imports torch.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ from harness.data.widerface import Annotations, find_layout, fingerprint, read_a
 from harness.errors import DataError, InputError
 
 SEARCH = "search"
-"""What every choice reads: pruning, objective, best epoch, early stopping. Of a folder, held out of ``train``."""
+"""The split that every choice reads: pruning, objective, best epoch, early stopping. Never part of ``train``."""
 
 SPLITS = ("train", SEARCH, "val")
-"""The splits of every data set. ``val`` only grades: no choice reads it."""
+"""The splits of every data set. ``val`` is for the final evaluation: no choice reads it."""
 
 LANDMARKS = "landmarks"
-"""Training images with landmarks, held out of ``train`` where ``DataConfig.landmark_images`` asks for some."""
+"""Training images with landmarks that are held out of ``train`` if ``DataConfig.landmark_images`` is positive."""
 
 
 class NoLandmarksError(DataError):
-    """The label file has no landmarks, as the official one has none."""
+    """The label file has no landmarks; the official one has none."""
 
 
 log = logging.getLogger(__name__)
@@ -48,24 +48,25 @@ def load_split(
 ) -> FaceSet:
     """Return a split's images and faces; the first call generates or decodes them into ``cache``.
 
-    A copy in the cache is named after what it was made from: a changed label file, image, size or seed makes a new
-    one. Several processes may ask for the same split at once: one makes it, the others wait.
+    The name of a copy in the cache is a digest of its sources: a changed label file, image, size or seed leads to a new
+    copy. If several processes load the same split at once, one creates it and the others wait.
 
     Validation and search images keep the size that they have on disk. Training images are reduced until their shorter
     side is ``size / 0.3``: the smallest random crop, 0.3 of the shorter side, then still has ``size`` pixels, so
     training loses no detail.
 
     Train, search and landmarks never share an image. Search and landmark images of a folder are drawn by ``seed`` from
-    its training images; the search split's lists follow face height (``harness.data.lists``).
+    its training images. The lists of its search split follow face height (``harness.data.lists``).
 
     Args:
-        config: which data. ``train_images`` or ``val_images`` of a folder's images are drawn by ``seed``.
-        split: ``train``, ``search``, ``val``, or ``landmarks`` where ``landmark_images`` asks for some.
+        config: the data. ``train_images`` or ``val_images`` of a folder's images are drawn by ``seed``.
+        split: ``train``, ``search``, ``val``, or ``landmarks`` if ``landmark_images`` is positive.
         cache: folder of all decoded copies.
-        progress: called with (what, images done, images in all) while a copy is made.
-        processes: how many images are made at once; by default, as many as there are cores.
+        progress: called with (what, images done, total images) while a copy is created.
+        processes: number of images that are generated or decoded in parallel; by default, the number of cores.
 
     Raises:
+        InputError: the split is unknown.
         DataError: the folder or its labels are missing or broken, more than 5 % of the images are missing or broken,
             or there are too few images to hold out.
         OSError: the cache cannot be written.
@@ -79,9 +80,9 @@ def load_split(
 
 
 def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
-    """Return the images that the landmark error is measured on, as ``load_split`` does.
+    """Return the held-out images for the landmark error, as ``load_split`` does.
 
-    None where the configuration asks for none or the folder has no landmarks: nothing is then held out for them.
+    Return None if ``landmark_images`` is 0 or the folder has no landmarks; no image is held out for them then.
     """
     if not config.landmark_images:
         return None
@@ -96,7 +97,7 @@ def _load_synthetic(
 ) -> FaceSet:
     from harness.data.synthetic.generate import generate
 
-    # The generator's code is part of the key, so that a changed generator does not find old scenes.
+    # The generator's code is part of the key, so that a changed generator does not load old scenes.
     sources = sorted((Path(__file__).parent / "synthetic").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     key = digest({"format": FORMAT, "split": split, "code": code, "images": config.images(split), "seed": config.seed})
@@ -149,7 +150,7 @@ def _load_widerface(
 
 
 def _choose(annotations: Annotations, config: DataConfig, split: str) -> list[int]:
-    """Return the positions of a split's images among those of its label file, ascending.
+    """Return the positions of a split's images in its label file, ascending.
 
     Of the training images, the landmark images are drawn first, then the search images from the rest, then the
     training images from what is left.
@@ -180,7 +181,7 @@ def _choose(annotations: Annotations, config: DataConfig, split: str) -> list[in
 
 
 def _landmark_images(annotations: Annotations, config: DataConfig) -> list[int]:
-    """Return the positions of ``landmark_images`` images that have a face with landmarks; none if no image has."""
+    """Return the positions of ``landmark_images`` images with landmarks; an empty list if no image has any."""
     able = [i for i, entry in enumerate(annotations.entries) if np.isfinite(entry.landmarks).all(axis=1).any()]
     if not able or not config.landmark_images:
         return []
@@ -197,15 +198,15 @@ def _draw(positions: list[int], count: int, seed: int) -> list[int]:
 
 
 def cached(folder: Path, build: Callable[[Path], FaceSet]) -> FaceSet:
-    """Open the face set at ``folder``, or make it with ``build``. A broken one is made again.
+    """Open the face set at ``folder``, or create it with ``build``. A broken face set is created again.
 
-    One process builds at a time. It first removes what a killed one left behind.
+    One process builds at a time. It first removes the partial folders that killed processes left behind.
     """
     if folder.is_dir():
         try:
             return open_faceset(folder)
         except DataError as error:
-            log.warning("%s: making it again", error)
+            log.warning("%s: creating it again", error)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         for leftover in folder.parent.glob(f"{folder.name}.*.partial"):

@@ -1,4 +1,4 @@
-"""``python -m harness.data``: fetch WIDER FACE, and check a copy: its content and all its faults."""
+"""``python -m harness.data``: download WIDER FACE, or count a copy's images and faces and list all its faults."""
 
 import argparse
 import shlex
@@ -25,24 +25,24 @@ CHECK = """examples:
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
 
-Prints images, faces, landmarks, face heights and every fault, and writes a contact sheet of each split. Ends with exit
-code 2 if a split is refused; faults that are skipped are only listed.
+Prints the number of images, faces and landmarks, the face heights and every fault, and writes a contact sheet of each
+split. Exits with code 2 if a split is refused; faults that training skips are only listed.
 """
 
 DOWNLOAD = f"""examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
   HF_ENDPOINT=https://a.mirror python -m harness.data download widerface PATH/TO/WIDERFACE
 
-Fetches {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
-twice that must be free), verifies their sha256 and unpacks them. The same command again resumes what was interrupted
-and leaves alone what is there. WIDER FACE may be used for research only.
+Downloads {", ".join(archive.name for archive in ARCHIVES)} ({sum(archive.size for archive in ARCHIVES) / 1e9:.1f} GB;
+twice that must be free), verifies their sha256 and unpacks them. The same command resumes an interrupted download and
+leaves existing folders unchanged. WIDER FACE may be used for research only.
 """
 
 BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two actions. Each has its own parser and ``--help``."""
+    """Run one of the two actions, which have their own parsers and ``--help``. Return the exit code."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
     parser.add_argument(
         "action",
@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def download(argv: Sequence[str]) -> int:
-    """Fetch a data set, and say what comes next, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.data download", "Fetch an official data set from the Hugging Face hub.", DOWNLOAD)
-    parser.add_argument("dataset", choices=["widerface"], help="which one")
-    parser.add_argument("path", type=Path, metavar="DIR", help="folder it goes into; made where it does not exist")
+    """Download a data set and print the next command, or one JSON object with ``--json``. Return the exit code."""
+    parser = cli.Parser("harness.data download", "Download an official data set from the Hugging Face hub.", DOWNLOAD)
+    parser.add_argument("dataset", choices=["widerface"], help="name of the data set")
+    parser.add_argument("path", type=Path, metavar="DIR", help="target folder; created if it does not exist")
     cli.add(parser, "--json")
     given = parser.parse_args(argv)
     with cli.Progress(in_bytes=True) as progress:
@@ -83,12 +83,12 @@ def download(argv: Sequence[str]) -> int:
 
 
 def check(argv: Sequence[str]) -> int:
-    """Check a data folder and print what was found, or one JSON object with ``--json``."""
+    """Check a data folder; print its content and faults, or one JSON object with ``--json``. Return the exit code."""
     parser = cli.Parser(
         "harness.data check", "Count the images and faces of a WIDER FACE copy, and list every fault.", CHECK
     )
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of a WIDER FACE copy, in either layout")
-    parser.add_argument("--split", choices=ON_DISK, help="check this split only (default: all in the folder)")
+    parser.add_argument("--split", choices=ON_DISK, help="check only this split (default: all in the folder)")
     parser.add_argument(
         "--sheets",
         type=Path,
@@ -164,7 +164,7 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    """Print a line. Invalid UTF-8 in file names is escaped."""
+    """Print a line, with invalid UTF-8 in file names escaped."""
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

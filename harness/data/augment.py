@@ -1,9 +1,9 @@
 """The training augmentation of RetinaFace's published code (Deng et al., arXiv 1905.00641), on OpenCV.
 
 A random square crop that keeps faces, colour jitter, and a horizontal flip that swaps left and right landmarks.
-Deviations: the crop is resized before its colours change, which is cheaper and equal up to rounding; resizing draws
-among four methods, without the slow Lanczos and with repeated halving for area averaging; landmarks outside the crop
-stay there, while the published code moves them to its edge.
+It differs from the published code in three points. The crop is resized before its colours change, which is faster and
+equal up to rounding. The resizing method is one of four: the slow Lanczos is left out, and area averaging is repeated
+halving. Landmarks outside the crop keep their position, while the published code moves them to the crop's edge.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEAN = (104.0, 117.0, 123.0)
-"""BGR mean that is subtracted from the network's input, as in RetinaFace."""
+"""BGR mean that is subtracted from the images, as in RetinaFace."""
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -30,16 +30,16 @@ _VALUES = np.arange(256, dtype=np.float32)
 class Augmentation:
     """Settings of the augmentation.
 
-    RetinaFace's code has the same scales, flips and colours, but tries 250 crops and keeps faces of any size.
+    RetinaFace's code has the same scales, flips and colour jitter, but tries 250 crops and keeps faces of any size.
 
     Attributes:
         scales: possible sides of the square crop, as shares of the image's shorter side; above 1, the crop reaches
             beyond the image and is padded with the mean colour.
-        tries: number of crops drawn before the whole image, padded to a square, is used instead.
-        min_face: least shorter side of a face that a crop must contain, in the sample's pixels.
+        tries: number of crops that are tried before the whole image, padded to a square, is used instead.
+        min_face: smallest shorter side of a face that a crop must contain, in the sample's pixels.
         least: faces with a shorter side below this are dropped from the sample, pixels.
-        flip: probability of a mirrored sample.
-        colour: probability of each change: brightness, contrast, saturation and hue.
+        flip: probability of a horizontal flip.
+        colour: probability of each of four changes: brightness, contrast, saturation and hue.
     """
 
     scales: tuple[float, ...] = (0.3, 0.45, 0.6, 0.8, 1.0)
@@ -63,7 +63,7 @@ def augment(
     Args:
         image: (H, W, 3) uint8 BGR; left unchanged.
         boxes: (n, 4) x1, y1, x2, y2 in pixels.
-        landmarks: (n, 10) in pixels, NaN where a face has none.
+        landmarks: (n, 10) in pixels, NaN if a face has none.
         size: side of the sample, pixels.
         rng: source of all random numbers, drawn in a fixed order.
         settings: the augmentation.

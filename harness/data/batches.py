@@ -1,4 +1,4 @@
-"""Training batches of augmented samples. Every sample is reproducible on its own."""
+"""Training batches of augmented samples. Each sample can be reproduced without the others."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from harness.data.faces import FaceSet
 from harness.detection.matching import Targets
 
 _MEAN = np.array([*MEAN, 0.0])
-"""OpenCV's scalar: four float64 numbers."""
+"""The mean as an OpenCV scalar: four float64 numbers."""
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def steps_per_epoch(faces: FaceSet, batch: int) -> int:
-    """Return the number of batches per epoch: full ones only, or a single smaller one if there are fewer images."""
+    """Return the number of batches per epoch: only full ones, or a single smaller one if there are too few images."""
     return max(1, len(faces) // batch)
 
 
@@ -45,21 +45,21 @@ def batches(
     settings: Augmentation | None = None,
     threads: int = 0,
 ) -> Iterator[Batch]:
-    """Yield an epoch's batches. The same arguments give the same bits for any number of threads.
+    """Yield the batches of an epoch. They are bitwise the same for any number of threads.
 
-    The order follows from (seed, epoch), and a sample's crop, colours and flip from (seed, epoch, image).
+    The order depends only on (seed, epoch), and a sample's crop, colours and flip only on (seed, epoch, image).
 
     Args:
         faces: the training images.
         size: side of the square samples, pixels.
         batch: samples per batch; the images left over at the end of an epoch are not used.
-        seed, epoch: not negative.
+        seed, epoch: non-negative integers.
         settings: the augmentation; RetinaFace's by default.
-        threads: how many threads prepare batches ahead, so that an accelerator need not wait; 0 prepares each batch on
-            demand, which costs the least processor time and suits training on the CPU.
+        threads: number of threads that prepare batches in advance, so that an accelerator does not wait. 0 prepares
+            each batch on demand, which costs the least CPU time and suits training on the CPU.
     """
     settings = settings or Augmentation()
-    # OpenCV's threads would compete with those of training, and the images are too small to gain from them.
+    # OpenCV's threads would compete with the training threads, and the images are too small to benefit from them.
     cv2.setNumThreads(1)
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
     steps = steps_per_epoch(faces, batch)

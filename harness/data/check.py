@@ -1,4 +1,4 @@
-"""Check a WIDER FACE copy: count its images and faces, and find every fault, before anything is trained on it."""
+"""Checks a WIDER FACE copy before training: counts its images and faces and finds every fault."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from harness.data.widerface import find_layout, read_annotations
 from harness.errors import DataError
 
 HEIGHTS = (2, 4, 8, 16, 32, 64, 128, 256)
-"""Limits of the size histogram, pixels."""
+"""Limits of the histogram of face heights, pixels."""
 
 SHEET_IMAGES = 28
 
@@ -29,9 +29,9 @@ class SplitReport:
         refused: why training would refuse the split, in one line; empty if it can be used.
         layout: ``retinaface`` or ``official``.
         annotated: number of images in the label file.
-        images: number of these that can be read.
+        images: number of those images that can be read.
         faces: number of faces in the readable images.
-        landmarks: number of these that have landmarks.
+        landmarks: number of those faces that have landmarks.
         listed: list name → number of its faces; empty for training images.
         heights: range of face heights in pixels → number of faces.
         faults: every fault with file and line, in the order of the label file.

@@ -1,4 +1,4 @@
-"""Contact sheets: many images of a face set in one picture, to look at before training."""
+"""Contact sheets: many images of a face set in one picture, for a visual check before training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,7 @@ def _draw(shown: NDArray[Any], faces: FaceSet, index: int, factor: float) -> Non
         name = next((name for name in COLOURS if name in faces.keep and faces.keep[name][first + face]), "")
         corners = np.round(box * factor * 16 - 8).astype(int)
         cv2.rectangle(shown, corners[:2].tolist(), corners[2:].tolist(), COLOURS[name], 1, cv2.LINE_AA, 4)
-        # In sixteenths of a pixel, like positions. The dot grows with the face, because it would hide a small one.
+        # In sixteenths of a pixel, like positions. It grows with the face, because a large dot hides a small face.
         radius = int(np.clip((box[3] - box[1]) * factor, 6, 20))
         for point in points.reshape(5, 2)[~np.isnan(points.reshape(5, 2)).any(axis=1)]:
             place = np.round(point * factor * 16 - 8).astype(int).tolist()

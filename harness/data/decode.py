@@ -1,4 +1,4 @@
-"""Decode a split's image files into a face set, several at a time. Broken files are skipped and named."""
+"""Decodes a split's image files into a face set, several in parallel. Broken files are skipped and listed."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from harness.errors import DataError
 Progress = Callable[[str, int, int], None]
 
 MOST_UNREADABLE = 0.05
-"""A split is refused where a larger share of its images is missing or broken."""
+"""A split is refused if a larger share of its images is missing or broken."""
 
 _JPEG, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
@@ -65,13 +65,13 @@ def decode_split(
     """Decode all annotated images into a face set.
 
     Args:
-        annotations: a sound split.
-        folder: where the face set will lie.
+        annotations: a split without fatal faults.
+        folder: target folder of the face set.
         name: the face set's name, for messages and progress.
         shorter_side: larger images are reduced until their shorter side has this many pixels; 0 reduces none.
-        listed: give every face its easy, medium and hard lists by its height.
-        progress: called with (name, images done, images in all).
-        processes: how many images are decoded at once; by default, as many as there are cores.
+        listed: compute the easy, medium and hard lists from face height instead of taking them from the annotations.
+        progress: called with (name, images done, total images).
+        processes: number of images that are decoded in parallel; by default, the number of cores.
 
     Raises:
         DataError: more than 5 % of the images are missing or unreadable.
@@ -88,8 +88,8 @@ def decode_split(
                 lost_faces += len(entry.boxes) + len(found) - 1
                 if lost_images > MOST_UNREADABLE * total:
                     raise DataError(
-                        f"{found[-1]}; with it more than {MOST_UNREADABLE:.0%} of the {total:,} images are missing or "
-                        "unreadable: mend the copy (`python -m harness.data check` lists every fault)"
+                        f"{found[-1]}; more than {MOST_UNREADABLE:.0%} of the {total:,} images are missing or "
+                        "unreadable: repair the copy (`python -m harness.data check` lists every fault)"
                     )
             else:
                 lost_faces += len(found)
@@ -113,11 +113,11 @@ def decode_split(
 def decode(
     annotations: Annotations, shorter_side: int, processes: int | None = None
 ) -> Iterator[tuple[Entry, NDArray[np.uint8] | None, list[Fault]]]:
-    """Yield every entry in order with its image, both reduced, and its faults.
+    """Yield every entry with its image and its faults, in order. Image, boxes and landmarks are reduced together.
 
     An image that cannot be read is None, and its fault is the last one.
     """
-    # Threads, because OpenCV decodes outside Python's lock and nothing has to be copied between processes.
+    # Threads, because OpenCV releases the GIL while it decodes, and nothing has to be copied between processes.
     count = processes or available_cores()
     labels = annotations.layout.labels
     cv2.setNumThreads(1)

@@ -1,7 +1,7 @@
-"""Download the official WIDER FACE archives from the Hugging Face hub.
+"""Downloads the official WIDER FACE archives from the Hugging Face hub.
 
 WIDER FACE (Yang, Luo, Loy, Tang: "WIDER FACE: A Face Detection Benchmark", CVPR 2016, arXiv 1511.06523) may be used for
-research only: its authors' hub page states CC BY-NC-ND 4.0. Nothing of it is part of this project.
+research only: its authors' hub page states CC BY-NC-ND 4.0. This project contains no part of it.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_VERBOSITY": "error"}
 about retries."""
 
 ANSWER_SECONDS = 10
-"""Seconds that the hub may take to respond."""
+"""Timeout for the hub's first response, seconds."""
 
 RESUMES = "the same command resumes the download"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """``data/folder.zip`` of the repository, which unpacks to ``folder``; ``size`` in bytes."""
+    """The file ``data/FOLDER.zip`` of the repository, which unpacks to ``folder``; ``size`` is in bytes."""
 
     folder: str
     size: int
@@ -57,17 +57,17 @@ labels are not public."""
 
 
 def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, int]:
-    """Download the folders of WIDER FACE that ``root`` lacks, and return folder → number of files for these.
+    """Download the folders of WIDER FACE that are missing in ``root``; return folder → number of files for these.
 
     Existing folders are left unchanged. Archives are kept in ``root/.download`` until they are unpacked, so an
     interrupted download resumes. The environment variable ``HF_ENDPOINT`` names another hub, such as a mirror.
 
     Args:
-        root: folder that will hold ``WIDER_train/``, ``WIDER_val/`` and ``wider_face_split/``.
-        progress: called with (what, done, total), in bytes or files.
+        root: target folder of ``WIDER_train/``, ``WIDER_val/`` and ``wider_face_split/``.
+        progress: called with (what, done, total), counted in bytes or files.
 
     Raises:
-        InputError: ``root`` cannot be written, or a file has the name of a folder.
+        InputError: ``root`` cannot be written, or a file exists where a folder is needed.
         HarnessError: there is no network or too little disk space, another download into ``root`` is running, or an
             archive is not the official one.
     """
@@ -78,7 +78,7 @@ def fetch_widerface(root: Path, progress: Progress | None = None) -> dict[str, i
     try:
         partials.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{partials} cannot be made ({error.strerror}); give a writable folder") from error
+        raise InputError(f"{partials} cannot be created ({error.strerror}); give a writable folder") from error
     for archive in wanted:
         if (root / archive.folder).exists():
             raise InputError(f"{root / archive.folder} is a file, but must become a folder: move it away")
@@ -103,13 +103,13 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         held = FileLock(folder / "lock").acquire(blocking=False)
     except Timeout as error:
-        raise HarnessError(f"another download into {folder.parent} is under way: wait for it to end") from error
+        raise HarnessError(f"another download into {folder.parent} is running: wait for it to end") from error
     with held:
         yield
 
 
 def _require_space(partials: Path, wanted: list[Archive]) -> None:
-    """Refuse to start without disk space for the archives and the unpacked folders, which are about as large."""
+    """Raise an error without disk space for the archives and for the unpacked folders, which are about as large."""
     paths = [partials / archive.name for archive in wanted]
     there = sum(path.stat().st_size for path in paths if path.exists())
     need = 2 * sum(archive.size for archive in wanted) - there
@@ -145,10 +145,10 @@ def _transfer(archive: Archive, path: Path, progress: Progress | None) -> None:
 
     url = hf_hub_url(REPOSITORY, f"data/{archive.name}", repo_type="dataset")
     try:
-        # A request of our own comes first, because http_get retries several times without a network.
+        # This request fails at once without a network, while http_get would retry several times.
         hf_raise_for_status(get_session().head(url, follow_redirects=False, timeout=ANSWER_SECONDS))
-        # Not hf_hub_download: it does not resume the file of an earlier process.
-        # Without compression, because a server may ignore the range of a compressed response.
+        # hf_hub_download does not resume the partial file of an earlier process.
+        # No compression, because a server may ignore the range of a compressed response.
         with _Watched(path, archive, progress) as file:
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except (httpx.HTTPError, OSError) as error:

@@ -1,4 +1,4 @@
-"""``FaceSet``: decoded images and their faces on disk, mapped into memory and shared by all processes.
+"""``FaceSet``: decoded images and their faces on disk, memory-mapped and shared by all processes.
 
 A face set is a folder of three files: ``pixels.bin`` (all images, BGR uint8, one after another), ``arrays.npz``
 (shapes, boxes, landmarks, offsets, lists) and ``meta.json`` (ids, digest, notes). It is written under a temporary name
@@ -25,12 +25,12 @@ from harness.data.truth import GroundTruth
 from harness.errors import DataError
 
 FORMAT = 1
-"""Raise it when the layout of the files changes; older folders are then rebuilt."""
+"""Version of the file format. Raise it when the format changes; older folders are then created again."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FaceSet:
-    """N images with M faces in all. Processes share the pixels through the page cache.
+    """N images with M faces in total. Processes share the pixels through the page cache.
 
     Attributes:
         folder: its folder on disk.
@@ -39,10 +39,10 @@ class FaceSet:
         ids: one unique name per image.
         shapes: (N, 2) int64, height and width.
         boxes: (M, 4) float32, x1, y1, x2, y2 in pixels; pixel column i covers [i, i + 1).
-        landmarks: (M, 10) float32, five points x, y in pixels; NaN where a face has none.
+        landmarks: (M, 10) float32, five points x, y in pixels; NaN if a face has none.
         offsets: (N + 1,) int64; image i has faces ``offsets[i]:offsets[i + 1]``.
         keep: list name → (M,) bool: the faces on ``easy``, ``medium`` and ``hard``; empty for training images.
-        notes: how it was made, as plain data; not part of the digest.
+        notes: how it was created, as plain data; not part of the digest.
         pixels: (bytes,) uint8, read-only.
     """
 
@@ -84,10 +84,10 @@ class FaceSet:
         return self.boxes[rows], self.landmarks[rows]
 
     def truth(self) -> GroundTruth:
-        """Return the boxes and lists that an AP is computed on.
+        """Return the ground truth for an AP: boxes and lists.
 
         Raises:
-            DataError: the set has no easy, medium and hard lists, as the training images have none.
+            DataError: the set has no easy, medium and hard lists, because it consists of training images.
         """
         if not self.keep:
             raise DataError(f"{self.name} has no easy, medium and hard lists: an AP needs the search or val split")
@@ -114,7 +114,7 @@ def choose(total: int, count: int, seed: int) -> NDArray[np.int64]:
 
 
 class FaceSetWriter:
-    """Write a face set image by image. ``finish`` puts the complete folder in its place.
+    """Writes a face set image by image. ``finish`` moves the complete folder to its final name.
 
     Leaving the ``with`` block without ``finish`` removes everything that was written.
 
@@ -123,7 +123,7 @@ class FaceSetWriter:
         name: the set's name in messages.
 
     Raises:
-        DataError: an image or its faces have a wrong shape or type (``add``).
+        DataError: an image or its faces have a wrong shape or type (raised by ``add``).
         OSError: the disk is full or not writable.
     """
 
@@ -178,7 +178,7 @@ class FaceSetWriter:
             keep: list name → (n,) bool; all images of a set have the same lists.
         """
         if self._pixels is None:
-            raise RuntimeError("FaceSetWriter is used in a with block")
+            raise RuntimeError("use FaceSetWriter in a with block")
         count = len(boxes)
         lists = {name: np.asarray(mask, dtype=np.bool_) for name, mask in (keep or {}).items()}
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
@@ -197,9 +197,9 @@ class FaceSetWriter:
         self._keep.append(lists)
 
     def finish(self) -> FaceSet:
-        """Write the arrays, put the folder in its place and open it.
+        """Write the arrays, move the folder to its final name and open it.
 
-        If another process has put the same set there in the meantime, that set is opened.
+        If another process has created the same set in the meantime, that set is opened.
 
         Raises:
             DataError: the set holds no image, or two with the same name.
@@ -258,8 +258,8 @@ def open_faceset(folder: Path) -> FaceSet:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
-            raise DataError(f"{folder} has format {meta['format']}, this version reads {FORMAT}")
-        # Opened here, because numpy does not close a broken file.
+            raise DataError(f"{folder} has format {meta['format']}, this version reads format {FORMAT}")
+        # Opened here and not by numpy, which does not close a broken file.
         with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         ids, shapes, offsets = list(meta["ids"]), arrays["shapes"], arrays["offsets"]

@@ -21,8 +21,8 @@ class GroundTruth:
     """The faces of an image set.
 
     Attributes:
-        boxes: for each image (n, 4) float64, x1, y1, x2, y2 in pixels.
-        keep: list name → for each image (n,) bool, the faces on the list.
+        boxes: one (n, 4) float64 array per image, x1, y1, x2, y2 in pixels.
+        keep: list name → one (n,) bool array per image, True for the faces on the list.
         ids: one name per image.
 
     Raises:
@@ -42,7 +42,7 @@ class GroundTruth:
 
     @property
     def faces(self) -> int:
-        """Number of annotated faces, on a list or not."""
+        """Number of all annotated faces, including those on no list."""
         return sum(len(boxes) for boxes in self.boxes)
 
     def pick(self, indices: Iterable[int]) -> "GroundTruth":
@@ -139,11 +139,11 @@ def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundT
     """Read the official ``wider_{face,easy,medium,hard}_val.mat``.
 
     Args:
-        folder: the folder of the four files.
+        folder: folder of the four files.
         ids: ``event/name`` of the images to return, in that order; None for all.
 
     Raises:
-        DataError: a file is missing or broken, or does not have one of the images.
+        DataError: a file is missing or broken, or one of the images is not in the ground truth.
     """
     try:
         truth = _read(folder)

@@ -1,4 +1,4 @@
-"""Unpack zip archives safely: nothing is written outside the folder, and the folder is complete or absent."""
+"""Unpacks zip archives safely: nothing is written outside the folder, and the folder is either complete or absent."""
 
 import shutil
 import stat
@@ -9,7 +9,7 @@ from harness.data.decode import Progress
 from harness.errors import HarnessError
 
 MOST_GROWTH = 20
-"""An archive that unpacks to more than this many times its size is refused as a zip bomb. Images hardly compress."""
+"""An archive that unpacks to more than this many times its size is refused as a zip bomb: images hardly compress."""
 
 
 def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None) -> int:

@@ -1,8 +1,8 @@
-"""Read WIDER FACE's labels in the two layouts in use: that of RetinaFace and that of the official archives.
+"""Reads WIDER FACE's labels in two layouts: that of RetinaFace and that of the official archives.
 
-``decode.py`` reads the images. A fault in the structure of a label file (a wrong number of values, a value that is not
-a number, an image listed twice) refuses the whole split, because nothing after it can be trusted. A face without a
-size, a missing image and an unreadable image are skipped, counted and named.
+``decode.py`` reads the images. If the structure of a label file is faulty (a wrong number of values, a value that is
+not a number, an image listed twice), the whole split is refused, because nothing after the fault can be trusted. Faces
+without a size, missing images and unreadable images are skipped, counted and listed.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 HOME = "http://shuoyang1213.me/WIDERFACE/"
 
 ON_DISK = ("train", "val")
-"""The splits that a copy has label files for."""
+"""The splits for which a copy has label files."""
 
 Line = tuple[int, str]
 """Number and text of a line of a label file."""
 
 
 class AbsentSplitError(DataError):
-    """The folder has nothing of a split, which may be intended."""
+    """The folder has neither labels nor images of a split, which may be intended."""
 
 
 class Fault(NamedTuple):
@@ -55,10 +55,10 @@ class Entry:
         path: the image file.
         line: its line in the label file.
         boxes: (n, 4) float64 x1, y1, x2, y2 in pixels.
-        landmarks: (n, 10) float64 in pixels, NaN where a face has none.
+        landmarks: (n, 10) float64 in pixels, NaN if a face has none.
         lines: each face's line in the label file; empty if the boxes come from the ``.mat`` files.
         keep: list name → (n,) bool; empty for training images.
-        faults: one for each face that was left out.
+        faults: one per face that was left out.
     """
 
     identity: str
@@ -73,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of a split's label file and images; ``truth`` is the folder of the ``.mat`` files, for validation."""
+    """Paths of a split's label file and image folder; for ``val``, ``truth`` is the folder of the ``.mat`` files."""
 
     name: str
     labels: Path
@@ -83,7 +83,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Annotations:
-    """The images of a split by its label file. ``fatal`` faults refuse the split; those of an entry are skipped."""
+    """The images in a split's label file. With ``fatal`` faults, the split is refused; faulty faces are skipped."""
 
     layout: Layout
     entries: list[Entry]
@@ -98,17 +98,17 @@ class Annotations:
 
 
 def find_layout(root: Path, split: str) -> Layout:
-    """Return the places of ``split`` (``train`` or ``val``) below ``root``.
+    """Return the paths of ``split`` (``train`` or ``val``) below ``root``.
 
     Raises:
-        AbsentSplitError: nothing of the split is there; the message lists the places.
+        AbsentSplitError: the split is absent; the message lists the expected paths.
         DataError: a part of the split is missing, or ``root`` is not a folder.
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
         raise DataError(
             f"data folder {root} {state}: give the folder of a WIDER FACE copy (`python -m harness.data download` "
-            "makes one)"
+            "downloads one)"
         )
     ours = root / split
     candidates = (
@@ -149,7 +149,7 @@ def _find_truth(root: Path) -> Path:
 
 
 def read_annotations(layout: Layout, split: str) -> Annotations:
-    """Read a split's label file, and for ``val`` the boxes and lists of the ``.mat`` files. Collect the faults.
+    """Read a split's label file, and for ``val`` also boxes and lists from the ``.mat`` files. Faults are collected.
 
     Raises:
         DataError: the label file names no image, or a ``.mat`` file cannot be read.
@@ -196,7 +196,10 @@ def _read_lines(path: Path) -> list[Line]:
 
 
 def _read_retinaface(layout: Layout, lines: Sequence[Line]) -> Annotations:
-    """Read ``# event/name.jpg``, then one line per face: x y w h, five times x y visibility, blur."""
+    """Read blocks of ``# event/name.jpg`` and one line per face: x y w h, five times (x y visibility), blur.
+
+    A face without landmarks may have only x y w h.
+    """
     read = Annotations(layout, [], [])
     for header, faces in _blocks(layout, lines, read.fatal, lambda line: line.startswith("#")):
         number, line = header
@@ -211,9 +214,9 @@ def _read_retinaface(layout: Layout, lines: Sequence[Line]) -> Annotations:
 
 
 def _read_official(layout: Layout, lines: Sequence[Line]) -> Annotations:
-    """Read ``event/name.jpg``, a line with the number of faces, then one line per face: x y w h and six attributes.
+    """Read blocks of ``event/name.jpg``, the number of faces, and one line per face: x y w h and six attributes.
 
-    After an image with 0 faces comes one line of zeros.
+    The attributes may be missing. An image with 0 faces is followed by one line of zeros.
     """
     read = Annotations(layout, [], [])
     for header, body in _blocks(layout, lines, read.fatal, lambda line: line.lower().endswith(IMAGE_SUFFIXES)):
@@ -249,7 +252,7 @@ def _read_list(layout: Layout, lines: Sequence[Line]) -> Annotations:
 def _blocks(
     layout: Layout, lines: Sequence[Line], fatal: list[Fault], is_header: Callable[[str], bool]
 ) -> Iterator[tuple[Line, list[Line]]]:
-    """Yield each image's line with the lines that follow it."""
+    """Yield the line of each image with the lines up to the next image."""
     header: Line | None = None
     body: list[Line] = []
     for line in lines:
@@ -266,7 +269,7 @@ def _blocks(
 
 
 def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry | None:
-    """Return an entry without faces; None, with a fault, if ``name`` is not a path below the image folder."""
+    """Return an entry without faces. Record a fault and return None if ``name`` is no path below the image folder."""
     relative = PurePosixPath(name.lstrip("/"))
     if relative.suffix.lower() not in IMAGE_SUFFIXES or ".." in relative.parts:
         what = f"expected an image as event/name.jpg, got {_quote(name)}"
@@ -280,7 +283,7 @@ def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry 
 def _numbers(
     layout: Layout, lines: Sequence[Line], counts: tuple[int, ...], fatal: list[Fault]
 ) -> tuple[list[list[float]], list[int]]:
-    """Return each line's values and its line number. A line needs one of ``counts`` finite numbers, or is a fault."""
+    """Return the values and the number of each line. Lines without one of ``counts`` finite numbers are faults."""
     values: list[list[float]] = []
     at: list[int] = []
     for number, line in lines:
@@ -304,7 +307,7 @@ def _numbers(
 def _with_faces(
     layout: Layout, entry: Entry, values: list[list[float]], landmarks: NDArray[np.float64], at: list[int]
 ) -> Entry:
-    """Return ``entry`` with its faces. A face without a size is a fault and left out."""
+    """Return ``entry`` with its faces. Faces without a size are left out and recorded as faults."""
     boxes = np.array([row[:4] for row in values], dtype=np.float64).reshape(-1, 4)
     sized = (boxes[:, 2:] > 0).all(axis=1)
     faults = tuple(
@@ -330,7 +333,7 @@ def _refuse_doubles(read: Annotations) -> None:
 
 
 def _with_truth(read: Annotations, folder: Path) -> Annotations:
-    """Replace all boxes by those of the official ground truth, in its order, because the lists refer to that order."""
+    """Replace all boxes by those of the official ground truth, in its order, to which the lists refer."""
     truth = load_ground_truth(folder)
     rows = {identity: row for row, identity in enumerate(truth.ids)}
     entries = []

@@ -1,7 +1,7 @@
-"""Priors, the coding of boxes and landmarks against them, IoU and non-maximum suppression.
+"""Priors, encoding of boxes and landmarks relative to them, IoU and non-maximum suppression (NMS).
 
 Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the network's input. Offsets follow SSD
-(Liu et al., arXiv 1512.02325, equation 2) with the variances 0.1 and 0.2; landmarks as RetinaFace codes them
+(Liu et al., arXiv 1512.02325, equation 2) with the variances 0.1 and 0.2. Landmarks are encoded as in RetinaFace
 (Deng et al., arXiv 1905.00641).
 """
 
@@ -63,8 +63,8 @@ def encode(boxes: Tensor, priors: Tensor) -> Tensor:
 def decode(offsets: Tensor, priors: Tensor) -> Tensor:
     """Return the boxes (…, 4) that ``offsets`` (…, 4) describe, the inverse of ``encode``.
 
-    A side is at most 62.5 times its prior's, as in torchvision's ``BoxCoder``: a network that has barely begun may ask
-    for more than a float can hold.
+    A side is clamped to 62.5 times its prior's side, as in torchvision's ``BoxCoder``, because the exponential of an
+    untrained network's output may overflow.
     """
     centre = priors[..., :2] + offsets[..., :2] * CENTRE_VARIANCE * priors[..., 2:]
     half = priors[..., 2:] * torch.exp((offsets[..., 2:] * SIZE_VARIANCE).clamp(max=LARGEST_GROWTH)) / 2
@@ -97,20 +97,20 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float, limit: int) -> NDArray[np.int64]:
-    """Return the indices of the boxes that greedy non-maximum suppression keeps, by descending score.
+    """Return the indices of the boxes that greedy NMS keeps, by descending score.
 
     Args:
         boxes: (N, 4) as x1, y1, x2, y2.
         scores: (N,) above 0; equal scores keep their order.
-        iou_threshold: a box is dropped when its IoU with a kept box of higher score exceeds this; two boxes without
+        iou_threshold: a box is dropped if its IoU with a kept box of higher score exceeds this; two boxes without
             area count as equal.
-        limit: the search ends when so many boxes are kept.
+        limit: largest number of boxes to keep; NMS stops when it is reached.
     """
     sized = boxes.astype(np.float64)
     sized[:, 2:] -= sized[:, :2]
     order = np.argsort(-scores, kind="stable")
     kept = order[:0]
-    # Whether a box is kept depends on better ones only: a part of them at a time, the rest need not be looked at.
+    # Whether a box is kept depends only on boxes with higher scores, so boxes are processed in chunks until the limit.
     for start in range(0, len(order), limit):
         pool = np.concatenate((kept, order[start : start + limit]))
         # OpenCV reads a list several times faster than an array here.

@@ -1,4 +1,4 @@
-"""The multibox loss: priors matched to faces, hard negatives mined, three terms (RetinaFace, arXiv 1905.00641)."""
+"""The multibox loss: matching of priors to faces, hard negative mining, three terms (RetinaFace, arXiv 1905.00641)."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput
 
 NEGATIVES = 7
-"""Hardest negatives per positive prior of an image that enter the class loss."""
+"""Number of hardest negatives per positive prior of an image that enter the class loss."""
 
 
 class MultiboxResult(NamedTuple):
-    """The weighted ``total``, the unweighted ``terms`` (box, class, landmark), and which priors took part.
+    """The weighted ``total``, the unweighted ``terms`` (box, class, landmark), and the priors that entered the loss.
 
-    ``positive`` and ``mined`` are (B, A) bool and disjoint.
+    ``positive`` and ``mined`` (the mined negatives) are (B, A) bool and disjoint.
     """
 
     total: Tensor
@@ -68,15 +68,15 @@ def taking_part(mask: Tensor) -> tuple[Tensor, Tensor]:
 def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: TrainConfig) -> MultiboxResult:
     """Return RetinaFace's multibox loss of a batch, without waiting for the device.
 
-    Cross-entropy over positives and mined negatives and smooth L1 on boxes over positives are summed and divided by
-    the number of positives in the batch; smooth L1 on landmarks by the number of positives whose face has landmarks
-    (each at least 1).
+    The class term is the cross-entropy over positives and mined negatives. The box term is smooth L1 over positives.
+    Both are sums divided by the number of positives in the batch. The landmark term is smooth L1 over the positives
+    whose face has landmarks, a sum divided by their number. Both divisors are at least 1.
 
     Args:
-        output: of the detector: boxes (B, A, 4), class logits (B, A, 2), landmarks (B, A, 10).
+        output: the detector's boxes (B, A, 4), class logits (B, A, 2) and landmarks (B, A, 10).
         targets: the faces of the same images.
-        priors: (A, 4) of the input's size, on the same device.
-        config: the terms' weights.
+        priors: (A, 4) for the input's size, on the same device.
+        config: gives the weights of the terms.
     """
     matching = match(targets, priors)
     positive = matching.face >= 0

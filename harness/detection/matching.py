@@ -13,7 +13,7 @@ MATCH_IOU = 0.35
 """A prior whose IoU with a face is at least this is positive."""
 
 BEST_PRIOR_IOU = 0.2
-"""A face takes its best prior from this IoU on, even from another face; below it, the face is ignored."""
+"""A face is matched to its best prior if their IoU is at least this, even if that prior matched another face."""
 
 IGNORE_IOU = 0.03
 """A prior that overlaps an ignored face by at least this may be kept out of mining: a 16-pixel prior over 3 pixels."""
@@ -75,9 +75,10 @@ class Matching(NamedTuple):
 def match(targets: Targets, priors: Tensor) -> Matching:
     """Return the face that each prior must predict, and the priors on faces that no prior fits.
 
-    A prior belongs to the face with which its IoU is highest, from 0.35 on (the first of equals). Each face then takes
-    its best prior where their IoU is at least 0.2; of several faces that want the same prior, the last gets it. A face
-    below 0.2 is ignored; the published code lets it rewrite the target of its best prior.
+    A prior is first matched to the face with the highest IoU, if that IoU is at least 0.35; among equal IoUs, to the
+    first face. Each face is then matched to its best prior, if their IoU is at least 0.2. This replaces the prior's
+    first match; if several faces have the same best prior, the last of them is matched. A face with a lower IoU is
+    ignored. In RetinaFace's published code, such a face replaces the target of its best prior.
     """
     edges = corners(priors)
     found = [_match_image(targets.boxes[rows], rows.start, edges) for rows in targets.slices()]

@@ -1,1 +1,1 @@
-"""Detectors: interchangeable parts, how an architecture becomes a network, what it costs, its weights."""
+"""Detectors: interchangeable parts, assembly of a network from an architecture, its costs and its weights."""

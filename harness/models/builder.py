@@ -1,4 +1,4 @@
-"""``build`` makes a ``Detector`` from an ``ArchConfig``, after checking the budget."""
+"""``build`` makes a ``Detector`` from an ``ArchConfig``; it first checks the budget, if one is given."""
 
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.protocol import Budget
@@ -17,7 +17,7 @@ def resolve_arch(name: str) -> ArchConfig:
     """Return the architecture called ``name``.
 
     Raises:
-        InputError: there is none, or ``name`` is a path; the message lists the known names.
+        InputError: the name is unknown or a path; the message lists the known names.
     """
     if name not in ARCHS:
         raise unknown_name("arch", name, ARCHS)
@@ -25,7 +25,7 @@ def resolve_arch(name: str) -> ArchConfig:
 
 
 def validate(arch: ArchConfig) -> None:
-    """Refuse an architecture that cannot be built; no tensor is made.
+    """Raise an error if an architecture cannot be built. No tensor is created.
 
     Raises:
         InputError: a name or option is unknown, missing or not accepted, or does not fit its input channels.
@@ -38,7 +38,7 @@ def build(arch: ArchConfig, budget: Budget | None = None) -> Detector:
 
     Raises:
         InputError: as ``validate``.
-        BudgetError: the architecture is over the budget; no tensor was made.
+        BudgetError: the architecture is over the budget; no tensor was created.
     """
     if budget is not None:
         check_budget(arch, budget)

@@ -1,4 +1,4 @@
-"""What an architecture costs, from closed forms: no tensor is made."""
+"""Costs of an architecture from closed forms. No tensor is created."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ def costs(arch: ArchConfig, height: int = 0, width: int = 0) -> dict[str, Cost]:
 
 
 def measured(arch: ArchConfig, measure: Measure) -> dict[str, int]:
-    """Return slot → number, counted in one way.
+    """Return slot → value of ``measure``.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -29,7 +29,7 @@ def measured(arch: ArchConfig, measure: Measure) -> dict[str, int]:
 
 
 def value(cost: Cost, measure: Measure) -> int:
-    """Return a cost's number in one way of counting."""
+    """Return the value of ``measure`` of a cost."""
     number: int = getattr(cost, measure.name)
     return number
 
@@ -70,7 +70,7 @@ def shares(parts: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """A change of one option or part: how much it saves, how it is written, and its slot."""
+    """A change of one option or part: the saving, the change as text, and its slot."""
 
     saving: int
     text: str
@@ -114,7 +114,7 @@ def savings(arch: ArchConfig, measure: Measure = PARAMS) -> list[Change]:
 
 
 def hints(arch: ArchConfig, excess: int, measure: Measure = PARAMS, most: int = 3) -> str:
-    """Return as text each slot's smallest change that saves ``excess``, or the largest changes if none is enough."""
+    """Return ``most`` changes as text: each slot's smallest that saves ``excess``, or the largest if none does."""
     changes = savings(arch, measure)
     enough = {change.slot: change for change in reversed(changes) if change.saving >= excess}
     if enough:
@@ -126,7 +126,7 @@ def hints(arch: ArchConfig, excess: int, measure: Measure = PARAMS, most: int = 
 
 @dataclass(frozen=True)
 class Broken:
-    """A bound that an architecture exceeds: its number by slot, the limit, and changes that save enough."""
+    """A bound that an architecture exceeds: the value of each slot, the limit, and as text changes that save enough."""
 
     measure: Measure
     parts: dict[str, int]
@@ -135,12 +135,12 @@ class Broken:
 
     @property
     def total(self) -> int:
-        """Return the architecture's number."""
+        """Return the architecture's value."""
         return sum(self.parts.values())
 
     @property
     def excess(self) -> int:
-        """Return how far that is over the limit."""
+        """Return by how much the value exceeds the limit."""
         return self.total - self.limit
 
     def __str__(self) -> str:
@@ -166,12 +166,12 @@ def broken(arch: ArchConfig, budget: Budget) -> list[Broken]:
 
 
 def check_budget(arch: ArchConfig, budget: Budget, name: str = "") -> None:
-    """Refuse an architecture that exceeds the budget.
+    """Raise an error if an architecture exceeds the budget.
 
     Raises:
         InputError: the architecture cannot be built.
-        BudgetError: it is over the budget; the message gives for every bound that it exceeds the total, the excess,
-            the shares of its parts, and changes that save enough.
+        BudgetError: it is over the budget. For every exceeded bound, the message gives the total, the excess, the
+            shares of its parts, and changes that save enough.
     """
     problems = broken(arch, budget)
     if problems:

@@ -1,4 +1,4 @@
-"""``Detector``: the seven parts, one after the other. Registries and options are unknown to it."""
+"""``Detector``: runs the seven parts one after the other. It knows neither registries nor options."""
 
 from typing import NamedTuple, cast
 
@@ -9,7 +9,7 @@ from harness.models.modules.part import Features
 
 
 class RawOutput(NamedTuple):
-    """The heads' outputs before any softmax, with A = 2 · Σ ceil(H / s) · ceil(W / s) over s = 8, 16, 32.
+    """The heads' outputs before any softmax, for A = 2 · Σ ceil(H / s) · ceil(W / s) priors at strides s = 8, 16, 32.
 
     Attributes:
         boxes: (B, A, 4) encoded offsets.
@@ -54,13 +54,13 @@ class Detector(nn.Module):
         self.feature_channels = feature_channels
 
     def raw(self, images: Tensor) -> RawOutput:
-        """Return the heads' outputs, with class logits in either mode, and the maps that entered the heads."""
+        """Return the heads' outputs, with class logits also in eval mode, and the maps that entered the heads."""
         features = cast(Features, self.neck(self.attention(self.backbone(images))))
         features = self.shuffle(self.context(self.neck_attention(features)))
         boxes, classes, landmarks = self.head(features)
         return RawOutput(boxes, classes, landmarks, features)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return boxes, classes and landmarks; classes are logits while training and probabilities otherwise."""
+        """Return boxes, classes and landmarks; classes are logits in training mode and probabilities in eval mode."""
         boxes, classes, landmarks, _ = self.raw(images)
         return boxes, classes if self.training else torch.softmax(classes, -1), landmarks

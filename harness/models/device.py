@@ -1,4 +1,4 @@
-"""Devices by name, and how networks lie on them."""
+"""Devices by name, the memory layout of networks, and deterministic kernels."""
 
 import os
 
@@ -12,7 +12,7 @@ def resolve_device(name: str) -> torch.device:
     """Return the device called ``name``.
 
     Raises:
-        InputError: there is no such device, or it is neither a CPU nor a CUDA one.
+        InputError: there is no such device, or it is neither a CPU nor a CUDA device.
     """
     try:
         device = torch.device(name)
@@ -33,15 +33,15 @@ def device_name(device: torch.device) -> str:
 
 
 def place(module: nn.Module, device: torch.device) -> None:
-    """Move a network to ``device``, in channels_last memory format, on which convolutions run faster."""
+    """Move a network to ``device`` and to the channels_last memory format, in which convolutions run faster."""
     module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
 
 
 def make_deterministic(device: torch.device) -> None:
-    """Make equal inputs give equal results on a CUDA device, as far as PyTorch can; a CPU needs nothing.
+    """Make PyTorch use deterministic kernels on a CUDA device; nothing changes for a CPU.
 
-    Deterministic kernels are chosen wherever there are some. PyTorch warns of an operation that has none: its results
-    may then differ in the last digits between two runs (PyTorch's notes on reproducibility).
+    PyTorch warns of an operation that has no deterministic kernel. Its results may differ in the last digits between
+    two runs (PyTorch's notes on reproducibility).
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

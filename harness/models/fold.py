@@ -1,4 +1,4 @@
-"""Folding BatchNorms into the convolutions straight before them, for inference."""
+"""Folds BatchNorms into the convolutions straight before them, for inference."""
 
 import itertools
 
@@ -9,8 +9,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def freeze(network: nn.Module) -> None:
     """Prepare a network for inference: eval mode, no gradients, each BatchNorm folded into the convolution before it.
 
-    Its outputs stay the same up to rounding. It can be neither trained nor loaded again: tensors are gone from its
-    state dict.
+    The outputs stay the same up to rounding. The network can no longer be trained, and no weights can be loaded into
+    it, because the folded BatchNorms are missing from its state dict.
     """
     network.requires_grad_(False).eval()
     for block in list(network.modules()):

@@ -20,7 +20,7 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Named entries of one kind. An unknown name raises an InputError that lists the known ones and the closest."""
+    """Named entries of one kind. An unknown name raises an InputError with the known names and the closest one."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

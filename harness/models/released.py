@@ -1,7 +1,7 @@
-"""Names of the tensors in the released FeatherFace's checkpoint, and in ``featherface`` here.
+"""Maps the tensor names of ``featherface`` to those in the released FeatherFace's checkpoint.
 
-The map goes module by module; a tensor keeps the last part of its name (``weight``, ``bias``, ``running_mean``, …).
-Where two modules have equal shapes, the released names mean:
+Modules are mapped; a tensor keeps the last part of its name (``weight``, ``bias``, ``running_mean``, …). Where two
+modules have equal shapes and could be confused, the released names mean:
 
 - ``p4_down_channel`` and ``p5_down_channel`` feed the top-down pass, their ``_2`` the bottom-up pass.
 - Fusion weights: ``p4_w1`` belongs to P4 in the top-down pass, ``p4_w2`` to P4 in the bottom-up pass; ``p3_w1`` and
@@ -87,12 +87,12 @@ _TOP = frozenset(theirs.partition(".")[0] for theirs in MODULES.values())
 
 
 def is_released(names: Iterable[str]) -> bool:
-    """Say whether tensors have released names: one of them belongs to a module that only that checkpoint has."""
+    """Return whether any tensor belongs to a module that only the released checkpoint has."""
     return any(name.partition(".")[0] in _TOP for name in names)
 
 
 def released_name(ours: str) -> str:
-    """Return the released name of a tensor of ``featherface``; a tensor that was not released keeps its name."""
+    """Return the released name of a tensor of ``featherface``; a tensor without a released name keeps its own."""
     module, rest = ours, ""
     while module and module not in MODULES:
         module, _, last = module.rpartition(".")

@@ -1,4 +1,4 @@
-"""Weights on disk: saved and read as plain tensors, loaded strictly, with every mismatch named.
+"""Weights files: saved and read as plain tensors, loaded strictly; errors name the mismatches.
 
 No code in a file is ever run: safetensors files hold tensors only, and PyTorch files are read with ``weights_only``.
 """
@@ -58,7 +58,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            # The refusal below is one line; this warning would add more.
+            # The error below is one line; this warning would add more.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -76,7 +76,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return one phrase for every name or shape in which ``tensors`` differ from ``wanted``."""
+    """Return one phrase for every missing name, unknown name and different shape in ``tensors``."""
     found = [f"'{name}' is missing" for name in wanted if name not in tensors]
     found += [f"'{name}' is not part of it" for name in tensors if name not in wanted]
     found += [
@@ -90,7 +90,7 @@ def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> l
 def _load_strictly(
     module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str, spelling: Callable[[str], str] = str
 ) -> None:
-    """Load every tensor; ``spelling`` maps the module's name of a tensor to the file's."""
+    """Load every tensor; ``spelling`` maps a tensor's name in the module to its name in the file."""
     state = module.state_dict()
     ours = {spelling(name): name for name in state}
     problems = mismatches({theirs: state[name] for theirs, name in ours.items()}, tensors)
@@ -116,9 +116,9 @@ def load_weights(detector: nn.Module, path: Path) -> None:
 
 
 def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
-    """Return a phrase that says what a file holds that does not fit, or nothing if that is unknown."""
+    """Return a phrase that describes the content of a file that does not fit; empty if it is unknown."""
     if all(_bare(name).startswith("stage") for name in tensors):
-        return "; it holds a backbone alone, which --init-backbone takes"
+        return "; it holds a backbone alone: give it as --init-backbone"
     spelling = released_name if is_released(tensors) else str
     candidates = ("featherface",) if is_released(tensors) else ARCHS
     states = {name: build(ARCHS[name]).state_dict() for name in candidates}
@@ -133,13 +133,13 @@ def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
 def init_backbone(detector: nn.Module, path: Path) -> None:
     """Load only ``detector.backbone``, strictly, from the weights of a whole detector or of a backbone alone.
 
-    Backbone tensors are called ``stage1.…``, ``stage2.…`` and ``stage3.…``, as RetinaFace and FeatherFace publish them,
-    after any of the prefixes ``module.``, ``model.``, ``body.`` and ``backbone.``. Other tensors are ignored: a
-    detector's other parts, an ImageNet classifier's ``fc``.
+    Backbone tensors are named ``stage1.…``, ``stage2.…`` and ``stage3.…``, as in the published RetinaFace and
+    FeatherFace. The prefixes ``module.``, ``model.``, ``body.`` and ``backbone.`` are removed. Other tensors are
+    ignored, such as a detector's other parts or an ImageNet classifier's ``fc``.
 
     Raises:
         DataError: the file is missing or unreadable.
-        InputError: the file holds no backbone, or one of other names or shapes; the message names what differs.
+        InputError: the file holds no backbone, or its names or shapes differ; the message names the differences.
     """
     stored = read_tensors(path)
     named = {_bare(name): value for name, value in stored.items()}

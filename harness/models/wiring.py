@@ -1,6 +1,6 @@
-"""From an ``ArchConfig`` to the registered components: looked up, checked, and assembled.
+"""Looks up the registered components of an ``ArchConfig``, checks them, and assembles the detector.
 
-Only ``assemble`` makes tensors. ``builder`` and ``costs`` are built on this module.
+Only ``assemble`` creates tensors. ``builder`` and ``costs`` are built on this module.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _BEFORE_NECK = ("attention", "neck")
 
 
 def component(slot: str, part: Part) -> Component:
-    """Return the registered component of ``part``, after checking every option by itself.
+    """Return the registered component of ``part``, after checking each option on its own.
 
     Raises:
         InputError: the part or an option is unknown, an option is missing, or its value is not accepted.
@@ -63,14 +63,14 @@ def backbone_widths(backbone: Part) -> Levels:
 
 
 def neck_widths(neck: Part) -> Levels:
-    """Return the channels of the neck's three maps, which keep them up to the heads."""
+    """Return the channels of the neck's three maps. All later maps have the same number of channels."""
     component("neck", neck)
     width = int(neck.option_dict()["channels"])
     return width, width, width
 
 
 def inputs_of(slot: str, backbone: Part, neck: Part) -> Levels:
-    """Return the input channels of the part in ``slot`` (not for the backbone)."""
+    """Return the input channels of the part in ``slot``, which is not the backbone."""
     return backbone_widths(backbone) if slot in _BEFORE_NECK else neck_widths(neck)
 
 
@@ -111,7 +111,7 @@ def level_pixels(height: int, width: int) -> Levels:
 
 
 def resolve(arch: ArchConfig) -> dict[str, Step]:
-    """Return every slot's step in forward order; no tensor is made.
+    """Return slot → step in the order of the forward pass. No tensor is created.
 
     Raises:
         InputError: a name or option is unknown, missing or not accepted, or does not fit its input channels.

@@ -1,1 +1,1 @@
-"""Training one network, with or without a teacher. Knows neither Optuna nor MLflow."""
+"""Training of one network, with or without a teacher. Independent of Optuna and MLflow."""

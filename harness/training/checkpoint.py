@@ -1,4 +1,4 @@
-"""Checkpoints: a training's whole state in one file, whole or not there, read without unpickling code."""
+"""Checkpoints: the complete training state in one file, written atomically and read without running pickled code."""
 
 import io
 
@@ -12,7 +12,11 @@ CHECKPOINT = "last.pt"
 
 
 def save_checkpoint(setup: Setup) -> None:
-    """Write the checkpoint atomically; a full disk raises and leaves the one before."""
+    """Write the checkpoint atomically.
+
+    Raises:
+        OSError: the disk is full or not writable; the previous checkpoint is unchanged.
+    """
     distiller, average = setup.distiller, setup.average
     state = {
         "identity": setup.identity,
@@ -31,10 +35,10 @@ def save_checkpoint(setup: Setup) -> None:
 
 
 def load_checkpoint(setup: Setup) -> None:
-    """Continue from the folder's checkpoint, if there is one.
+    """Restore the state from the folder's checkpoint, if there is one.
 
     Raises:
-        DataError: it is not readable.
+        DataError: the checkpoint is not readable.
         InputError: another job wrote it; the message names what differs.
     """
     path = setup.job.folder / CHECKPOINT
@@ -44,11 +48,11 @@ def load_checkpoint(setup: Setup) -> None:
         state = torch.load(path, map_location=setup.device, weights_only=True)
         identity = state["identity"]
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start this again") from error
+        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start again") from error
     wanted = setup.identity
     if identity != wanted:
         changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
-        raise InputError(f"{path} was written by another training (it differs in {changed}); delete it or rename")
+        raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
     setup.student.load_state_dict(state["student"])
     if setup.distiller is not None:
         setup.distiller.load_state_dict(state["adapters"])

@@ -4,18 +4,19 @@ loss = (1 - α) · ground truth + α · (w₁ · T² · KL of class logits + w�
        + λ · feature imitation
 
 - The class term is Hinton et al.'s (arXiv 1503.02531, section 2): KL(teacher ‖ student) of distributions softened by
-  T, times T², so that its gradients keep their size as T changes. It runs over positives, mined negatives and priors
-  where the teacher's face score exceeds a threshold: most priors are background on which both agree, and would drown
-  the rest (Chen et al., "Learning Efficient Object Detection Models with Knowledge Distillation", NeurIPS 2017).
-- The box and landmark terms are smooth-L1 between the encoded offsets, over positives and the teacher's confident
-  priors only: nothing ever taught a detector which box to draw on background, so imitating it there copies noise
-  (the same paper, section 3.3; Wang et al., arXiv 1906.03609).
-- All three are sums divided by the number of positive or confident priors of the batch, as the multibox loss divides
-  by its positives, so that α mixes terms of one scale.
-- The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution a level (FitNets,
-  Romero et al., arXiv 1412.6550). Each level's mean squared error is divided by the variance of the teacher's map and
-  the levels are averaged: FitNets leaves the scale to the network, here λ means the same for every teacher and level,
-  and a student that always answers the teacher's mean scores about 1.
+  T, times T², so that its gradients keep their size as T changes. It covers positives, mined negatives and confident
+  priors, whose face score by the teacher exceeds a threshold. Other priors are left out, because most of them are
+  background on which both networks agree, and they would dominate the term (Chen et al., "Learning Efficient Object
+  Detection Models with Knowledge Distillation", NeurIPS 2017).
+- The box and landmark terms are smooth L1 between the encoded offsets. They cover only positive and confident priors:
+  a detector is not trained to predict boxes on background, so imitating those would copy noise (the same paper,
+  section 3.3; Wang et al., arXiv 1906.03609).
+- All three terms are sums divided by the number of positive or confident priors in the batch. The multibox loss is
+  divided by the number of positives, so α weights terms of the same scale.
+- The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution per level (FitNets,
+  Romero et al., arXiv 1412.6550). Each level's mean squared error is divided by the variance of the teacher's map, and
+  the levels are averaged. FitNets does not normalise; here, λ has the same meaning for every teacher and level, and a
+  student that always predicts the teacher's mean has a feature term of about 1.
 """
 
 from typing import Protocol
@@ -32,17 +33,17 @@ _SMALLEST_VARIANCE = 1e-6
 
 
 class HasFeatures(Protocol):
-    """What a teacher and a student must say of themselves."""
+    """A network that states the number of channels of the maps that enter its heads."""
 
     feature_channels: int
 
 
 class Distiller(nn.Module):
-    """The imitation terms, with the adapters they train. Dropped when training ends; no part of the student.
+    """The imitation terms and their trainable adapters. Not part of the student; it is dropped after training.
 
     Args:
-        teacher: gives the width that the adapters lead to.
-        student: gives the width that they start from.
+        teacher: gives the output channels of the adapters.
+        student: gives the input channels of the adapters.
         config: T, α, λ and the score threshold.
     """
 
@@ -57,16 +58,17 @@ class Distiller(nn.Module):
     def loss(
         self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mixed loss of the module's docstring, and each imitation term before its weight.
+        """Return the loss of the module's docstring, and each imitation term before it is weighted.
 
         Args:
-            student: of a batch of B images with A priors, gradients wanted.
-            teacher: of the same batch, made under ``no_grad``.
+            student: the student's output for a batch of B images with A priors, with gradients.
+            teacher: the teacher's output for the same batch, computed under ``no_grad``.
             ground_truth: the multibox loss of the student, with its positives and mined negatives (B, A).
 
         Returns:
-            The scalar to minimise, and ``distill_class`` (with its T²), ``distill_box``, ``distill_landmark`` and
-            ``feature``, as far as α and λ ask for them. All are zero where student and teacher are identical.
+            The scalar to minimise, and a dict of ``distill_class`` (with its T²), ``distill_box``,
+            ``distill_landmark`` (all three if α > 0) and ``feature`` (if λ > 0). Terms are zero if student and teacher
+            are identical.
         """
         alpha = self.config.alpha
         total = (1 - alpha) * ground_truth.total

@@ -1,4 +1,4 @@
-"""How good a network is: on the search split, by which everything is chosen, and on the validation images."""
+"""Evaluation of a network on the search split, on which all choices depend, and on the validation images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ _CURVE_POINTS = 101
 
 @dataclass(frozen=True)
 class Grade:
-    """What the validation images say of a network: ``ap``, ``curves`` and ``landmark`` as in ``TrainResult``."""
+    """Results on the validation images: ``ap``, ``curves`` and ``landmark`` as in ``TrainResult``."""
 
     ap: dict[str, float | None]
     curves: dict[str, dict[str, list[float]]]
@@ -34,13 +34,14 @@ def search_ap(job: Job, detector: Detector) -> dict[str, float | None]:
 
 
 def grade(job: Job, detector: Detector) -> Grade:
-    """Evaluate a detector by the job's protocol on all validation images; ``predictions.npz`` goes to the folder.
+    """Evaluate a detector by the job's protocol on all validation images; write ``predictions.npz`` to its folder.
 
-    The landmark error is that of the held-out images where the data has any, and of the validation images otherwise.
+    The landmark error is measured on the held-out landmark images if the data has any, otherwise on the validation
+    images.
 
     Args:
         job: gives data, evaluation, device and folder.
-        detector: on the job's device.
+        detector: the network, on the job's device.
     """
     faces = load_split(job.data, "val", job.cache)
     found = _detect(job, detector, faces)

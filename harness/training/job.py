@@ -1,4 +1,4 @@
-"""``Job``: all that one training needs, as plain data, and ``TrainResult``: what it gave."""
+"""``Job``: everything that one training needs, as plain data; ``TrainResult``: its result."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,10 +11,11 @@ from harness.errors import InputError
 from harness.models.weights import file_digest
 
 TRAINING_VERSION = 2
-"""Rises whenever the same job could give other weights: a changed loss, augmentation, schedule or initialisation.
+"""Version of the training code. Raise it when the same job could give different weights, for example after a change of
+the loss, the augmentation, the schedule or the initialisation.
 
-It is part of a checkpoint's, a teacher's and a study's identity, so that results of two versions never mix. A test
-compares a short training with recorded losses and fails where the numerics changed and this number did not.
+It is part of the identity of checkpoints, teachers and studies, so that results of two versions are never mixed. A test
+compares a short training with recorded losses and fails if the numerics have changed without a new version.
 """
 
 WEIGHTS = "weights.safetensors"
@@ -23,19 +24,19 @@ PREDICTIONS = "predictions.npz"
 
 @dataclass(frozen=True)
 class Job:
-    """All that one training needs; plain data, so that it can be sent to another process.
+    """Everything that one training needs. It is plain data, so that it can be sent to another process.
 
     Attributes:
-        label: for messages.
-        distill: None, or with neither α nor λ, trains without a teacher.
-        folder: where the checkpoint, the weights and the predictions go.
-        cache: where decoded images lie.
-        teacher, teacher_arch: weights and architecture of the teacher; needed where ``distill`` uses one.
-        init_backbone: a weights file to start the backbone from (a whole detector's, or a bare backbone); None
-            starts from random numbers.
-        grade: whether the validation images are read at the end. They choose nothing.
+        label: name in messages.
+        distill: distillation settings; None, or α = λ = 0, trains without a teacher.
+        folder: folder for the checkpoint, the weights and the predictions.
+        cache: folder of decoded images.
+        teacher, teacher_arch: weights and architecture of the teacher; required if ``distill`` uses one.
+        init_backbone: weights file for the initial backbone (of a whole detector or of a backbone alone); None starts
+            from random weights.
+        grade: whether the network is evaluated on the validation images at the end. No choice depends on them.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: PyTorch's threads on the CPU. Another number rounds otherwise.
+        threads: number of PyTorch's CPU threads. Rounding depends on it.
     """
 
     label: str
@@ -60,9 +61,9 @@ class Job:
         return self.distill is not None and self.distill.uses_teacher
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the result, as plain data: a checkpoint is resumed only by the job that wrote it.
+        """Return everything that decides the result, as plain data. Only a job of equal identity resumes a checkpoint.
 
-        Not the thread count: a study fixes it, and a checkpoint may continue with another one.
+        The number of threads is left out: a study fixes it, and a checkpoint may be resumed with another number.
         """
         return {
             "training": TRAINING_VERSION,
@@ -79,17 +80,17 @@ class Job:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
-        state: ``complete``, or ``pruned`` where ``on_epoch`` asked to stop.
-        search_ap: easy, medium, hard and mean AP in [0, 1] on the search split: of the network that was kept, or of the
-            last epoch where the training was pruned.
-        epochs: the dict of every epoch, as given to ``on_epoch``; fewer than asked for where training stopped early.
-        ap: the same four on the validation images, None where a list holds no face; empty unless graded.
+        state: ``complete``, or ``pruned`` if ``on_epoch`` returned False.
+        search_ap: easy, medium, hard and mean AP in [0, 1] on the search split, of the saved network; of the last epoch
+            if the training was pruned.
+        epochs: one dict per epoch, as passed to ``on_epoch``; fewer than configured if training stopped early.
+        ap: the same four APs on the validation images, None if a list holds no face; empty unless graded.
         curves: difficulty → ``precision`` and ``recall`` at 101 points on the validation images; empty unless graded.
         landmark: the landmark error; empty unless graded.
-        seconds: ``train`` and ``evaluate``, over all runs of a job that was resumed.
+        seconds: ``train`` and ``evaluate``, summed over all runs of a resumed job.
     """
 
     state: str
@@ -101,7 +102,7 @@ class TrainResult:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def fill(self, record: TrialRecord) -> None:
-        """Write everything into a record; its time for other things stays."""
+        """Copy all fields into ``record``. Other entries of its ``seconds`` are kept."""
         record.state, record.epochs, record.search_ap = self.state, self.epochs, self.search_ap
         record.ap, record.curves, record.landmark = self.ap, self.curves, self.landmark
         record.seconds |= self.seconds
@@ -124,10 +125,10 @@ def job_of(
     """Return the job that trains a record's network. Raises ``InputError`` where the record has no schedule.
 
     Args:
-        record: its architecture, seed, schedule and distillation; candidates are not graded, all others are.
-        distill: what to use where the record was trained without a teacher.
-        teacher, teacher_arch: the study's teacher.
-        start: what backbones start from.
+        record: gives architecture, seed, schedule and distillation. Candidates are not graded, all other roles are.
+        distill: distillation settings if the record has none.
+        teacher, teacher_arch: weights and architecture of the study's teacher.
+        start: weights file for the initial backbone; None for random weights.
         folder, cache, device, threads: as in ``Job``.
     """
     if not record.train:

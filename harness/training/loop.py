@@ -1,7 +1,8 @@
-"""``train``: trains one network and returns its AP. Knows neither Optuna nor MLflow.
+"""``train``: trains one network and returns its AP.
 
-A job's folder holds a checkpoint from its first epoch on. The same job in the same folder continues from there and
-ends with the same weights, bit by bit, as an uninterrupted run (same machine, device and number of threads).
+A checkpoint is written to the job's folder after every epoch. The same job in the same folder resumes from it and ends
+with bitwise the same weights as an uninterrupted run, on the same machine and device and with the same number of
+threads.
 """
 
 import time
@@ -29,21 +30,24 @@ OnBatch = Callable[[int, int], None]
 
 
 def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> TrainResult:
-    """Train, evaluate on the search split after every epoch, and leave ``weights.safetensors`` in the folder.
+    """Train a network, evaluate it on the search split after every epoch, and write ``weights.safetensors``.
 
     Args:
-        job: what to train. With ``grade``, the validation images are read once, at the end.
-        on_epoch: is called after every epoch with ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the search
-            split (empty where the schedule skips it), ``lr`` (of the last step), ``gradient_norm`` (mean before
-            clipping), ``clipped`` (share of the steps), ``seconds`` (training) and ``evaluate_seconds``; returns False
-            to stop.
-            A resumed job first reports the epochs of its checkpoint, so that the caller sees the same sequence.
-        on_batch: is called after every step with the steps done and the steps in all.
+        job: the training. With ``grade``, the validation images are read once, at the end.
+        on_epoch: called after every epoch with a dict of ``epoch`` (from 1), ``losses`` (term → mean), ``ap`` on the
+            search split (empty if the schedule skips the evaluation), ``lr`` (of the last step), ``gradient_norm``
+            (mean before clipping), ``clipped`` (share of the steps), ``seconds`` (training) and ``evaluate_seconds``.
+            It returns False to stop the training. For a resumed job, it is first called with the epochs of the
+            checkpoint, so that the caller sees the same sequence.
+        on_batch: called after every step with the number of steps done and the total number of steps.
+
+    Returns:
+        The result. A training that ``on_epoch`` stopped writes no weights.
 
     Raises:
-        InputError: the job cannot be run as given, or the folder's checkpoint is another job's.
+        InputError: the job cannot be run as given, or the folder's checkpoint belongs to another job.
         DataError: images are missing or broken.
-        NonFiniteLossError: training diverged; the message holds every term.
+        NonFiniteLossError: training diverged; the message gives every loss term.
         OSError: the disk is full or not writable.
     """
     setup = prepare(job)
@@ -66,12 +70,12 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
         if job.train.patience and epoch - best_epoch(past) >= job.train.patience:
             break
     if setup.teacher is not None and state_digest(setup.teacher) != taught_by:
-        raise RuntimeError(f"{job.label}: the teacher changed while it taught")
+        raise RuntimeError(f"{job.label}: the teacher's weights changed during training")
     return _finish(setup)
 
 
 def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], dict[str, float]]:
-    """Train one epoch; return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
+    """Train one epoch. Return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
     config, steps = setup.job.train, setup.job.train.epochs * setup.steps
     sums: dict[str, Tensor] = {}
     unread: list[tuple[int, dict[str, Tensor]]] = []
@@ -126,13 +130,13 @@ def _require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -
 
 
 def best_epoch(history: list[dict[str, Any]]) -> int:
-    """Return which epoch, from 1, had the highest mean AP on the search split; the first of equals."""
+    """Return the epoch (from 1) with the highest mean AP on the search split; among equal ones, the first."""
     means = [info["ap"]["mean"] for info in history]
     return 1 + means.index(max(means))
 
 
 def _finish(setup: Setup) -> TrainResult:
-    """Write the weights that are kept, and read the validation images where the job asks for it."""
+    """Save the final weights, and evaluate them on the validation images if the job has ``grade``."""
     job, history = setup.job, setup.history
     kept = history[best_epoch(history) - 1] if setup.best else history[-1]
     if setup.best:

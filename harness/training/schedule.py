@@ -1,4 +1,4 @@
-"""What changes from step to step: the learning rate, the moving average's decay, BatchNorm's statistics."""
+"""Schedules over the steps: the learning rate, the moving average's decay, BatchNorm's running statistics."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ from harness.models.detector import Detector
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Return the rate of ``step`` (from 0) of ``steps``: a linear rise to ``lr``, then half a cosine towards zero."""
+    """Return the learning rate at ``step`` (from 0) of ``steps``: linear warm-up to ``lr``, cosine decay to 0."""
     warmup = round(config.warmup * steps)
     if step < warmup:
         return config.lr * (step + 1) / warmup
@@ -21,14 +21,14 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
 
 
 class MovingAverage:
-    """An exponential moving average of a network's parameters, in a network of its own that has its buffers.
+    """An exponential moving average of a network's parameters, held by a copy of the network.
 
     The decay at step n is at most (1 + n) / (10 + n), as in TensorFlow's ``ExponentialMovingAverage``, so that the
-    random numbers that training started from are soon forgotten. PyTorch's ``AveragedModel`` keeps its step on the
-    device, and waits for it in every step.
+    initial weights soon lose their influence. PyTorch's ``AveragedModel`` counts its steps on the device, and waits for
+    it in every step.
 
     Args:
-        network: what is averaged; the average starts as its copy.
+        network: the network to average; the average starts as its copy.
         decay: per step, in [0, 1).
     """
 
@@ -56,18 +56,18 @@ class MovingAverage:
 
 
 def average_statistics(network: nn.Module) -> None:
-    """Make BatchNorm's running statistics the plain mean since the last ``reset_statistics``, not a moving one."""
+    """Make BatchNorm's running statistics the plain mean, not a moving one, since the last ``reset_statistics``."""
     for norm in _norms(network):
         norm.momentum = None
 
 
 def reset_statistics(network: nn.Module) -> None:
-    """Forget BatchNorm's running statistics; called in the middle of each epoch.
+    """Reset BatchNorm's running statistics; called in the middle of each epoch.
 
-    The released detectors' momentum of 0.01 needs hundreds of steps to forget the initial statistics, so that after a
-    short schedule a trained network scores as if it were untrained. The plain mean over the second half of an epoch
-    costs nothing and is stable ("precise BN": Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576,
-    section 3; there with fixed weights).
+    With the released detectors' momentum of 0.01, the initial statistics keep their influence for hundreds of steps, so
+    that after a short schedule a trained network has the AP of an untrained one. The plain mean over the second half of
+    an epoch costs nothing and is stable ("precise BN": Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv
+    2105.07576, section 3; there with fixed weights).
     """
     for norm in _norms(network):
         norm.reset_running_stats()

@@ -1,4 +1,4 @@
-"""``Setup``: the tensors of a job: networks, optimizer and images, ready for the first step."""
+"""``Setup``: networks, optimizer and images of a job, ready for the first step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,21 +25,21 @@ from harness.training.job import Job
 from harness.training.schedule import MovingAverage, average_statistics, train_mode
 
 _LOADERS = 4
-"""Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
+"""Number of threads that prepare batches for a CUDA device. On the CPU, training itself uses all cores."""
 
 
 @dataclass
 class Setup:
-    """A job with its tensors.
+    """A job with its networks, optimizer and images.
 
     Attributes:
         faces, search: training images and search split.
-        steps: per epoch.
+        steps: number of steps per epoch.
         priors: side of the training crop → its priors (A, 4).
-        parameters: everything that is trained.
-        average: the moving average of the student's weights, None where none is kept.
-        history: the dicts of the epochs so far.
-        best: state of the best epoch's network, where ``patience`` keeps that one; else empty.
+        parameters: everything that is trained: the student's parameters and the adapters'.
+        average: moving average of the student's weights; None if ``ema`` is 0.
+        history: one dict per epoch so far.
+        best: state dict of the best epoch's network if ``patience`` is positive; otherwise empty.
     """
 
     job: Job
@@ -59,12 +59,12 @@ class Setup:
 
     @property
     def network(self) -> Detector:
-        """The student, or the moving average of its weights: what is evaluated and kept."""
+        """The network that is evaluated and saved: the student, or the moving average of its weights."""
         return self.student if self.average is None else self.average.network
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint of this training says of itself."""
+        """The identity that is stored in a checkpoint: that of the job, and the digests of the images."""
         return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
 
     def size(self, epoch: int) -> int:
@@ -72,7 +72,7 @@ class Setup:
         return self.job.train.size(epoch, self.job.data.size)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Yield an epoch's images and faces on the device."""
+        """Yield the batches of an epoch, images and faces, on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
         threads, settings = _LOADERS if on_cuda else 0, augmentation(job.train)
         size = self.size(epoch)
@@ -85,7 +85,7 @@ class Setup:
 
 
 def prepare(job: Job) -> Setup:
-    """Return a job's tensors as they are before the first step.
+    """Return the setup of a job before the first step.
 
     Raises:
         InputError: the device, the teacher or a weights file is missing or does not fit.
@@ -126,10 +126,10 @@ def prepare(job: Job) -> Setup:
 
 
 def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
-    """Return the student, the frozen teacher and the adapters as training begins; the latter None without a teacher.
+    """Return the initial student, the frozen teacher and the distiller; the last two are None without a teacher.
 
     Raises:
-        InputError: the job distils and has no teacher, or a weights file does not fit.
+        InputError: the job uses distillation but has no teacher, or a weights file does not fit.
         DataError: a weights file is missing or unreadable.
     """
     torch.manual_seed(job.seed)

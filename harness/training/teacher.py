@@ -1,8 +1,9 @@
-"""The teacher of a study: V1, trained once and kept below ``runs/teachers/``, or given weights of any architecture.
+"""The teacher of a study: V1, trained once and kept in ``runs/teachers/``, or given weights of any architecture.
 
-A teacher's folder is named after everything that decides its weights and its AP: architecture, version of the training
-code, images, schedule, evaluation, seed, and the backbone it started from. Its ``record.json`` is set to ``complete``
-after everything else is written, so that a complete teacher is whole; otherwise training resumes.
+The name of a teacher's folder is a digest of everything that decides its weights and its AP: architecture, version of
+the training code, images, schedule, evaluation, seed, initial backbone, device and number of threads. Its
+``record.json`` is set to ``complete`` after everything else is written, so that a complete record implies complete
+files; otherwise training resumes.
 """
 
 from collections.abc import Callable
@@ -30,15 +31,15 @@ from harness.training.job import TRAINING_VERSION, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
 
 Report = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with (what, done, total): the current activity and its progress."""
 
 TRAINED = "v1"
-"""The architecture that is trained where no weights are given."""
+"""The architecture that is trained if no weights are given."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher that is ready: its weights (safetensors), its architecture, and the record of its training."""
+    """A complete teacher: its weights file (safetensors), its architecture, and its record."""
 
     path: Path
     arch: ArchConfig
@@ -46,10 +47,10 @@ class Teacher:
 
 
 def find_teacher(spec: str) -> tuple[str, Path | None]:
-    """Return architecture and weights of ``auto`` (V1, none yet), ``PATH`` (V1's) or ``ARCH:PATH``.
+    """Return the arch name and the weights file for ``auto`` (V1, no file), ``PATH`` (weights of V1) or ``ARCH:PATH``.
 
     Raises:
-        InputError: there is no such architecture; the message lists those there are.
+        InputError: there is no such architecture; the message lists the known names.
     """
     if spec == "auto":
         return TRAINED, None
@@ -69,24 +70,24 @@ def ensure_teacher(
     threads: int = 1,
     progress: Report | None = None,
 ) -> Teacher:
-    """Return the study's teacher; V1 is trained where no earlier run has.
+    """Return the study's teacher. With ``auto``, V1 is trained unless an earlier run has trained it.
 
     Args:
         study: gives data, the teacher's schedule, the evaluation and the seed.
-        runs: where ``teachers/`` and ``cache/`` lie.
+        runs: folder that contains ``teachers/`` and ``cache/``.
         spec: ``auto``, the path of V1 weights, or ``ARCH:PATH``; given weights are only evaluated.
-        init_backbone: a weights file that ``auto`` starts the backbone from.
-        device: where to train.
-        threads: of PyTorch on the CPU. They are part of the teacher's key, since another number rounds otherwise.
-        progress: is called with images being prepared and with training steps.
+        init_backbone: weights file for the initial backbone, used with ``auto``.
+        device: device to train on.
+        threads: number of PyTorch's CPU threads. It decides which teacher is used, because rounding depends on it.
+        progress: called while images are prepared, and after every training step.
 
     Raises:
-        InputError: the weights are another architecture's, or the study's data cannot be read.
+        InputError: the weights do not fit the architecture, or the study's data cannot be read.
         NonFiniteLossError: training diverged.
     """
     label, given = find_teacher(spec)
     arch = ARCHS[label]
-    # What can be refused is refused before images are made or decoded, which takes minutes.
+    # Inputs are checked before images are generated or decoded, which takes minutes.
     name = device_name(resolve_device(device))
     if given is not None:
         _check_weights(given, label)
@@ -125,7 +126,7 @@ def ensure_teacher(
         threads=threads,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):  # A second process waits, and then finds the teacher made.
+    with FileLock(folder / "lock"):  # A second process waits here, and then finds a complete teacher.
         path = folder / WEIGHTS
         earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
         if earlier is not None and earlier.state == "complete" and path.exists():

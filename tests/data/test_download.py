@@ -350,7 +350,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 
 def test_a_folder_that_cannot_be_used_is_wrong_input(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="cannot be created"):
         main(["download", "widerface", str(tmp_path / "file")])
     (tmp_path / "WIDER_val").touch()
     with pytest.raises(InputError, match="WIDER_val is a file"):
@@ -362,7 +362,7 @@ def test_two_downloads_do_not_meet(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / ".download").mkdir()
     with (
         FileLock(tmp_path / ".download" / "lock"),
-        pytest.raises(HarnessError, match=r"another download into .* is under way"),
+        pytest.raises(HarnessError, match=r"another download into .* is running"),
     ):
         main(["download", "widerface", str(tmp_path)])
     assert hub.asked == []

@@ -71,7 +71,7 @@ def test_a_file_that_fits_elsewhere_says_where(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"; it fits the arch 'v1'$"):
         load_weights(build(ARCHS["v2"]), tmp_path / "v1.safetensors")
     save_weights(build(ARCHS["v1"]).backbone, tmp_path / "backbone.safetensors")
-    with pytest.raises(InputError, match=r"; it holds a backbone alone, which --init-backbone takes$"):
+    with pytest.raises(InputError, match=r"; it holds a backbone alone: give it as --init-backbone$"):
         load_weights(build(ARCHS["v2"]), tmp_path / "backbone.safetensors")
 
 

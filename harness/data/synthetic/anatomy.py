@@ -1,8 +1,8 @@
-"""A person's head as a union of ellipsoids, and the places of its facial features.
+"""A person's head as a union of ellipsoids, and the positions of its facial features.
 
-The surface is unrolled around the vertical axis through ``AXIS``: ``a`` = angle × ``ROUND``, ``v`` = height. A place
-(a, v) is the outermost point in that direction. Features are painted at places, so a landmark is exactly where its
-feature is painted.
+The surface is unrolled around the vertical axis at depth ``AXIS``: ``a`` = angle × ``ROUND``, ``v`` = height. A place
+(a, v) is the outermost surface point at that angle and height. Features are painted at places, so each landmark is
+exactly where its feature is painted.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from harness.data.synthetic.person import Person
 from harness.data.synthetic.solids import Solids, ellipsoids, reach
 
 SKIN, EAR, HAIR, HAT, BEARD, NECK = range(6)
-"""Materials of a head's solids."""
+"""Labels of a head's solids: their materials."""
 
 AXIS = -0.1
 """Depth of the vertical axis around which the surface is unrolled."""

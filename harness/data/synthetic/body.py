@@ -57,7 +57,7 @@ def render_body(
 def render_hand(
     person: Person, place: tuple[float, float, float], light: Light, rng: np.random.Generator
 ) -> Layer | None:
-    """Return a hand (palm and fingers, perhaps a sleeve) at ``place``: x, y and the pixels per head unit."""
+    """Return a hand (palm, fingers, sometimes a sleeve) at ``place``: x, y in pixels, and pixels per head unit."""
     rows: list[tuple[float, ...]] = [(0, 0, 0, 0, 0.36, 0.42, 0.16)]
     spread = rng.uniform(0.04, 0.22)
     curl = rng.uniform(0.3, 1.0)

@@ -47,7 +47,7 @@ class Camera:
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:
-    """Return a random camera: mostly a good one, rarely a perfect one."""
+    """Return a random camera, mostly with small defects."""
     dark = chance(rng, 0.11)
     cast = np.clip(rng.normal(1, 0.07, 3), 0.75, 1.25)
     return Camera(

@@ -14,7 +14,7 @@ from harness.data.synthetic.sprite import Sprite
 from harness.data.synthetic.tiles import CLOUDY, GRAINY, Colour, any_colour, chance, jitter, noise
 
 Maker = Callable[[float, float, float, Light, np.random.Generator], Layer | None]
-"""A function of x, y, size (about, in pixels), light and generator that makes an object."""
+"""A function of x, y, approximate size (all in pixels), light and random generator that returns an object's layer."""
 
 
 def _skin(rng: np.random.Generator) -> Colour:
@@ -62,7 +62,7 @@ def back_of_head(x: float, y: float, size: float, light: Light, rng: np.random.G
 
 
 def not_a_face(x: float, y: float, size: float, light: Light, rng: np.random.Generator) -> Layer | None:
-    """A head whose features are upside down, missing or misplaced: a dummy, a bad statue."""
+    """A head whose features are upside down, blurred or misplaced: a dummy, a bad statue."""
     person = replace(sample_person(rng), wear="none")
     if chance(rng, 0.5):
         person = replace(person, style="bald", hat="none")

@@ -1,7 +1,7 @@
-"""Generate the embedded data set: scenes with faces, with exact boxes and landmarks.
+"""Generates the synthetic data set: scenes with faces, with exact boxes and landmarks.
 
-A scene depends only on (seed, split, index) and on this code: any number of processes makes the same set, and no two
-splits share a scene. Faces are hard to detect for the reasons known from photographs: few pixels, occlusion, turned
+A scene depends only on (seed, split, index) and on this code, so the number of processes has no influence, and no two
+splits share a scene. Faces are hard to detect for the same reasons as in photographs: few pixels, occlusion, turned
 heads, poor light and focus, and objects that look like faces.
 """
 
@@ -33,27 +33,27 @@ from harness.data.synthetic.tiles import chance, log_uniform
 from harness.errors import HarnessError
 
 GENERATOR_VERSION = 1
-"""Raise it when any scene changes."""
+"""Version of the generator. Raise it when any scene changes."""
 
 SIDE = 160
 """Side of every scene, pixels."""
 
 SPLITS = {"train": 0, "val": 1, "search": 2}
-"""Split → its number in the seed of its scenes. A number never changes, or that split's scenes would."""
+"""Split → its number in the seed of its scenes. Do not change a number: it would change the scenes of its split."""
 
 MAX_OCCLUSION = 0.85
-"""A face with a larger hidden share is not annotated: it cannot be recognised as one."""
+"""A face with a larger hidden share is not annotated, because it cannot be recognised."""
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """The limits of a list: a face within all of them is on it.
+    """The limits of a list. A face within all of them is on the list.
 
     Attributes:
-        height: least height of its box, pixels.
-        occlusion: greatest hidden share of its pixels (hidden by other people and things, by its own mask or dark
+        height: smallest height of its box, pixels.
+        occlusion: largest hidden share of its pixels (hidden by other people and things, by its own mask or dark
             glasses, or by the image's border).
-        blur: greatest standard deviation of its blur, as a share of its height.
+        blur: largest standard deviation of its blur, as a share of its height.
     """
 
     height: float
@@ -182,7 +182,7 @@ def _finish(picture: Picture, side: int, rng: np.random.Generator) -> Scene:
 
 
 CHUNK = 8
-"""How many scenes a process makes before it returns them."""
+"""Number of scenes that a process generates before it returns them."""
 
 
 def _one_thread() -> None:
@@ -210,7 +210,7 @@ def _scenes(tasks: list[tuple[int, str, int, int]], processes: int) -> Iterator[
         yield from pool.map(_render_chunk, tasks)
     except BrokenProcessPool as error:
         raise HarnessError(
-            f"a process that makes scenes died (out of memory, or killed) while {processes} ran at once: use fewer"
+            f"a process that generates scenes died (out of memory, or killed); {processes} ran in parallel: use fewer"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -228,9 +228,9 @@ def generate(
     Args:
         config: gives the number of scenes and their seed.
         split: ``train``, ``search`` or ``val``; training scenes have no lists.
-        folder: where the face set will lie.
-        progress: called with (what, scenes done, scenes in all).
-        processes: how many processes make scenes; by default, as many as there are cores. The scenes are the same.
+        folder: target folder of the face set.
+        progress: called with (what, scenes done, total scenes).
+        processes: number of processes; by default, the number of cores. It does not change the scenes.
 
     Raises:
         HarnessError: one of the processes died.

@@ -1,4 +1,4 @@
-"""Render a head from any side, shaded and cut out, with its face's box, landmarks and masks."""
+"""Renders a head from any side, shaded and cut out, with the face's box, landmarks and masks."""
 
 from dataclasses import dataclass
 
@@ -50,11 +50,11 @@ def render_head(
     """Return the head as a layer, or None if its face is not visible.
 
     Args:
-        person: whose head.
-        pose: its pose in the image.
-        light: the light on it.
-        rng: for the grain of skin and hair.
-        scramble: turns the face into a confusing object that is not a face (see ``swapped``).
+        person: the person.
+        pose: the head's pose in the image.
+        light: the lighting of the head.
+        rng: random generator for the grain of skin and hair.
+        scramble: kind of non-face to render instead, as in ``swapped``; None renders a face.
     """
     fine = 3 if pose.unit < 8 else 2 if pose.unit < 26 else 1
     step = 1 / (pose.unit * fine)
@@ -251,11 +251,11 @@ def render_solids(
         solids: in viewing position; their labels index ``palette``.
         palette: colours.
         place: x, y of the origin in image pixels, and pixels per unit.
-        light: the light on them.
-        rng: for the grain of the surface.
+        light: the lighting of the solids.
+        rng: random generator for the grain of the surface.
         gloss: strength of the highlight.
         pattern: (h, w, 3), tiled and multiplied onto label 0; None leaves it plain.
-        side: the image's side; nothing is drawn outside. None draws everything.
+        side: the image's side, pixels; nothing is drawn outside the image. None draws everything.
     """
     middle_x, middle_y, unit = place
     fine = 2 if unit < 9 else 1

@@ -1,4 +1,4 @@
-"""Layers with soft edges, painted over one another, and which face is visible in each pixel in the end."""
+"""Layers with soft edges, painted over one another into a picture that records the face visible in each pixel."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ class Layer:
         left, top: image pixel of its first column and row; may lie outside the image.
         colour: (h, w, 3), multiplied by ``alpha``.
         alpha: (h, w), 1 where opaque.
-        face: (h, w), the pixels of the face, covered or not; None where the layer is not a face.
+        face: (h, w), the pixels of the face, covered or not; None if the layer has no face.
         bare: (h, w), the part of ``face`` that the person's own glasses or mask leave visible.
         box: the face's x1, y1, x2, y2 in image pixels.
         landmarks: (10,) in image pixels.
@@ -49,7 +49,7 @@ class Picture:
     Attributes:
         colour: (S, S, 3) in [0, 1].
         owner: (S, S) int16, the index in ``faces`` of the face visible in each pixel, or ``NOBODY``.
-        faces: the layers that are faces, in the order of painting.
+        faces: the layers with a face, in the order of painting.
     """
 
     colour: Array
@@ -58,11 +58,11 @@ class Picture:
 
     @classmethod
     def on(cls, backdrop: Array) -> "Picture":
-        """Return a picture that shows ``backdrop`` alone."""
+        """Return a picture that shows only ``backdrop``."""
         return cls(backdrop, np.full(backdrop.shape[:2], NOBODY, dtype=np.int16))
 
     def put(self, layer: Layer) -> None:
-        """Paint ``layer`` over the picture. Pixels that it covers by more than half no longer show another face."""
+        """Paint ``layer`` over the picture. Pixels where its alpha exceeds 0.5 no longer show another face."""
         height, width = self.owner.shape
         rows = slice(max(0, layer.top), min(height, layer.top + layer.alpha.shape[0]))
         columns = slice(max(0, layer.left), min(width, layer.left + layer.alpha.shape[1]))

@@ -43,7 +43,7 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def own_light(light: Light, rng: np.random.Generator) -> Light:
-    """Return ``light`` for one person: a little stronger or weaker, perhaps half in the shade."""
+    """Return ``light`` for one person: slightly stronger or weaker, sometimes with the edge of a shadow."""
     strength = float(np.exp(rng.normal(0, 0.15)))
     key = tuple(strength * channel for channel in light.key)
     ambient = tuple(strength * channel for channel in light.ambient)

@@ -1,7 +1,7 @@
-"""Paint a face on an unrolled head.
+"""Paints a face on an unrolled head.
 
-First the skin gets soft light and dark areas (eye sockets, cheeks, the shade of the nose), then features are drawn with
-hard edges, and last beard, hairline and anything worn on the face. Details too fine for a small face are left out.
+First, the skin gets soft light and dark areas (eye sockets, cheeks, the shade of the nose). Then features are drawn
+with hard edges, and last beard, hairline and anything worn on the face. Details too fine for a small face are left out.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SHIFT = 4
 
 @dataclass
 class Glows:
-    """Soft round spots on the skin: place, radii (1/e), and the effect in their middle.
+    """Soft round spots on the skin: place, radii (at 1/e of the effect), and the effect at the centre.
 
     ``tone`` and ``flush`` are logarithms of factors, on all channels and on red alone; ``bump`` is a height.
     """
@@ -45,7 +45,7 @@ class Canvas:
 
     Attributes:
         colour: (h, w, 3) BGR.
-        cover: (h, w, 4): not face, covered face, gloss, and the height of bumps in head units.
+        cover: (h, w, 4): not part of the face, covered face, gloss, and the height of bumps in head units.
         a, v: positions of the columns and rows.
         spots: places of the landmarks.
     """
@@ -118,7 +118,7 @@ class Canvas:
 
 
 def times(colour: Colour, factor: float, red: float = 1.0) -> Colour:
-    """Return ``colour`` × ``factor``, its red channel × ``red`` besides."""
+    """Return ``colour`` × ``factor``, with the red channel multiplied by ``red`` too."""
     blue, green, last = colour
     return min(blue * factor, 1.0), min(green * factor, 1.0), min(last * factor * red, 1.0)
 
@@ -359,7 +359,7 @@ def _wear(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
 
 
 def swapped(canvas: Canvas, kind: int) -> None:
-    """Make a face no face, in place: upside down (0), without its middle (1), or with misplaced parts (2)."""
+    """Turn a painted face into a non-face, in place: upside down (0), blurred (1), or with misplaced parts (2)."""
     rows = slice(canvas.height // 4, canvas.height * 9 // 10)
     for part in (canvas.colour[rows], canvas.cover[rows, :, 3]):
         if kind == 0:

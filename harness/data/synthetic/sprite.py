@@ -1,4 +1,4 @@
-"""Flat objects, drawn with OpenCV at twice their size and returned as layers."""
+"""Flat objects, drawn with OpenCV at twice the resolution and returned as layers."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Arrange people in a scene: portraits, groups, crowds, streets and scattered faces."""
+"""Arrangement of people in a scene: portraits, groups, crowds, streets and scattered faces."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ TALL = 1.95
 
 @dataclass(frozen=True)
 class Spot:
-    """The pose of a person's head, whether a body is drawn below it, and whether that body has legs."""
+    """A person in a scene: the pose of the head, whether a body is drawn below it, and whether the body has legs."""
 
     pose: Pose
     body: bool

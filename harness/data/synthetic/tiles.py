@@ -1,4 +1,4 @@
-"""Random draws, colours, and the noise tiles that give every surface its grain."""
+"""Random draws, colours, and noise tiles for the grain of surfaces."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,7 +18,7 @@ TILE = 256
 
 
 def fractal(rng: np.random.Generator, height: int, width: int, coarse: int, octaves: int, fall: float = 0.55) -> Array:
-    """Return (height, width) noise of mean about 0 and deviation about 1: a sum of ever finer smooth grids."""
+    """Return (height, width) noise of mean ≈ 0 and standard deviation ≈ 1: a sum of smooth, ever finer grids."""
     total = np.zeros((height, width), dtype=np.float32)
     weight, cells = 1.0, coarse
     for _ in range(octaves):
@@ -75,7 +75,7 @@ def vector(colour: Colour | Sequence[Any]) -> Array:
 
 
 def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    """Return ``colour`` with random changes of lightness and, smaller, of each channel; clipped to [0, 1]."""
+    """Return ``colour`` with a random change of lightness and smaller changes of each channel, clipped to [0, 1]."""
     common, *single = (rng.standard_normal(4) * amount).tolist()
     blue, green, red = (clamp(c + common + own / 3, 0.0, 1.0) for c, own in zip(colour, single, strict=True))
     return blue, green, red

@@ -85,7 +85,7 @@ class _CBAMLevel(nn.Module):
 
 
 class CBAM(PerLevel):
-    """V1's attention (CBAM, arXiv 1807.06521): each level has its own channel and spatial gate, the MLP has biases.
+    """V1's attention (CBAM, arXiv 1807.06521): a channel and a spatial gate per level, MLPs with biases.
 
     The MLP's hidden width is max(C // reduction, 1).
     """
@@ -105,7 +105,7 @@ class CBAM(PerLevel):
 
 
 class CBAMPlus(nn.Module):
-    """V2's CBAM_Plus: one spatial gate serves the three levels, the MLP has no biases.
+    """V2's CBAM_Plus: one spatial gate for all three levels, MLPs without biases.
 
     The hidden width is max(C // reduction, 4). Each level has its own channel gate; with ``shared_gate``, levels with
     the same number of channels share one.
@@ -223,7 +223,7 @@ class NoAttention(nn.Module):
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels) -> Cost:
-        """Return nothing."""
+        """Return a zero cost."""
         return NOTHING
 
 

@@ -25,13 +25,13 @@ class Conv3x3(PerLevel):
 
 
 class _Branches(nn.Module):
-    """SSH's three branches; those of 5×5 and 7×7 pixels share their first convolution, the stem.
+    """SSH's three branches. The 5×5 and the 7×7 branch share their first convolution, the stem.
 
     Args:
         near: C → C / 2, receptive field 3×3.
         stem: C → C / 4, receptive field 3×3.
-        middle: takes the stem's map, C / 4 → C / 4, receptive field 5×5 in all.
-        far: takes the stem's map, C / 4 → C / 4, receptive field 7×7 in all.
+        middle: takes the stem's map, C / 4 → C / 4; receptive field 5×5 together with the stem.
+        far: takes the stem's map, C / 4 → C / 4; receptive field 7×7 together with the stem.
     """
 
     def __init__(self, near: nn.Module, stem: nn.Module, middle: nn.Module, far: nn.Module) -> None:
@@ -105,11 +105,11 @@ def _ssh_cost(channels: int, pixels: int, cost: Callable[[int, int, int], Cost])
 class SSHGrouped(PerLevel):
     """V2's SSH_Grouped: SSH's branches from grouped 3×3 convolutions, behind 1×1 reductions.
 
-    ``reduction`` r: the 1×1 → BN → ReLU before the near branch narrows to C / r channels, that of the stem to C / (2r).
-    The stem's grouped convolution then ends in its BatchNorm, without a ReLU. That is how the implementation behind the
-    documents counted V2, and ``v2`` is to compute exactly what that network computes.
+    ``reduction`` r > 0: a 1×1 → BN → ReLU reduces the channels to C / r before the near branch, and to C / (2r) before
+    the stem. The stem's grouped convolution ends in its BatchNorm, without a ReLU. This is the implementation behind
+    the documents, and ``v2`` must compute exactly what that network computes.
 
-    ``reduction`` 0: no 1×1, and a ReLU after the stem. That is the documents' snippet: its stem is a
+    ``reduction`` 0: no 1×1, and a ReLU after the stem. This is the documents' snippet: its stem is a
     ``grouped_conv_bn``, while convolutions without a ReLU are called ``grouped_conv_bn_no_relu``.
     """
 

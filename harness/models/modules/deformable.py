@@ -22,12 +22,12 @@ _TAPS = _KERNEL * _KERNEL
 def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """Return the modulated deformable 3×3 convolution at stride 1, one zero-padded pixel at each border.
 
-    A tap's weights and its sampling commute. The weights come first here, because that leaves fewer channels to sample.
-    Taps are computed one after the other, because nine maps at once do not fit into the processor's cache.
+    A tap's weights and its sampling commute. The weights are applied first, because that leaves fewer channels to
+    sample. Taps are computed one after the other, because nine maps do not fit into the CPU's cache at once.
 
     Args:
         image: (B, C, h, w).
-        offset: (B, 18, h, w), pixels: for each tap, row by row, its offset in y and then in x.
+        offset: (B, 18, h, w), pixels; offset in y and then in x for each tap, taps row by row.
         mask: (B, 9, h, w), a factor for each tap.
         weight: (O, C, 3, 3).
 
@@ -45,7 +45,7 @@ def deformable_conv(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor)
 
 
 def _grids(offset: Tensor) -> tuple[Tensor, ...]:
-    """Return for each tap where it samples, (B, h, w, 2): x and y, -1 and 1 at the map's outer edges."""
+    """Return the sampling positions of each tap, (B, h, w, 2): x and y, -1 and 1 at the map's outer edges."""
     batch, _, height, width = offset.shape
     y, x = offset.contiguous().view(batch, _TAPS, 2, height, width).unbind(2)
     tap = torch.arange(_TAPS, device=offset.device, dtype=offset.dtype).view(_TAPS, 1, 1)
@@ -60,9 +60,9 @@ def _grids(offset: Tensor) -> tuple[Tensor, ...]:
 class DeformableConv(nn.Conv2d):
     """A modulated deformable 3×3 convolution without bias: (B, C, h, w) → (B, O, h, w).
 
-    Two ordinary 3×3 convolutions of the input compute the offsets and, through 2 · sigmoid, the masks. Both start at
-    zero, so that training starts from the plain convolution with the same weights (arXiv 1811.11168, section 3.2; masks
-    there are a sigmoid and start at 1 / 2, here they start at 1).
+    Two ordinary 3×3 convolutions of the input compute the offsets and, through 2 · sigmoid, the masks. Their weights
+    and biases start at zero, so that training starts from a plain convolution with the same weights (arXiv 1811.11168,
+    section 3.2; there, masks are a sigmoid and start at 1 / 2, here they start at 1).
 
     It is a subclass of ``Conv2d``, so that a BatchNorm after it can be folded into it.
     """

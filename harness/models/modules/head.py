@@ -25,7 +25,8 @@ Predictions = tuple[Tensor, Tensor, Tensor]
 
 FACE_PRIOR = 1 / 8
 """Initial face probability: the share of faces among the priors of the loss, which mines seven negatives per positive.
-Training so starts at the loss of the best constant guess (after RetinaNet, arXiv 1708.02002, section 3.3)."""
+Training therefore starts at the loss of the best constant prediction (after RetinaNet, arXiv 1708.02002,
+section 3.3)."""
 
 
 class _Outputs(nn.Module):
@@ -116,10 +117,10 @@ class _TrunkHead(nn.Sequential):
 
 
 class SharedMulti(_PerLevelHeads):
-    """V2's SharedMultiHead: the three tasks' 1×1 convolutions, behind a common trunk from C to C / 2 channels.
+    """V2's SharedMultiHead: the three tasks' 1×1 convolutions after a common trunk from C to C / 2 channels.
 
-    ``trunk`` is ``none`` (V2 as counted), ``conv`` (a full 3×3 convolution, the documents' snippet) or ``depthwise``
-    (depthwise-separable). Without ``per_level`` one head serves all levels.
+    ``trunk`` is ``none`` (no trunk, V2 as counted), ``conv`` (a full 3×3 convolution, the documents' snippet) or
+    ``depthwise`` (depthwise-separable). Without ``per_level``, one head serves all levels.
     """
 
     def __init__(self, inputs: Levels, *, trunk: str, per_level: bool) -> None:

@@ -6,11 +6,11 @@ computes, with f a fast normalised fusion and each node a swish followed by its 
     p4_up  = node(f(p4, up(p5)))                 p3_out = node(f(p3, up(p4_up)))
     p4_out = node(f(p4', p4_up, down(p3_out)))   p5_out = node(f(p5', down(p4_out), down(p4_up)))
 
-Besides their convolutions the two differ in three places:
+Besides their convolutions, the two differ in three places:
 
-- ``bifpn`` (V1, the released FeatherFace) leaves down(p4_up) out of p5_out, but normalises by its weight all the same;
+- ``bifpn`` (V1, the released FeatherFace) leaves down(p4_up) out of p5_out, but keeps its weight in the normalisation;
   ``bifpn_light`` (V2) fuses all three maps.
-- In the first cell of ``bifpn`` p4' and p5' come from laterals of their own; in ``bifpn_light`` they are p4 and p5.
+- p4' and p5' are p4 and p5, except in the first cell of ``bifpn``, where they come from a second pair of laterals.
 - down is a 3×3 max pool at stride 2: padded by zeros as TensorFlow does in ``bifpn``, by minus infinity on every side
   in ``bifpn_light``.
 """
@@ -26,10 +26,10 @@ from harness.models.modules.part import Component, Cost, Features, Levels, Misfi
 from harness.models.registry import Registry
 
 _EPSILON = 1e-4
-"""Keeps the normalisation of the fusion weights finite where all of them are negative."""
+"""Keeps the normalisation of the fusion weights finite if all of them are negative."""
 
 _NODE_EPS = 1e-5
-"""ε of the BatchNorms in V2's nodes; all others in the necks have 1e-3."""
+"""ε of the BatchNorms in V2's nodes; all other BatchNorms in the necks have ε = 1e-3."""
 
 
 def _norm(channels: int, eps: float = 1e-3) -> nn.BatchNorm2d:
@@ -61,7 +61,7 @@ class _Cell(nn.Module):
     """One top-down and bottom-up pass over maps of equal width.
 
     Args:
-        node: makes a node's convolution.
+        node: returns a new convolution for a node.
         pool: halves a map, (B, C, h, w) → (B, C, ceil(h / 2), ceil(w / 2)).
         p5_fuses_p4_up: p5_out fuses p4_up as its third map; otherwise the third weight only takes part in the
             normalisation.
@@ -91,7 +91,7 @@ class _Cell(nn.Module):
 
 
 def _node_positions(positions: Levels) -> tuple[int, int, int, int]:
-    """Return the pixels that each of a cell's four nodes runs over."""
+    """Return the number of pixels that each of a cell's four nodes runs over."""
     p3, p4, p5 = positions
     return p4, p3, p4, p5
 

@@ -1,8 +1,8 @@
-"""What all interchangeable parts have in common: options as data, a closed-form cost, an entry in a registry.
+"""What all interchangeable parts share: options as data, a closed-form cost, an entry in a registry.
 
 A part is a ``torch.nn.Module`` that maps three feature maps to three feature maps (a backbone takes the image, a head
-returns predictions). ``Component`` holds the class, its options and its cost; it cannot be constructed without a cost,
-or if the class or the cost takes other options than those declared.
+returns predictions). ``Component`` holds the class, its options and its cost. It refuses a class or a cost that takes
+other options than those declared.
 """
 
 import inspect
@@ -24,7 +24,7 @@ LEVEL_NAMES = ("p3", "p4", "p5")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part costs: parameters, MACs, and what the other ways of counting need.
+    """The cost of a part: parameters, MACs, and the counts from which the other measures follow.
 
     Attributes:
         params: every ``nn.Parameter``, frozen or not.
@@ -97,7 +97,7 @@ class Option:
         return type(self.values[0]) if self.values else int
 
     def accepts(self, value: OptionValue) -> bool:
-        """Say whether ``value`` is accepted; ``True`` is not taken for the integer 1, nor 1 for ``True``."""
+        """Return whether ``value`` is accepted; ``True`` and the integer 1 are different values."""
         if self.values:
             return any(value == v and type(value) is type(v) for v in self.values)
         return type(value) is int and value >= self.low
@@ -114,12 +114,12 @@ def flag(name: str, meaning: str) -> Option:
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a part cannot be built on maps with these numbers of channels, and which values of the option could.
+    """Why a part cannot be built on maps with these numbers of channels, and which values of the option fit.
 
     Attributes:
-        option: the option that does not fit; empty if no value of any option would.
+        option: the option that does not fit; empty if changing an option does not help.
         reason: completes a sentence that starts with the option, or with the part.
-        allowed: values of the option that fit, as far as it alone decides.
+        allowed: values of the option that pass this check; another check may still refuse them.
     """
 
     option: str
@@ -147,9 +147,9 @@ class Component:
         cost: closed form; called as ``cost(inputs, positions, **options)`` with the pixels of the three levels (a
             backbone: ``cost((height, width), **options)``).
         options: all options.
-        misfit: ``misfit(inputs, **options)`` returns why options that are accepted one by one cannot be built together
-            on these inputs, or None if they can.
-        channels: only for a backbone: ``channels(**options)`` returns the channels of its three maps.
+        misfit: called as ``misfit(inputs, **options)``; returns why individually accepted options cannot be built
+            together on these inputs, or None if they can.
+        channels: only for a backbone; called as ``channels(**options)``, returns the channels of its three maps.
     """
 
     module: Callable[..., nn.Module]
@@ -200,5 +200,5 @@ class Identity(nn.Module):
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels) -> Cost:
-        """Return nothing."""
+        """Return a zero cost."""
         return NOTHING

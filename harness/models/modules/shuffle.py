@@ -42,7 +42,7 @@ class Shuffle(PerLevel):
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels, *, groups: int) -> Cost:
-        """Return nothing."""
+        """Return a zero cost."""
         return NOTHING
 
     @staticmethod
@@ -110,7 +110,7 @@ class ShuffleDepthwise(PerLevel):
     """The released FeatherFace's shuffle: shuffle → 1×1 C → C/2 → BN → depthwise 3×3 → BN → 1×1 C/2 → C → BN → ReLU.
 
     Channels are viewed as (C / 2, 2) and transposed, the inverse of ``shuffle`` with two groups. The released weights
-    need this order. It is no option: a dense convolution follows, and for that it only numbers the inputs.
+    need this order. The order is not an option, because a dense convolution follows, whose inputs it only renumbers.
     """
 
     def __init__(self, inputs: Levels) -> None:
@@ -130,12 +130,12 @@ class ShuffleDepthwise(PerLevel):
 
     @staticmethod
     def misfit(inputs: Levels) -> Misfit | None:
-        """Refuse odd widths."""
+        """Refuse odd numbers of channels."""
         return _halves(inputs)
 
 
 def _halves(inputs: Levels) -> Misfit | None:
-    """Refuse odd widths."""
+    """Refuse odd numbers of channels."""
     if inputs[0] % 2:
         return Misfit("", f"halves every level, but the neck has {inputs[0]} channels, an odd number")
     return None

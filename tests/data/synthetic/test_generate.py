@@ -77,7 +77,7 @@ def test_training_scenes_carry_no_lists_and_seeds_differ(tmp_path: Path) -> None
 def test_a_dead_process_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Not callable in the other process: it dies of it while it reads its task.
     monkeypatch.setattr(synthetic, "_render_chunk", Deadly())
-    with pytest.raises(HarnessError, match="a process that makes scenes died"):
+    with pytest.raises(HarnessError, match="a process that generates scenes died"):
         synthetic.generate(DataConfig(train_images=20), "train", tmp_path / "set", None, 2)
     assert list(tmp_path.iterdir()) == []
 
