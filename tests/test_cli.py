@@ -59,7 +59,7 @@ def refuse(error: BaseException) -> Callable[[Sequence[str] | None], int]:
     [
         (InputError("--x is wrong"), 2, "error: --x is wrong"),
         (HarnessError("the hub is down"), 1, "error: the hub is down"),
-        (KeyboardInterrupt(), 1, "interrupted; the same command resumes"),
+        (KeyboardInterrupt(), 1, "interrupted; run the same command again to resume"),
         (OSError(28, "No space left on device"), 1, "error: the disk is full; free some space and run the same"),
         (PermissionError(13, "Permission denied", "a/b"), 1, "error: a/b: permission denied; choose a writable folder"),
     ],
@@ -92,7 +92,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         cli.run(main)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "interrupted; the same command resumes\n"
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -182,7 +182,7 @@ def test_a_teacher_of_another_schedule_is_given_to_the_study(
     assert main([*options, "--threads", "1", "--epochs", "1"]) == 0
     printed = capsys.readouterr().out.splitlines()
     path = Path(printed[1])
-    assert printed[-1] == f"trained with another schedule than study 'quick': give the study --teacher {path}"
+    assert printed[-1] == f"its schedule differs from that of study 'quick': pass it with --teacher {path}"
 
     found: list[Teacher] = []
 
