@@ -94,6 +94,6 @@ def test_a_database_that_fails_on_the_way_is_one_line() -> None:
         raise error
     assert failed.value.exit_code == 1
     assert "database or disk is full" in str(failed.value)
-    assert "the same command resumes" in str(failed.value)
+    assert "run the same command again to resume" in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)

@@ -238,7 +238,7 @@ def test_what_trained_a_network_is_never_rewritten(stub: Stub, monkeypatch: pyte
     assert Manifest.load(folder).provenance == made
     by = {label: [one["commit"] for one in r.provenance] for label, r in records(folder).items()}
     assert [by[f"000{n}"] for n in range(3)] == [["old"], ["old", "new"], ["new"]]
-    said = "continues a study begun by commit old on A (torch 1); what is trained now: commit new on B (torch 2)"
+    said = "continues a study started with commit old on A (torch 1); new trainings use commit new on B (torch 2)"
     assert said in stub.lines
 
 
