@@ -22,7 +22,7 @@ def test_a_cosine_is_told_by_its_thresholds(cosine: float | None, verdict: str) 
     said = findings(diagnosis(v2=student(None, moment(cosine))))[0]
     assert said.startswith("`v2`, end: box has the largest share of the gradient norms, 30.0 %.")
     terms = f"{verdict.format('the ground-truth gradient')}; distill_class {verdict.format('it')}."
-    assert f"The teacher's terms have 40.0 %: their sum {terms}" in said
+    assert f"The teacher's terms have a share of 40.0 %: their sum {terms}" in said
 
 
 def test_imitation_leads_towards_the_ground_truth_only_where_the_teacher_s_error_is_less() -> None:
@@ -34,9 +34,11 @@ def test_imitation_leads_towards_the_ground_truth_only_where_the_teacher_s_error
     assert "40.0 % are not positive and 12.5 % are false alarms" in equal
     assert "little more than a smoothed label (threshold 0.05)" in equal
     alone = diagnosis(v2=student(None, moment(0.5), teacher=answers(spread_negative=None)))
-    assert "is at most 0.040 among priors of one label" in "\n".join(findings(alone)), "a missing spread is not 0"
+    assert "is at most 0.040 among priors with the same label" in "\n".join(findings(alone)), (
+        "a missing spread is not 0"
+    )
     sharp = diagnosis(v2=student(None, moment(0.5), teacher=answers(spread_negative=0.05)))
-    assert "it tells priors of one label apart" in "\n".join(findings(sharp))
+    assert "it distinguishes such priors" in "\n".join(findings(sharp))
 
 
 def test_batches_without_a_face_are_said_to_be_that() -> None:

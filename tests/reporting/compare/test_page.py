@@ -91,7 +91,7 @@ def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
 
 
 def test_a_student_takes_part_only_if_the_search_chose_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
-    assert "Networks of `one` that are left out: 3 not chosen by the search." in found.remarks
+    assert "Networks of `one` that are left out: 3 not selected by the search." in found.remarks
     copied(runs, tmp_path, "one")
     trials = tmp_path / "one" / "trials"
     record = TrialRecord.load(trials / "0000")
@@ -126,8 +126,8 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
 def test_a_training_that_two_studies_hold_counts_once(found: Comparison) -> None:
     assert group(found, "V2 alone").studies == ["one"]
     assert found.remarks[-1] == (
-        "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` repeat a training of an earlier study, "
-        "seed included, and do not count."
+        "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` duplicate a training of an earlier "
+        "study, seed included, and are not counted."
     )
 
 
@@ -137,7 +137,7 @@ def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
     assert names == ["V2 alone (longer)", "V2 alone (one)", "V2 from V1 (longer)", "V2 from V1 (one)"]
     said = " ".join(differing(found))
     assert "`longer` against `one`: epochs 9 instead of 4, trials 0 instead of 4." in said
-    assert "no row holds trainings of both" in said
+    assert "their trainings are never averaged" in said
     assert all(not pair.apart for pair in found.pairs), "each was compared with what was trained alike"
     assert "The best student of `one`, 0001 from V1, has 241,000 parameters (15,148 under the budget)" in headline(
         found
@@ -207,18 +207,18 @@ def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
             (False, False): "There may be no difference.",
         }[images.excludes_zero, seeds.excludes_zero]
         assert sentence.endswith(verdict)
-    assert "ptimistic" not in " ".join(findings(found)), "what grades has chosen nothing"
+    assert "ptimistic" not in " ".join(findings(found)), "the validation images took no part in selection"
 
 
 def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> None:
     best = found.best["one"]
     first, *others = [100 * (member.record.ap["mean"] or 0) for member in best.members]
     (sentence,) = [
-        s for s in findings(found) if s.startswith("The search of `one` chose 0001 from V1 among 4 students")
+        s for s in findings(found) if s.startswith("The search of `one` selected 0001 from V1 among 4 students")
     ]
     assert f"by the search AP of its first training, {100 * (best.record.search_ap['mean'] or 0):.1f} %" in sentence
     assert f"has a mean AP of {first:.1f} %" in sentence
-    assert f"other seeds {others[0]:.1f}, {others[1]:.1f} % (mean {sum(others) / 2:.1f} %)." in sentence
+    assert f"with other seeds: {others[0]:.1f}, {others[1]:.1f} % (mean {sum(others) / 2:.1f} %)." in sentence
 
 
 def test_seed_variance_is_pooled_over_the_groups(found: Comparison) -> None:
@@ -233,7 +233,7 @@ def test_a_best_student_without_repeats_has_one_figure(runs: Path, tmp_path: Pat
     copied(runs, tmp_path, "one")
     for label in ("0001-s2", "0001-s3"):
         shutil.rmtree(tmp_path / "one" / "trials" / label)
-    (sentence,) = [s for s in findings(compared(tmp_path, "one")) if s.startswith("The search of `one` chose")]
+    (sentence,) = [s for s in findings(compared(tmp_path, "one")) if s.startswith("The search of `one` selected")]
     assert "other seeds" not in sentence
 
 
@@ -242,7 +242,7 @@ def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path
     change(tmp_path / "one" / "trials" / "0000" / "record.json", state="pruned")
     change(tmp_path / "one" / "trials" / "0003" / "record.json", state="failed", ap={})
     found = compared(tmp_path, "one")
-    assert found.remarks == ["Networks of `one` that are left out: 1 pruned, 1 not chosen by the search, 1 failed."]
+    assert found.remarks == ["Networks of `one` that are left out: 1 pruned, 1 not selected by the search, 1 failed."]
     assert "0000 from V1" not in {g.name for g in found.groups}
 
 
@@ -359,7 +359,7 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     assert "\n\n\n" not in text
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     assert sum(token.type == "table_open" for token in tokens) == 5
-    assert text.index("**Not official.**") < text.index("## What was trained")
+    assert text.index("**Not official.**") < text.index("## Networks")
     trained = [
         TrialRecord.load(path.parent) for path in runs.glob("*/trials/*/record.json") if "other" not in path.parts
     ]
