@@ -96,7 +96,7 @@ def killed_in_epoch_two(runs: Path) -> None:
     teach(STUDY, runs, progress=progress)
 
 
-def test_a_killed_teacher_is_gone_on_with(runs: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_killed_teacher_resumes(runs: Path, cache: Path, tmp_path: Path) -> None:
     whole = teach(STUDY, runs)
     (tmp_path / "cache").symlink_to(cache)
     process = multiprocessing.get_context("spawn").Process(target=killed_in_epoch_two, args=(tmp_path,))

@@ -56,7 +56,7 @@ def test_images_are_channels_last_floats_minus_the_mean(faces: FaceSet) -> None:
     )
 
 
-def test_faces_are_padded_to_the_most(faces: FaceSet) -> None:
+def test_faces_are_padded_to_the_largest_number_per_image(faces: FaceSet) -> None:
     for batch in batches(faces, 64, 6, seed=1, epoch=0):
         boxes, landmarks, valid = batch.targets
         most = boxes.shape[1]

@@ -1,4 +1,4 @@
-"""Prediction files and detections files: what is written comes back, and anything else is refused by name."""
+"""Prediction files and detections files: written data is read back, and broken files are refused by name."""
 
 import io
 import os

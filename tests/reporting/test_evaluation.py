@@ -1,4 +1,4 @@
-"""An evaluation as text: every figure it has, and no figure where there is none."""
+"""An evaluation as text: every figure that it has, and none that it has not."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command from end to end: what it prints, leaves behind and refuses, and real trainings that are interrupted."""
+"""The command from end to end: its output, files and refusals, and interrupted real trainings."""
 
 import json
 import signal
@@ -48,8 +48,8 @@ def test_real_trainings_are_recorded_whole(toy: Toy) -> None:
 
 @pytest.mark.slow
 @pytest.mark.trains
-def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(toy: Toy, cache: Path, tmp_path: Path) -> None:
-    """One worker and then two; a worker killed, Ctrl-C, SIGKILL of all: a teacher, trials and grades as without."""
+def test_kills_and_interruptions_do_not_change_the_result(toy: Toy, cache: Path, tmp_path: Path) -> None:
+    """One worker and then two; a worker killed, Ctrl-C, SIGKILL of all: the results are as without interruption."""
     runs = tmp_path / "runs"
     runs.mkdir()
     (runs / "cache").symlink_to(cache)

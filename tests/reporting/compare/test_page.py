@@ -1,4 +1,4 @@
-"""Several studies in one report: what is averaged, what each difference rests on, and what is written."""
+"""Several studies in one report: which trainings are averaged, the intervals of differences, and the files."""
 
 import csv
 import json
@@ -71,7 +71,7 @@ def change(path: Path, **values: object) -> None:
     write_json(path, content | values)
 
 
-def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
+def test_trainings_that_differ_only_in_seed_are_one_row(found: Comparison) -> None:
     assert {g.name: len(g.members) for g in found.groups if g.kind != "student"} == {
         "V1": 1,
         "FeatherFace": 1,
@@ -90,7 +90,7 @@ def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
     }
 
 
-def test_a_student_takes_part_only_if_the_search_chose_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
+def test_a_student_is_included_only_if_the_search_selected_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
     assert "Networks of `one` that are left out: 3 not selected by the search." in found.remarks
     copied(runs, tmp_path, "one")
     trials = tmp_path / "one" / "trials"
@@ -123,7 +123,7 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
     assert (row["distillation"], row["seeds"], row["against budget"]) == ("T 4, α 0.7, λ 0", "3", "+8")
 
 
-def test_a_training_that_two_studies_hold_counts_once(found: Comparison) -> None:
+def test_a_training_in_two_studies_counts_once(found: Comparison) -> None:
     assert group(found, "V2 alone").studies == ["one"]
     assert found.remarks[-1] == (
         "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` duplicate a training of an earlier "
@@ -144,7 +144,7 @@ def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
     )
 
 
-def test_where_nothing_was_trained_alike_the_difference_says_what_else_differs(runs: Path, tmp_path: Path) -> None:
+def test_a_pair_that_was_trained_differently_says_how(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one", "longer")
     for label in ("v2", "v2-s2", "v2-s3"):
         shutil.rmtree(tmp_path / "longer" / "trials" / label)
@@ -166,7 +166,7 @@ def test_two_protocols_are_refused_by_name(runs: Path, tmp_path: Path) -> None:
         compared(tmp_path, "one", "other")
 
 
-def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> None:
+def test_all_pairs_of_interest_are_compared(found: Comparison) -> None:
     assert [pair.name for pair in found.pairs] == [
         "V2 from FeatherFace − V2 alone",
         "V2 from V1 − V2 alone",
@@ -188,7 +188,7 @@ def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> Non
     assert pairs(found)["AP mean, over seeds"].iloc[-1] == "–"
 
 
-def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
+def test_sentences_give_the_intervals_of_a_difference(found: Comparison) -> None:
     for pair, sentence in zip(found.pairs, findings(found), strict=False):
         images, seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
         assert images is not None
@@ -210,7 +210,7 @@ def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
     assert "ptimistic" not in " ".join(findings(found)), "the validation images took no part in selection"
 
 
-def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> None:
+def test_the_selected_training_is_reported_with_the_other_seeds(found: Comparison) -> None:
     best = found.best["one"]
     first, *others = [100 * (member.record.ap["mean"] or 0) for member in best.members]
     (sentence,) = [
@@ -246,7 +246,7 @@ def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path
     assert "0000 from V1" not in {g.name for g in found.groups}
 
 
-def test_wider_face_images_and_a_search_split_that_chose_the_epoch_are_told(runs: Path, tmp_path: Path) -> None:
+def test_wider_face_images_and_a_search_split_for_the_epoch_are_mentioned(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "longer")
     study = json.loads((tmp_path / "longer" / "study.json").read_text(encoding="utf-8"))
     study["config"]["train"]["patience"] = 2
@@ -265,7 +265,7 @@ def test_wider_face_images_and_a_search_split_that_chose_the_epoch_are_told(runs
         ({"kind": "file", "digest": "0123456789ab"}, "0123456789ab"),
     ],
 )
-def test_what_the_backbones_started_from_is_part_of_the_training(
+def test_the_start_of_the_backbones_is_part_of_the_training(
     runs: Path, tmp_path: Path, start: dict[str, str | None], words: str
 ) -> None:
     copied(runs, tmp_path, "longer")
@@ -273,7 +273,7 @@ def test_what_the_backbones_started_from_is_part_of_the_training(
     assert training(read_studies(["longer"], tmp_path)[0])["backbone starts from"] == words
 
 
-def test_recall_says_where_students_lose(found: Comparison) -> None:
+def test_recall_shows_where_students_are_behind(found: Comparison) -> None:
     frame = recalls(found).set_index("value")
     assert list(frame.index) == ["8–16 px", "16–32 px", "32–64 px", "64–128 px", "128 px and more"]
     teacher, student = group(found, "V1"), group(found, "V2 from V1")
@@ -370,7 +370,7 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
 
 
-def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
+def test_a_teacher_that_was_trained_here_has_a_learning_curve(found: Comparison) -> None:
     record = group(found, "V1").record
     ap = {"easy": 0.5, "medium": 0.4, "hard": 0.3, "mean": 0.4}
     try:
@@ -386,7 +386,7 @@ def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
     assert labels == {"box", "class", "easy", "medium", "hard", "mean"}
 
 
-def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: Path) -> None:
+def test_diagnoses_are_included(runs: Path, found: Comparison, tmp_path: Path) -> None:
     folder = runs / "one" / "diagnosis"
     folder.mkdir()
     (folder / "diagnosis.json").write_text(json.dumps(diagnosis(v2=student(moment(0.4), moment(-0.5)))))
@@ -436,6 +436,6 @@ def test_the_summary_is_plain_data_with_every_difference(found: Comparison) -> N
     assert len(plain["recall"]) == 5
 
 
-def test_the_audit_page_leaves_a_comparison_among_the_reports_aside(published: Path) -> None:
+def test_the_audit_page_ignores_comparisons_among_the_reports(published: Path) -> None:
     space = SearchSpace("tiny", "for this test", ARCHS["v2"], (Choice("neck.repeats", (1, 2)),))
     assert "`both`" not in audit_page(space, published.parent.parent)
