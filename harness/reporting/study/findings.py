@@ -89,7 +89,7 @@ def _against_references(data: StudyData) -> Iterator[str]:
     if v2 is not None:
         if apart := _apart(best, v2, data):
             size = best.params - v2.params
-            more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
+            more = f"{abs(size):,} {'more' if size > 0 else 'fewer'} parameters" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
         if (reached := v2.search_ap.get("mean")) is not None:
             above = sum(mean >= reached for mean in means(r.search_ap for r in data.ranked))
@@ -102,7 +102,7 @@ def _against_references(data: StudyData) -> Iterator[str]:
         )
         yield (
             f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
-            f"The teacher {trained}, the students were trained for {epochs:,}."
+            f"The teacher {trained}; the students were trained for {epochs:,}."
         )
 
 
@@ -175,4 +175,4 @@ def _importance(data: StudyData) -> Iterator[str]:
     if data.importance:
         top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
-        yield f"Most important axes (PED-ANOVA, share of the importance): {named}."
+        yield f"Most important axes (PED-ANOVA): {named}."
