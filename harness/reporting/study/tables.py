@@ -130,7 +130,7 @@ def trials(data: StudyData) -> pd.DataFrame:
     unscored = [r for r in data.candidates("complete") if r not in data.ranked]
     rows += [(NOTHING, record) for record in unscored]
     outside = [r for r in data.records if r.role != "candidate" and r.state == "complete"]
-    rows += [(f"seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
+    rows += [(f"other seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
     return pd.DataFrame([_trial(rank, record, data) for rank, record in rows])
 
 
