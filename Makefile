@@ -1,16 +1,16 @@
-# make study          search students under the budget on the embedded data, and write a report
+# make study          search students under the budget on the built-in data, and write a report
 # make test           format, lint, types, tests
-# make test-fast      the tests that take milliseconds: no study, no server, no browser, no real data
+# make test-fast      the fast tests: no training, no server, no browser, no real data
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make ui             open the tracked runs in MLflow on this machine
-# make clean          remove what the commands above made, studies under runs/ included
+# make clean          remove what the commands above made, including studies in runs/
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ARGS ?=
-# One process per core; a file's tests stay in one process, which makes their fixtures once.
+# One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: help install study test test-fast test-numerics ui clean constraints

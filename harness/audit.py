@@ -1,4 +1,4 @@
-"""``python -m harness.audit``: the documented numbers beside what is counted here."""
+"""``python -m harness.audit``: compares the documented numbers with counted ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ REPORTS = Path("reports")
 SPACE = "v2_light"
 AUDITED = ("v1", "v2", "v2_as_written")
 
-EXAMPLES = """Prints the parameters of each architecture by every counter, and the documented numbers that do not hold.
+EXAMPLES = """Prints the parameters of each architecture by every counter, and the documented numbers that differ.
 
 examples:
   python -m harness.audit
-  python -m harness.audit --markdown reports/audit/report.md    the committed page, again"""
+  python -m harness.audit --markdown reports/audit/report.md    regenerate the committed page"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the audit's verdicts, or everything with ``--json`` or ``--markdown``."""
     parser = cli.Parser(
         "harness.audit",
-        "Compare every documented number with what is counted here.",
+        "Compare every documented number with a counted one.",
         EXAMPLES,
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the whole audit as a page to FILE")

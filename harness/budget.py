@@ -1,4 +1,4 @@
-"""``python -m harness.budget``: what a space or an architecture costs against the budget."""
+"""``python -m harness.budget``: counts a search space or an architecture against the budget."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,14 @@ BINS, PICTURED = 24, 72
 """Bins of the histogram in the terminal, and in the picture."""
 
 NARROWEST = 100
-"""Columns of the table of parts, at least."""
+"""Least width of the table of parts, in columns."""
 
 EXAMPLES = """
 Prints how many configurations a space has, how many fit the budget, and a histogram of their parameters; or the parts
 of an architecture with parameters, MACs and output shapes. Every nn.Parameter counts, frozen or not. Also printed:
-parameters with BatchNorm's buffers, parameters once deployed (BatchNorms folded into the convolutions straight before
-them), and the bytes of all tensors of a weights file. MACs are those of convolutions and linears for one image.
+parameters plus BatchNorm's buffers, parameters once deployed (each BatchNorm folded into the convolution directly
+before it), and the bytes of all tensors of a weights file. MACs are those of convolutions and linear layers for one
+image.
 
 examples:
   python -m harness.budget --space v2_light --plot counts.png
@@ -75,7 +76,9 @@ def _parser() -> cli.Parser:
     what.add_argument("--space", metavar="NAME", help="a module of search_spaces/")
     what.add_argument("--arch", metavar="NAME", help=f"one of {', '.join(ARCHS)}")
     what.add_argument("--trial", metavar="STUDY/NUMBER", help="a network of a study in --runs")
-    parser.add_argument("--against", metavar="ARCH", help="with --arch or --trial: a second architecture beside it")
+    parser.add_argument(
+        "--against", metavar="ARCH", help="with --arch or --trial: a second architecture to compare with"
+    )
     parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of the tree to print (%(default)s)")
     parser.add_argument(
         "--size", type=int, default=SpeedConfig().size, metavar="PIXELS", help="image side for MACs (%(default)s)"
@@ -94,7 +97,7 @@ def _arch(given: Any) -> ArchConfig:
 
 
 def _picture(answer: dict[str, Any], budget: Budget) -> "Figure":
-    # Only where a picture is asked for: pandas and Matplotlib take seconds to load.
+    # Imported only for a picture: pandas and Matplotlib take seconds to load.
     import pandas as pd
 
     from harness.reporting.parts import part_counts

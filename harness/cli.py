@@ -1,7 +1,7 @@
-"""What every entry point shares: options, output, progress, and errors as exit codes.
+"""Options, output, progress and exit codes, shared by all entry points.
 
-Exit codes: 0 done; 2 wrong input, nothing was started; 1 the environment failed on the way (disk full, network down,
-interrupted). Every message is one line on stderr.
+Exit codes: 0 done; 2 wrong input, nothing was started; 1 the environment failed during the run (disk full, network
+down, interrupted). Every message is one line on stderr.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def _bytes(megabytes: str) -> int:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--json": {"action": "store_true", "help": "print one JSON object on stdout and nothing else there"},
+    "--json": {"action": "store_true", "help": "print one JSON object and nothing else on stdout"},
     "--runs": {
         "type": Path,
         "default": RUNS,
@@ -53,21 +53,29 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--device": {"default": "auto", "help": "cpu, cuda or cuda:N (default: auto, which is cuda where there is one)"},
     "--plot": {"type": Path, "metavar": "FILE", "help": f"draw a picture into FILE ({', '.join(PICTURES)})"},
-    "--note": {"default": "", "metavar": "TEXT", "help": "with --publish: what a reader must know of the data"},
+    "--note": {
+        "default": "",
+        "metavar": "TEXT",
+        "help": "with --publish: a note on the data, shown at the top of the report",
+    },
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
     "--size": {"type": int, "metavar": "PIXELS", "help": "side of the square training crop"},
-    "--train-images": {"type": int, "metavar": "N", "help": "training images; 0 for all of a folder"},
-    "--search-images": {"type": int, "metavar": "N", "help": "images that choose, of a folder held out of training"},
-    "--val-images": {"type": int, "metavar": "N", "help": "validation images; 0 for all of a folder"},
-    "--seed": {"type": int, "metavar": "N", "help": "seed of everything random"},
+    "--train-images": {"type": int, "metavar": "N", "help": "number of training images; 0 uses all images of a folder"},
+    "--search-images": {
+        "type": int,
+        "metavar": "N",
+        "help": "number of search images, held out of a folder's training images",
+    },
+    "--val-images": {"type": int, "metavar": "N", "help": "number of validation images; 0 uses all images of a folder"},
+    "--seed": {"type": int, "metavar": "N", "help": "seed of all random numbers"},
     "--epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
-    "--threads": {"type": int, "metavar": "N", "help": "threads of each training (default: 1 on a CPU)"},
+    "--threads": {"type": int, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
         "metavar": "[ARCH:]PATH",
         "help": "weights of V1, or of a named arch as featherface:PATH (default: auto, which trains V1 once)",
     },
-    "--init-backbone": {"type": Path, "metavar": "PATH", "help": "weights file that backbones start from"},
+    "--init-backbone": {"type": Path, "metavar": "PATH", "help": "weights file that initialises the backbones"},
     "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
     "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
     "--max-megabytes": {
@@ -77,14 +85,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "10^6 bytes allowed for all tensors of the weights file (default: any number)",
     },
 }
-"""The options that several entry points take, each with its one help text."""
+"""Options that several entry points share, each with one help text."""
 
 DATA = ("size", "train_images", "search_images", "val_images")
 """Options that are fields of ``DataConfig``."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` that refuses in one line with exit code 2, and whose help ends with the exit codes.
+    """An ``ArgumentParser`` that reports an error in one line with exit code 2; its help ends with the exit codes.
 
     Args:
         prog: the module, such as ``harness.study``.
@@ -124,7 +132,7 @@ def device(name: str) -> str:
     """Return the device that ``--device`` names: ``auto`` is ``cuda`` where there is one, else ``cpu``."""
     if name != "auto":
         return name
-    import torch  # Takes seconds to load, and most refusals come before.
+    import torch  # Takes seconds to load, and most refusals come earlier.
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -159,7 +167,7 @@ def require_picture(path: Path | None) -> None:
 
 
 def write_picture(figure: "Figure", path: Path) -> None:
-    """Write what ``require_picture`` accepted."""
+    """Write a figure to a path that ``require_picture`` accepted."""
     figure.savefig(path, dpi=150)
 
 
@@ -173,8 +181,8 @@ def show(*parts: "RenderableType", least: int = 0) -> None:
     """Print texts and tables on stdout.
 
     Args:
-        parts: texts, which are never wrapped, and whatever else rich renders.
-        least: columns that a narrower terminal is taken to have.
+        parts: strings, which are never wrapped, or other renderables of rich.
+        least: least width in columns, also on a narrower terminal.
     """
     from rich.console import Console
     from rich.text import Text
@@ -186,15 +194,15 @@ def show(*parts: "RenderableType", least: int = 0) -> None:
 
 
 class Progress:
-    """What a command shows on stderr while it works: bars on a terminal, a line now and then elsewhere.
+    """Shows a command's progress on stderr: bars on a terminal, occasional lines elsewhere.
 
-    Elsewhere a line is due when something new is done and ``QUIET`` seconds have passed without one, or when ``REPEAT``
-    seconds have passed: a shorter stage prints nothing.
+    Elsewhere, a new stage is printed if no line was printed for ``QUIET`` seconds, and the same stage again every
+    ``REPEAT`` seconds, so that short stages print nothing.
 
     Args:
-        in_bytes: whether ``stage`` is given bytes.
+        in_bytes: whether ``stage`` counts bytes.
         console: where to print; stderr by default.
-        clock: seconds, for tests.
+        clock: returns the time in seconds; replaced in tests.
     """
 
     QUIET, REPEAT = 2.0, 60.0
@@ -206,7 +214,7 @@ class Progress:
         console: "Console | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # Only where something takes long: help and refused input answer at once.
+        # Imported here so that help and refused input answer at once.
         from rich import filesize
         from rich.console import Console
         from rich.live import Live
@@ -229,11 +237,11 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._live.stop()
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Show how much of a stage is done; the bar goes when all of it is."""
+        """Show how much of a stage is done; the bar disappears when the stage is complete."""
         _, before, planned = self._stage
         if total != planned or done < before:
             self._began = (self._clock(), done)
@@ -245,7 +253,7 @@ class Progress:
                 self.line(f"{what}: {self._amount(done)} of {self._amount(total)}")
 
     def board(self, board: "Board") -> None:
-        """Show a bar for everything that a study trains, and where the study stands."""
+        """Show one bar per running training, and the summary of the study."""
         self._stage = ("", 0, 0)
         self._bars, self._summary = board.bars(), board.summary()
         if not self._console.is_terminal and board.made > self._made:
@@ -253,7 +261,7 @@ class Progress:
         self._made = board.made
 
     def line(self, text: str) -> None:
-        """Print a line that stays, above the bars."""
+        """Print a permanent line above the bars."""
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
         self._printed = self._clock()
 
@@ -273,7 +281,7 @@ class Progress:
         return Group(rows, Text(self._summary)) if self._summary else rows
 
     def _left(self) -> str:
-        """Return what is left of a stage's time, if its speed is known."""
+        """Return the estimated remaining time of a stage as text; empty while its speed is unknown."""
         _, done, total = self._stage
         began, first = self._began
         if done <= first:
@@ -296,7 +304,7 @@ def _interrupt(*_: object) -> NoReturn:
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
     """Run an entry point and turn its errors into one line and an exit code.
 
-    SIGTERM ends it as Ctrl-C does. An error that is not listed here is a defect of the harness and keeps its traceback.
+    SIGTERM is handled like Ctrl-C. Any other exception is a defect of the harness and keeps its traceback.
     """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -314,7 +322,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
-        print("interrupted; the same command resumes", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         code = 1
     finally:
         signal.signal(signal.SIGTERM, before)

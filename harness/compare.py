@@ -12,7 +12,7 @@ from harness.evaluation.stats import RESAMPLES
 
 REPORTS = Path("reports")
 FEWEST = 100
-"""Resamples below which the ends of an interval are noise."""
+"""Least number of resamples; with fewer, the ends of an interval are too noisy."""
 
 EXAMPLES = """Writes runs/compare-STUDY-…/report.md with tables and pictures, and prints the networks and the findings.
 
@@ -23,13 +23,13 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare studies and print the tables' text, or one JSON object with ``--json``."""
+    """Compare studies and print the networks and the findings, or one JSON object with ``--json``."""
     parser = _parser()
     given = parser.parse_args(argv)
     if given.note and not given.publish:
         parser.error("--note needs --publish")
     if given.published and given.ground_truth is None:
-        parser.error("--published needs --ground-truth: prediction files name images, not faces")
+        parser.error("--published needs --ground-truth: prediction files do not contain the annotated faces")
     if given.resamples < FEWEST:
         parser.error(f"--resamples must be at least {FEWEST}, got {given.resamples}")
     published = dict(_published(item) for item in given.published)
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_name(given.publish, "--publish")
         targets[True] = REPORTS / given.publish
 
-    # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
+    # Imported after the cheap checks: pandas and Matplotlib take seconds to load.
     from harness.reporting.compare import check_comparison, compare, read_studies, summary, write_comparison
 
     studies = read_studies(given.studies, given.runs)
@@ -59,20 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.compare", "Compare what several studies trained, over images and seeds.", EXAMPLES)
-    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name of a study in runs/")
+    parser = cli.Parser(
+        "harness.compare", "Compare the networks of several studies, with intervals over images and seeds.", EXAMPLES
+    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name of a study in --runs")
     parser.add_argument(
         "--ground-truth",
         type=Path,
         metavar="DIR",
-        help="folder of wider_{face,easy,medium,hard}_val.mat: recall by blur, occlusion, … too",
+        help="folder of wider_{face,easy,medium,hard}_val.mat; adds recall by blur, occlusion, …",
     )
     parser.add_argument(
         "--published",
         action="append",
         default=[],
         metavar="LABEL=PATH",
-        help="prediction files of another detector on these images, in a table of their own; may be repeated",
+        help="prediction files of another detector on the same images, shown in a separate table; may be repeated",
     )
     parser.add_argument(
         "--resamples", type=int, default=RESAMPLES, metavar="N", help="resamples of the images (%(default)s)"
@@ -85,12 +87,12 @@ def _parser() -> cli.Parser:
 def _published(item: str) -> tuple[str, Path]:
     label, equals, path = item.partition("=")
     if not (label and equals and path):
-        raise InputError(f"--published names a detector and its files, LABEL=PATH, got '{item}'")
+        raise InputError(f"--published must be a detector's name and prediction files, LABEL=PATH, got '{item}'")
     return label, Path(path)
 
 
 def _command(given: Any, published: dict[str, Path], public: bool) -> str:
-    """Return how this comparison is made again, without this machine's folders where it is made public."""
+    """Return the command that repeats this comparison; a public one contains no paths of this machine."""
 
     def shown(path: Path) -> str:
         return f"PATH/TO/{path.name}" if public else str(path)

@@ -1,4 +1,4 @@
-"""``python -m harness.diagnose STUDY [LABEL …]``: why distillation does or does not help a student."""
+"""``python -m harness.diagnose STUDY [LABEL …]``: gradients by loss term, and errors of student and teacher."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from harness.errors import unknown_name
 BATCHES = 32
 
 EXAMPLES = """
-For each student: the gradient of every loss term, at the start and at the end of training, its share and its cosine to
-the ground truth's gradient; and the errors of teacher and student on the same training batches. All of it is written
-to runs/STUDY/diagnosis/: diagnosis.md, gradients.png, diagnosis.json; what follows from it is printed.
+Measures for each student the gradient of every loss term at the start and at the end of training, as a share of all
+norms and as a cosine to the ground-truth gradient, and the errors of teacher and student on the same training batches.
+Writes diagnosis.md, gradients.png and diagnosis.json to runs/STUDY/diagnosis/, and prints the findings.
 
---data is needed where the images were moved since. --init-backbone is needed where the students started from a file
-that the study did not keep.
+--data is needed if the images were moved after the study. --init-backbone is needed if the students started from a
+file that the study did not keep.
 
 examples:
   python -m harness.diagnose widerface_mini                     the distilled references and the best student
@@ -27,8 +27,10 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Diagnose the students and print what follows, or one JSON object with ``--json``."""
-    parser = cli.Parser("harness.diagnose", "Show what a teacher's loss terms do to a student.", EXAMPLES)
+    """Diagnose the students and print the findings, or one JSON object with ``--json``."""
+    parser = cli.Parser(
+        "harness.diagnose", "Measure the gradients of a student's loss terms and its teacher's errors.", EXAMPLES
+    )
     parser.add_argument("study", metavar="STUDY", help="name of a study in --runs")
     parser.add_argument(
         "labels", nargs="*", metavar="LABEL", help="trainings (default: distilled references, first seed; best student)"
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise unknown_name(f"study in {given.runs}:", given.study, names)
     cli.require_picture(given.plot)
 
-    # What was refused so far costs nothing; PyTorch, pandas and Matplotlib take seconds to load.
+    # Imported after the cheap checks: PyTorch, pandas and Matplotlib take seconds to load.
     from harness.diagnosis.study import choose, diagnose_study
     from harness.reporting.diagnosis import findings, picture, write_diagnosis
 
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(given: Any) -> str:
-    """Return how this diagnosis is made again, without this machine's folders."""
+    """Return the command that repeats this diagnosis, without paths of this machine."""
     words = ["python", "-m", "harness.diagnose", given.study, *given.labels]
     words += ["--batches", str(given.batches)] if given.batches != BATCHES else []
     for option, path in (("--data", given.data), ("--init-backbone", given.init_backbone)):

@@ -1,8 +1,8 @@
 """``python -m harness.evaluate``: the AP of prediction files, or of a network, by WIDER FACE's protocol.
 
 A network's detections are saved in chunks of images under ``RUNS/predictions/`` until the AP has been printed, so that
-the same command resumes an interrupted evaluation. With several ``--side`` the network sees each image at every side,
-and one non-maximum suppression of all candidates follows.
+the same command resumes an interrupted evaluation. With several sides, the network runs on each image at every side,
+and one non-maximum suppression merges all candidates.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from harness.reporting.evaluation import draw, text_of
 if TYPE_CHECKING:
     from harness.data.faces import FaceSet
 
-EXAMPLES = """Prints AP on the easy, medium and hard lists, with the protocol that it was measured by.
+EXAMPLES = """Prints AP on the easy, medium and hard lists, with its protocol.
 
 examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
@@ -64,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.evaluate", "AP on easy, medium and hard by WIDER FACE's protocol.", EXAMPLES)
+    parser = cli.Parser(
+        "harness.evaluate", "Evaluate AP on the easy, medium and hard lists by WIDER FACE's protocol.", EXAMPLES
+    )
     files = parser.add_argument_group("prediction files")
     files.add_argument("--predictions", type=Path, metavar="PATH", help="folder or tar archive of event/name.txt files")
     files.add_argument(
@@ -77,12 +79,12 @@ def _parser() -> cli.Parser:
     network.add_argument(
         "--side",
         metavar="N[,N…]",
-        help="resize the longest side to N pixels, 0 keeps the original size (0); several: detections at all of them, "
-        "merged by one suppression",
+        help="resize the longest side to N pixels; 0 keeps the original size (default: 0); several: detections at all "
+        "sizes, merged by one NMS",
     )
     network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
-    cli.add(network, "--data", "--device", "--runs", default=None)  # None shows that an option was not given.
+    cli.add(network, "--data", "--device", "--runs", default=None)  # None: the option was not given.
     parser.add_argument(
         "--images", type=Path, metavar="LIST", help="evaluate only these images: one line event/name.jpg per image"
     )
@@ -117,7 +119,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
-    """Refuse places that cannot be written now, and not after hours of prediction."""
+    """Refuse outputs that cannot be written, before a prediction that may take hours."""
     cli.require_picture(given.plot)
     if given.write is not None:
         cli.require_writable("--write", given.write)
@@ -149,7 +151,7 @@ def _files(given: argparse.Namespace) -> Evaluation:
 
 
 def _network(given: argparse.Namespace) -> Evaluation:
-    # Prediction files need none of these, and importing PyTorch takes longer than evaluating them.
+    # Imported only for networks: importing PyTorch takes longer than evaluating prediction files.
     from harness.data import load_split
     from harness.models.builder import build
     from harness.models.device import resolve_device

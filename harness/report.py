@@ -1,4 +1,4 @@
-"""``python -m harness.report NAME``: the report of a study in ``runs/``, finished or not; ``--publish`` keeps it."""
+"""``python -m harness.report NAME``: writes the report of a study in ``runs/``, finished or not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.name_as is not None:
         check_name(given.name_as, "--as")
 
-    # What was refused so far costs nothing; pandas and Matplotlib take seconds to load.
-
+    # Imported after the cheap checks: pandas and Matplotlib take seconds to load.
     from harness.reporting import build_report, publish_report, summary, terminal_table
     from harness.reporting.study.data import find_study
 

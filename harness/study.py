@@ -1,4 +1,4 @@
-"""``python -m harness.study``: search students under a budget, distilled from V1, and compare them with V1 and V2."""
+"""``python -m harness.study``: searches for students of V1 within a budget, and compares them with V1 and V2."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 EXAMPLES = """
-Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. All of
-it is kept in runs/NAME/, with the report in runs/NAME/report/. Students start from the teacher's backbone without
---init-backbone and --from-scratch. The same command again resumes an interrupted study.
+Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. Writes
+everything to runs/NAME/, the report to runs/NAME/report/. Students start from the teacher's backbone unless
+--init-backbone or --from-scratch is given. Run the same command again to resume an interrupted study.
 
 examples:
-  python -m harness.study                                  the embedded data, minutes on two CPU cores
+  python -m harness.study                                  the built-in data, minutes on two CPU cores
   python -m harness.study --trials 40 --name longer        a longer search
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _list(given.json)
     config = configure(given)
 
-    # Only now, so that help and refused input answer at once.
+    # Imported here so that help and refused input answer at once.
     from harness.search.resources import Resources
     from harness.search.run import run_study
 
@@ -70,23 +70,37 @@ def _parser() -> cli.Parser:
         "harness.study", "Search light face detectors under a parameter budget, distilled from V1.", EXAMPLES
     )
     what = parser.add_argument_group("what is searched")
-    what.add_argument("--study", metavar="NAME", help="protocol (default: 'default'; 'widerface' for a folder)")
-    what.add_argument("--space", metavar="NAME", help="search space, in place of the study's")
-    what.add_argument("--name", help="the study's name and folder in --runs (default: from study, space and data)")
-    what.add_argument("--trials", type=int, metavar="N", help="candidates to try; 0 trains the references only")
-    what.add_argument("--window", type=int, metavar="N", help="candidates that may train at once; decides the trials")
-    what.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
-    what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; several objectives cannot prune")
-    what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
-    what.add_argument("--from-scratch", action="store_true", help="students start from random numbers")
     what.add_argument(
-        "--references", metavar="LIST", help="archs trained beside the search; v2-alone is v2 without a teacher"
+        "--study", metavar="NAME", help="study protocol (default: 'default'; with --data FOLDER: 'widerface')"
     )
-    what.add_argument("--seeds", type=int, metavar="N", help="trainings of each reference, and of the best student")
+    what.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
+    what.add_argument("--name", help="the study's name and folder in --runs (default: from study, space and data)")
+    what.add_argument("--trials", type=int, metavar="N", help="number of candidates; 0 trains only the references")
+    what.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="at most N candidates train at once; the sequence of trials depends on N",
+    )
+    what.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
+    what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; only 'none' with several objectives")
+    what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
+    what.add_argument("--from-scratch", action="store_true", help="students start from random weights")
+    what.add_argument(
+        "--references", metavar="LIST", help="archs trained for comparison; v2-alone is v2 without a teacher"
+    )
+    what.add_argument(
+        "--seeds", type=int, metavar="N", help="trainings per reference and of the best student, each with its own seed"
+    )
     cli.add(what, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs", "--seed")
     cli.add(what, "--teacher", "--init-backbone", "--budget", "--max-macs", "--max-megabytes")
     where = parser.add_argument_group("where and how it runs")
-    where.add_argument("--workers", type=int, metavar="N", help="candidates trained at once (default: the fastest)")
+    where.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="candidates trained at once (default: by cores and free memory; 1 on CUDA)",
+    )
     where.add_argument("--storage", metavar="URL", help="database of the trials (default: SQLite in runs/NAME)")
     where.add_argument("--tracking-uri", metavar="URL", help="MLflow (default: SQLite in --runs); 'none': no tracking")
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
@@ -95,7 +109,7 @@ def _parser() -> cli.Parser:
 
 
 def configure(given: Any) -> StudyConfig:
-    """Return the study that the arguments ask for.
+    """Return the study configuration that the arguments describe.
 
     Raises:
         InputError: a name is unknown, a value is out of range, or the data folder does not exist.
@@ -130,7 +144,7 @@ def configure(given: Any) -> StudyConfig:
 
 
 def default_name(study: str, space: str, data: str) -> str:
-    """Return ``STUDY-SPACE-DATA``, so that studies of different things do not meet in one folder."""
+    """Return ``STUDY-SPACE-DATA``, so that different studies do not share a folder."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in data)
     return "-".join(dict.fromkeys((study, space, safe)))
 
@@ -155,6 +169,6 @@ def _list(as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    # Workers import this module anew under another name; what follows runs in the study's own process only.
+    # Spawned workers import this module under another name, so this runs in the study's process only.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     cli.run(main)

@@ -1,4 +1,4 @@
-"""``python -m harness.teacher``: train V1 once for a study's data and protocol, and plot its learning curve."""
+"""``python -m harness.teacher``: trains V1 once for a study's data and protocol, and plots its learning curve."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,14 +11,15 @@ from harness.core.record import TrialRecord
 from harness.errors import InputError
 
 EXAMPLES = """
-Prints the folder of the teacher. It holds the weights (their moving average with --ema, those of the best epoch with
---patience), record.json and learning_curve.png. The same command again resumes an interrupted training.
+Prints the teacher's parameters, its AP and the path of its weights: their moving average with --ema, those of the best
+epoch with --patience. The folder also holds record.json and learning_curve.png. Run the same command again to resume an
+interrupted training.
 
-A study finds the teacher there if its data, seed, device, threads and teacher's schedule are the same. One of another
-schedule is given to it as --teacher PATH.
+A study reuses this teacher if data, seed, device, threads and the teacher's schedule are the same. Pass a teacher with
+another schedule to the study as --teacher PATH.
 
 examples:
-  python -m harness.teacher                                   V1 on the embedded data, for `make study`
+  python -m harness.teacher                                   V1 on the built-in data, for `make study`
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --init-backbone BACKBONE.safetensors
   python -m harness.teacher --study widerface --data PATH/TO/WIDERFACE --teacher featherface:RELEASED.safetensors"""
 
@@ -26,7 +27,7 @@ CURVE = "learning_curve.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train or find the teacher of a study, and print what it is."""
+    """Train or find the teacher of a study, and print its parameters, AP and path."""
     given = _parser().parse_args(argv)
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads must be at least 1, got {given.threads}")
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if curve is not None:
         cli.show(str(curve))
     if given.teacher == "auto" and study.teacher != named.teacher:
-        cli.show(f"trained with another schedule than study '{named.name}': give the study --teacher {teacher.path}")
+        cli.show(f"its schedule differs from that of study '{named.name}': pass it with --teacher {teacher.path}")
     return 0
 
 
@@ -67,7 +68,9 @@ def _parser() -> cli.Parser:
     cli.add(parser, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs")
     parser.add_argument("--batch", type=int, metavar="N", help="images per step")
     parser.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
-    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep a moving average of the weights")
+    parser.add_argument(
+        "--ema", type=float, metavar="DECAY", help="keep a moving average of the weights with this decay"
+    )
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
     cli.add(parser, "--seed", "--teacher", "--init-backbone", "--threads", "--device", "--runs", "--json")
     return parser

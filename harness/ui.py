@@ -1,4 +1,4 @@
-"""``python -m harness.ui``: serve the MLflow pages of all studies, on this machine only."""
+"""``python -m harness.ui``: serves the MLflow pages of all studies, on this machine only."""
 
 import json
 import os
@@ -21,12 +21,6 @@ from harness.errors import HarnessError, InputError
 from harness.tracking.address import check_uri, default_uri, is_server, page_root
 from harness.tracking.view import view_route
 
-EXAMPLES = """examples:
-  python -m harness.ui                                  the studies in runs/
-  python -m harness.ui --tracking-uri postgresql://USER:PASSWORD@HOST/DATABASE --port 8080
-
-It prints the address of every study's page and serves until Ctrl-C."""
-
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 120
@@ -38,7 +32,7 @@ examples:
   python -m harness.ui --port 5001 --tracking-uri sqlite:///elsewhere.db"""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Jobs serve LLM evaluation, and start several processes for it.
+    # Jobs are for LLM evaluation only, and start several processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
@@ -46,7 +40,7 @@ _ENVIRONMENT = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
-    parser.add_argument("--tracking-uri", metavar="URL", help="database that was tracked to (default: RUNS/mlflow.db)")
+    parser.add_argument("--tracking-uri", metavar="URL", help="tracking database (default: RUNS/mlflow.db)")
     parser.add_argument(
         "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
     )
@@ -60,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             process.wait()
         except KeyboardInterrupt:
             return 0
-    raise HarnessError(f"the MLflow server ended by itself ({_last_line(log, store)})")
+    raise HarnessError(f"the MLflow server ended unexpectedly ({_last_line(log, store)})")
 
 
 def _store(runs: Path, uri: str | None) -> str:
@@ -93,7 +87,7 @@ def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
-            # In the environment: every user can read a process's arguments, and the address may hold a password.
+            # Not as an argument: every user can read a process's arguments, and the address may hold a password.
             env={**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store},
             stdout=log,
             stderr=log,
@@ -134,7 +128,7 @@ def _experiments(port: int) -> list[dict[str, Any]]:
         data=json.dumps({"max_results": 100, "order_by": ["last_update_time DESC"]}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    # Without a proxy: the address is this machine's own.
+    # Without a proxy, because the address is this machine's own.
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
         found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
     return [experiment for experiment in found if experiment["name"] != "Default"]
@@ -146,7 +140,7 @@ def _show(experiments: list[dict[str, Any]], port: int, as_json: bool) -> None:
     if as_json:
         cli.emit({"url": base, "experiments": pages})
     else:
-        print(f"MLflow serves at {base} (Ctrl-C ends it). Pages that compare a study's trials:")
+        print(f"MLflow is served at {base} (Ctrl-C to stop). Pages that compare a study's trials:")
         for name, page in pages.items():
             print(f"  {name}: {page}")
     sys.stdout.flush()

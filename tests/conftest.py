@@ -1,4 +1,4 @@
-"""What all tests share: threads, real data, and what is made once for all processes of a test run."""
+"""Shared by all tests: threads, real data, and fixtures that are made once for all processes of a test run."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _REAL = {"widerface_root", "published_weights"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return what ``-n auto`` means: a process per core, but no more than pay for loading PyTorch in each."""
+    """Return the number of processes of ``-n auto``: one per core, at most 8, since each must load PyTorch."""
     return min(available_cores(), 8)
 
 
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _without_waiting_for_the_disk() -> Iterator[None]:
-    """Nothing here tests that files survive a power cut, and a study waits for the disk hundreds of times."""
+    """Turn off fsync: no test checks that files survive a power cut, and a study syncs hundreds of times."""
 
     def connected(connection: Any, _: object) -> None:
         if isinstance(connection, sqlite3.Connection):
@@ -75,14 +75,14 @@ def _named(variable: str, what: str) -> Path:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of a test run have in common."""
+    """A folder that all processes of a test run share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
 def cache(shared: Path) -> Path:
-    """Decoded and generated images; ``load_split`` lets one process make them."""
+    """Cache of decoded and generated images; ``load_split`` lets one process make them."""
     folder = shared / "cache"
     folder.mkdir(exist_ok=True)
     return folder

@@ -1,8 +1,8 @@
 """Studies with detections, and the images that these are on, made without training anything.
 
 A fake network finds a face with a chance that rises with the face's height and with the network's skill; networks of
-one seed stumble over the same faces. Records hold the AP that the evaluator gives their detections, but for students
-that a search did not choose: these were not graded.
+one seed miss similar faces. Records hold the AP that the evaluator gives their detections, except for students that a
+search did not select: these were not graded.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ HEIGHTS = (6, 10, 14, 24, 40, 90, 150)
 
 
 def write_images(runs: Path, images: int = 40) -> FaceSet:
-    """Write the validation images' faces below ``runs/cache``; the images themselves are a pixel each."""
+    """Write the validation images' faces below ``runs/cache``; each image is one pixel."""
     rng = np.random.default_rng(0)
     with FaceSetWriter(runs / "cache" / "fake-val-000", "fake val") as writer:
         for index in range(images):
@@ -69,7 +69,7 @@ def write_study(
     source: str = "synthetic",
     **train: Any,
 ) -> Path:
-    """Write ``runs/<name>``: a teacher, V2 with it and alone, and a candidate a skill; the best one is repeated."""
+    """Write ``runs/<name>``: a teacher, V2 with it and alone, and one candidate per skill; the best one is repeated."""
     config = StudyConfig(
         name=name,
         description="made for tests",

@@ -1,6 +1,6 @@
-"""``make test-numerics``: every test that trains, under other roundings: instruction sets, threads, seeds.
+"""``make test-numerics``: every test that trains, with other floating-point rounding: instruction sets, threads, seeds.
 
-No test may depend on how a training's floating-point rounding falls out. One processor shows one rounding; here oneDNN
+No test may depend on the floating-point rounding of a training. One processor shows one rounding; here oneDNN
 (convolutions) and ATen (everything else) are held to older instruction sets, two threads add up in another order, and
 other seeds train other networks. Stops at the first combination that fails. Takes about an hour on two cores.
 """
@@ -24,7 +24,7 @@ SEEDS = range(5)
 
 
 def main(arguments: list[str]) -> int:
-    """Run all combinations, with ``arguments`` for pytest, and print what each came to."""
+    """Run all combinations, with ``arguments`` for pytest, and print the result of each."""
     print(f"{'instructions':<14}{'threads':>8}{'seed':>6}{'seconds':>9}  outcome")
     for (name, limits), threads, seed in itertools.product(SETS.items(), THREADS, SEEDS):
         processes = max(1, min(8, available_cores() // threads))

@@ -43,7 +43,7 @@ def test_a_space_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(bars["counts"][:within]) == counts.feasible(Budget())
 
 
-def test_the_smallest_excess_and_the_moves_that_mend_it() -> None:
+def test_the_smallest_excess_and_the_changes_that_remove_it() -> None:
     space = load_space("v2_light")
     counts = SpaceCounts(space)
     over = counts.over(Budget())
@@ -90,7 +90,7 @@ def test_an_arch_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert _json(capsys, "--arch", "v2", "--budget", "256200")["excess"] == -44
 
 
-def test_what_a_reader_sees(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_printed_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "v2_light"]) == 0
     text = capsys.readouterr().out
     assert "budget ─┤" in text

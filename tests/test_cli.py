@@ -1,4 +1,4 @@
-"""What every entry point shares: help, options, progress, exit codes."""
+"""Help, options, progress and exit codes, shared by all entry points."""
 
 import importlib
 import io
@@ -59,7 +59,7 @@ def refuse(error: BaseException) -> Callable[[Sequence[str] | None], int]:
     [
         (InputError("--x is wrong"), 2, "error: --x is wrong"),
         (HarnessError("the hub is down"), 1, "error: the hub is down"),
-        (KeyboardInterrupt(), 1, "interrupted; the same command resumes"),
+        (KeyboardInterrupt(), 1, "interrupted; run the same command again to resume"),
         (OSError(28, "No space left on device"), 1, "error: the disk is full; free some space and run the same"),
         (PermissionError(13, "Permission denied", "a/b"), 1, "error: a/b: permission denied; choose a writable folder"),
     ],
@@ -92,11 +92,11 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         cli.run(main)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "interrupted; the same command resumes\n"
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_reader_that_goes_away_ends_the_command_without_a_traceback() -> None:
+def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     script = "import sys; from harness import cli; cli.run(lambda _: [print('x' * 4_000_000), 0][1])"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -181,7 +181,7 @@ def test_a_terminal_shows_a_stage_with_its_time_left_and_the_lines_above() -> No
         assert text in output.getvalue()
 
 
-def test_a_terminal_shows_what_a_study_trains_and_where_it_stands() -> None:
+def test_a_terminal_shows_the_running_trainings_and_the_summary() -> None:
     shown, output, _ = progress(terminal=True)
     with shown:
         shown.stage("decoding", 1, 2)
@@ -191,7 +191,7 @@ def test_a_terminal_shows_what_a_study_trains_and_where_it_stands() -> None:
     assert "decoding" not in output.getvalue().rpartition("epoch 1 of 3")[2]
 
 
-def test_elsewhere_a_stage_gets_a_line_once_it_has_taken_two_seconds_and_one_a_minute() -> None:
+def test_without_a_terminal_a_stage_prints_a_line_after_two_seconds_and_one_per_minute() -> None:
     shown, output, clock = progress(terminal=False)
     with shown:
         for second in range(130):
@@ -204,7 +204,7 @@ def test_elsewhere_a_stage_gets_a_line_once_it_has_taken_two_seconds_and_one_a_m
     ]
 
 
-def test_elsewhere_what_is_over_soon_says_nothing() -> None:
+def test_without_a_terminal_short_stages_print_nothing() -> None:
     shown, output, clock = progress(terminal=False)
     with shown:
         for done in range(100):
@@ -213,7 +213,7 @@ def test_elsewhere_what_is_over_soon_says_nothing() -> None:
     assert output.getvalue() == ""
 
 
-def test_elsewhere_the_board_is_a_line_whenever_trials_have_ended() -> None:
+def test_without_a_terminal_the_board_is_a_line_after_every_trial() -> None:
     shown, output, _ = progress(terminal=False)
     with shown:
         shown.board(BOARD)

@@ -1,4 +1,4 @@
-"""The command on a study of toy size: what it writes, what it finds by itself, what it refuses."""
+"""The command on a toy study: the files it writes, the data it finds, the input it refuses."""
 
 import json
 import shutil
@@ -119,7 +119,7 @@ def test_the_references_and_the_best_student_are_diagnosed(
     assert load_diagnosis(runs / "toy") == {k: v for k, v in found.items() if k not in ("findings", "report")}
 
 
-def test_one_student_is_told_in_sentences(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_student_is_described_in_sentences(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "v2", "--runs", str(runs), "--device", "cpu", "--batches", "1"]) == 0
     output = capsys.readouterr().out
     assert " has the largest share of the gradient norms, " in output.splitlines()[0]

@@ -170,7 +170,7 @@ evaluate.main(sys.argv[1:])
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on(
+def test_a_killed_evaluation_resumes(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Imports point down only, read from the source of every file; nothing is imported to find out."""
+"""Layers import only from layers below, checked in the source of every file without importing it."""
 
 import ast
 import subprocess
@@ -115,7 +115,7 @@ def test_no_file_imports_itself_in_a_circle() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
-def test_third_parties_stay_in_their_place() -> None:
+def test_third_party_packages_are_imported_only_in_their_layer() -> None:
     for path in FILES:
         used = third_party(path)
         assert "optuna" not in used or unit(path) == "search", f"{path}: only harness/search knows Optuna"

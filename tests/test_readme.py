@@ -1,4 +1,4 @@
-"""What the documents tell a user to type exists: modules, their flags, names of spaces and studies, make targets."""
+"""Commands in the documents exist: modules, their flags, names of spaces and studies, make targets."""
 
 import importlib
 import importlib.util
@@ -97,8 +97,8 @@ def test_the_readme_names_the_two_commands() -> None:
     assert ["make", "test"] in named
 
 
-def test_every_target_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """The Makefile's own head names study, test, ui and clean, and all of them are there."""
+def test_every_target_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The head of the Makefile lists study, test, ui and clean, and all of them exist."""
     for target in ("study", "test", "ui", "clean"):
         assert recipe(target), target
         assert re.search(rf"^# make {target} ", MAKEFILE, flags=re.MULTILINE)
@@ -138,6 +138,6 @@ def test_commands_are_found_where_they_stand_as_code() -> None:
         (["harness.study", "--space", "nonsense"], "--space nonsense: there is none"),
     ],
 )
-def test_what_does_not_exist_is_found(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_commands_are_found(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError, match=re.escape(told)):
         check(words, capsys)

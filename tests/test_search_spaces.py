@@ -1,4 +1,4 @@
-"""What the shipped spaces promise."""
+"""Properties of the search spaces in ``search_spaces/``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The study that the arguments of ``harness.study`` ask for."""
+"""The study configuration that the arguments of ``harness.study`` describe."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ def asked(*argv: str) -> StudyConfig:
     return study.configure(study._parser().parse_args(argv))
 
 
-def test_without_arguments_it_is_the_default_study_under_the_name_of_its_space_and_data() -> None:
+def test_without_arguments_the_default_study_is_named_by_space_and_data() -> None:
     assert asked() == replace(load_study("default"), name="default-v2_light-synthetic")
     assert asked("--space", "v1_to_v2").name == "default-v1_to_v2-synthetic"
     assert asked("--name", "mine").name == "mine"

@@ -96,7 +96,7 @@ def killed_in_epoch_two(runs: Path) -> None:
     teach(STUDY, runs, progress=progress)
 
 
-def test_a_killed_teacher_is_gone_on_with(runs: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_killed_teacher_resumes(runs: Path, cache: Path, tmp_path: Path) -> None:
     whole = teach(STUDY, runs)
     (tmp_path / "cache").symlink_to(cache)
     process = multiprocessing.get_context("spawn").Process(target=killed_in_epoch_two, args=(tmp_path,))
@@ -182,7 +182,7 @@ def test_a_teacher_of_another_schedule_is_given_to_the_study(
     assert main([*options, "--threads", "1", "--epochs", "1"]) == 0
     printed = capsys.readouterr().out.splitlines()
     path = Path(printed[1])
-    assert printed[-1] == f"trained with another schedule than study 'quick': give the study --teacher {path}"
+    assert printed[-1] == f"its schedule differs from that of study 'quick': pass it with --teacher {path}"
 
     found: list[Teacher] = []
 

@@ -1,4 +1,4 @@
-"""What the tests that train have in common: seed, threads, and the study that is run once for all of them."""
+"""Shared by the tests that train: seed, threads, and a study that is run once for all of them."""
 
 import os
 import signal

@@ -1,1 +1,1 @@
-"""What distillation does to a trained student: gradients by loss term, and errors prior by prior."""
+"""Diagnosis of distillation: a student's gradients by loss term, and the errors of student and teacher by prior."""

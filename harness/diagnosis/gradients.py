@@ -1,7 +1,8 @@
-"""Gradients by loss term: how large each is, and how well the teacher's terms agree with the ground truth's.
+"""Gradients by loss term: their norms, and their cosines to the ground-truth gradient.
 
 Two gradients are compared by their cosine, as in Yu et al., "Gradient Surgery for Multi-Task Learning" (arXiv
-2001.06782, section 2): where it is negative, a step along one undoes a part of the other's.
+2001.06782, section 2): where it is negative, a step along one undoes a part of a step along
+the other.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from harness.models.detector import Detector, RawOutput
 from harness.training.distill import Distiller
 
 TRUTH = ("box", "class", "landmark")
-"""The terms of the ground truth; all others are the teacher's."""
+"""Loss terms of the ground truth; all others are the teacher's."""
 
 
 def term_weights(train: TrainConfig, distill: DistillConfig) -> dict[str, float]:
@@ -39,12 +40,12 @@ def term_gradients(
     Their sum is the gradient of the total loss.
 
     Args:
-        student: in train mode, its BatchNorms use the batch's own statistics, as in training.
+        student: in train mode, so that BatchNorms use the batch's statistics, as in training.
         taught: the teacher's output for ``batch``.
         batch: images with their faces.
-        priors: (A, 4) of the images' size.
+        priors: (A, 4), for the size of the images.
         train: weights of the ground truth's terms.
-        distiller: gives α, λ, T and the adapters; with neither α nor λ there are only the ground truth's terms.
+        distiller: provides α, λ, T and the adapters; with α = λ = 0 there are only the ground truth's terms.
 
     Returns:
         One float64 (P,) per term, in the order of ``student.parameters()``.
@@ -64,7 +65,7 @@ class GradientMeter:
     """Norms and cosines of every term's gradient, averaged over batches.
 
     Args:
-        student: its direct children are the parts that norms are also given for.
+        student: norms are also given for each of its direct children (the parts).
     """
 
     def __init__(self, student: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""The errors of a network on training images, prior by prior, and what its softened classes add to a hard label."""
+"""Errors of a network on training images by prior, and the entropy and spread of its softened classes."""
 
 import math
 
@@ -12,17 +12,17 @@ from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput
 
 MISSED = 0.5
-"""A positive prior that scores less is counted as missed."""
+"""A positive prior with a lower face score is missed."""
 
 ON_FACE = 0.5
-"""IoU with a true face from which on a box lies on that face, as in AP."""
+"""Least IoU of a box with an annotated face for the box to lie on that face, as in AP."""
 
 
 class PriorErrors:
-    """A network's errors where a teacher teaches, over all batches.
+    """A network's errors on the priors that distillation uses, over all batches.
 
     Args:
-        distill: gives T, and the score above which a prior is confident.
+        distill: provides T, and the score above which a prior is confident.
     """
 
     def __init__(self, distill: DistillConfig) -> None:
@@ -37,10 +37,10 @@ class PriorErrors:
         """Add one batch.
 
         Args:
-            output: of a network in eval mode.
+            output: output of a network in eval mode.
             targets: the faces.
-            priors: (A, 4) of the images' size.
-            negatives: (B, A) bool, the priors without a face that the class imitation runs over.
+            priors: (A, 4), for the size of the images.
+            negatives: (B, A) bool, the negative priors that the class imitation includes.
         """
         truth = multibox_loss(output, targets, priors, TrainConfig())
         image, prior = truth.positive.nonzero(as_tuple=True)
@@ -65,7 +65,7 @@ class PriorErrors:
             self._off_face += len(overlaps) - int((overlaps >= ON_FACE).any(dim=1).sum())
 
     def result(self) -> dict[str, float | int | None]:
-        """Return the errors as numbers; None where there is no prior to take them of.
+        """Return the errors as numbers; None where no prior contributes.
 
         - ``positives``: the number of positive priors; ``score``: their mean face score; ``missed_share``: the share of
           them that score less than 0.5.
@@ -73,7 +73,7 @@ class PriorErrors:
           over the offsets, mean over positive priors.
         - ``confident``: the number of priors above the score threshold; ``unmatched_share``: the share of them that
           are not positive; ``false_alarm_share``: the share of them that are not positive and whose box lies on no
-          true face.
+          annotated face.
         - ``entropy_positive``, ``entropy_negative``: mean entropy, in bits, of the classes softened by T; a hard
           label's is 0.
         - ``spread_positive``, ``spread_negative``: standard deviation of the softened face probability among the priors

@@ -1,4 +1,4 @@
-"""One student beside its teacher over training batches: gradients at start and end of training, and prior errors."""
+"""Diagnosis of one student and its teacher: gradients at start and end of training, and errors by prior."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -27,15 +27,15 @@ from harness.training.job import WEIGHTS, Job
 from harness.training.setup import augmentation, networks
 
 SEED, EPOCH = 0, 0
-"""Of the batches. Training counts epochs from 1, so neither teacher nor student was trained on these crops."""
+"""Seed and epoch of the batches. Training counts epochs from 1, so no network was trained on these crops."""
 
-NO_ADAPTERS = "`{}`, end: without the feature term, because the adapters of the kept weights were not saved."
+NO_ADAPTERS = "`{}`, end: the feature term is left out, because the adapters of the kept weights were not saved."
 
 
 def begin(job: Job) -> tuple[Detector, Detector, Distiller]:
     """Return student, frozen teacher and adapters on the CPU, as training has them before the first step of ``job``.
 
-    A student that is trained without a teacher gets one to be compared with.
+    A student that is trained without a teacher gets one for comparison.
 
     Raises:
         InputError: the job has no teacher, or weights do not fit.
@@ -58,14 +58,14 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
     Args:
         job: how the student was trained, with its weights in the folder. ``distill`` must be given: where the student
             had no teacher, with neither α nor λ, so that T and the threshold still apply to the teacher's errors.
-        count: batches.
-        start: whether ``job.init_backbone`` is known to be what the student started from; if not, only the end of
-            training is measured.
-        on_batch: called with the batches done and the batches in all.
+        count: number of batches.
+        start: whether ``job.init_backbone`` is known to be the backbone that the student started from; if not, only the
+            end of training is measured.
+        on_batch: called with the number of batches done and the total.
 
     Returns:
         Plain data: ``distill``, ``weights`` (term → factor in the loss), ``batches``, ``images``, ``start`` (None
-        where it is not known) and ``end`` as ``GradientMeter.result``, ``teacher`` and ``student`` as
+        if it is not known) and ``end`` as ``GradientMeter.result``, ``teacher`` and ``student`` as
         ``PriorErrors.result``, ``notes``.
 
     Raises:
@@ -87,7 +87,7 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
     errors = {"teacher": PriorErrors(config), "student": PriorErrors(config)}
     for module in trained.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.0  # Forward passes in train mode leave the statistics of eval mode as they are.
+            module.momentum = 0.0  # Forward passes in train mode must not change the running statistics.
 
     faces, size, images = load_split(job.data, "train", job.cache), job.data.size, 0
     priors, total = make_priors(size, size).to(device), min(count, steps_per_epoch(faces, job.train.batch))
@@ -117,7 +117,10 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
 
 
 def _last(job: Job, teacher: Detector, student: Detector, config: DistillConfig) -> Distiller:
-    """Return the distiller of a finished training; only its checkpoint has the adapters, those of the last step."""
+    """Return the distiller of a finished training, without the feature term if the adapters are not known.
+
+    The adapters are only in the checkpoint, as of the last step. They do not fit weights of another step or an average.
+    """
     distiller = Distiller(teacher, student, config)
     path = job.folder / CHECKPOINT
     if not distiller.adapters:

@@ -1,4 +1,4 @@
-"""The students of a study that are diagnosed: which ones, and what their backbones started from."""
+"""Chooses and diagnoses the students of a study, and finds the weights that their backbones started from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ NO_START = (
 
 
 def choose(study: Manifest, records: Sequence[TrialRecord], labels: Sequence[str]) -> list[TrialRecord]:
-    """Return the records of ``labels``; without labels, the distilled references (first seed) and the best student.
+    """Return the records of ``labels``; by default those of the distilled references (first seed) and the best student.
 
     Raises:
         InputError: a label is unknown or not trained to its end, or there is nothing to diagnose yet.
@@ -47,8 +47,8 @@ def find_start(start: Start, folder: Path, given: Path | None) -> tuple[bool, Pa
     nothing is given, weights in the study's ``trials/`` or in ``teachers/`` beside the study.
 
     Args:
-        start: of the study's manifest.
-        folder: the study's.
+        start: from the study's manifest.
+        folder: the study's folder.
         given: ``--init-backbone``.
 
     Raises:
@@ -78,14 +78,14 @@ def diagnose_study(
     """Diagnose the students of ``records`` over ``count`` batches each.
 
     Args:
-        study: what is diagnosed.
-        folder: the study's.
-        records: the students', trained to their end.
-        count: batches for each student.
-        source: where the study's images lie, None where they did when it ran.
-        init_backbone: the weights that backbones started from, where the study did not keep them.
+        study: the study's manifest.
+        folder: the study's folder.
+        records: records of the students, which are trained to the end.
+        count: batches per student.
+        source: folder of the study's images; None if they have not moved.
+        init_backbone: the weights that backbones started from, if the study did not keep them.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: called with what is done, how much of it, and how much there is.
+        progress: called with a description, the amount done and the total.
 
     Returns:
         Plain data: ``study`` (its name), ``data`` (in words), ``teacher`` (label, params), ``seed`` and ``epoch`` of
@@ -106,7 +106,7 @@ def diagnose_study(
             record,
             data=data,
             evaluation=config.evaluation,
-            # For the teacher's errors, where the student was trained without it.
+            # T and the threshold for the teacher's errors, if the student was trained without a teacher.
             distill=replace(config.distill, alpha=0.0, feature_weight=0.0),
             teacher=folder / "trials" / teacher.label / WEIGHTS,
             teacher_arch=ArchConfig.from_dict(teacher.arch),

@@ -1,1 +1,1 @@
-"""How well and how fast: AP by WIDER FACE's protocol, detections of a model, latency."""
+"""Evaluation: detections of a network, AP by WIDER FACE's protocol, landmark error, uncertainty, latency."""

@@ -10,9 +10,9 @@ The rules are those of the evaluators in common use (the authors' MATLAB tools a
 - detections in an image without any annotated face are ignored, but their scores take part in the scaling;
 - precision and recall at 1,000 score thresholds; AP is the area under the precision envelope.
 
-Nothing here loops over images. The match of a detection does not depend on the list, so it is computed once for all
-three lists. A detection counts from the first threshold below its score on, so cumulative sums over thresholds give
-every precision and recall.
+The code does not loop over images. The match of a detection does not depend on the list, so it is computed once for all
+three lists. A detection counts at every threshold that its score reaches, so cumulative sums over thresholds give every
+precision and recall.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from harness.data.truth import LISTS, Array, GroundTruth, Mask
 from harness.errors import DataError
 
 EVALUATOR_VERSION = "widerface-1"
-"""Changes whenever the same detections could get another AP; part of every AP's protocol."""
+"""Changed whenever the same detections could get another AP; part of every AP's protocol."""
 
 IOU_THRESHOLD = 0.5
 THRESHOLDS = 1_000
 
 PAIRS_AT_ONCE = 1_000_000
-"""Pairs of boxes compared at once: bounds the memory at about 100 MB, whatever is evaluated."""
+"""Pairs of boxes compared at once: bounds the memory at about 100 MB for any data set."""
 
 Integers = NDArray[np.int64]
 Curve = tuple[Array, Array]
@@ -44,7 +44,7 @@ class APResult:
     """Average precision in [0, 1] on the three lists; None where a list holds no face.
 
     Attributes:
-        mean: of the three; None if any is None.
+        mean: mean of the three; None if any is None.
         curves: list name → (precision, recall), (1,000,) each, from the highest threshold to the lowest. Precision is 1
             at thresholds without a detection. Lists without a face have no curve.
         images: number of evaluated images.
@@ -67,12 +67,12 @@ class APResult:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The D detections of an image set in images with faces; those of one image together, by descending score.
+    """The D detections in images with annotated faces, grouped by image and sorted by descending score.
 
     Attributes:
         level: (D,) int64, index of the highest of the 1,000 thresholds that the detection's score reaches.
         face: (D,) int64, index among all faces of the set of the face that the detection is matched to, or -1.
-        first: (D,) bool, whether it has the highest score on that face.
+        first: (D,) bool, whether it has the highest score of all detections that are matched to that face.
     """
 
     level: Integers
@@ -91,7 +91,7 @@ def _windows(boxes: Array, image: Integers, faces: Array, face_image: Integers) 
     key = face_image * extent + (faces[:, 0] - origin)
     order = np.argsort(key, kind="stable")
     start, width = boxes[:, 0] - origin, boxes[:, 2] - boxes[:, 0] + 1
-    # One more pixel on both sides makes rounding harmless; the clipping keeps each window inside its own image.
+    # One more pixel on both sides allows for rounding; the clipping keeps each window inside its own image.
     low = np.searchsorted(key[order], image * extent + np.clip(start - width - 1, -1, extent - 2))
     high = np.searchsorted(key[order], image * extent + np.clip(start + width / 2 + 1, -1, extent - 2))
     return order, low, np.maximum(low, high)
@@ -137,7 +137,7 @@ def best_faces(boxes: Array, image: Integers, faces: Array, face_image: Integers
         overlap = _overlaps(a, b, row, column)
         reached = np.flatnonzero(overlap >= IOU_THRESHOLD)
         row, column, overlap = row[reached], column[reached], overlap[reached]
-        # The last of several assignments to one place stays: the largest overlap, and of equal ones the first face.
+        # Of several assignments to one index the last wins: the largest overlap, and of equal ones the first face.
         ascending = np.lexsort((-column, overlap))
         best[row[ascending]] = column[ascending]
     return best
@@ -164,7 +164,7 @@ def _flatten(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> tuple[Ar
 
 
 def match(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Matches:
-    """Match every detection to a face, and find the first threshold that it counts at.
+    """Match every detection to a face, and find the highest threshold that its score reaches.
 
     Args:
         detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.

@@ -2,9 +2,9 @@
 
 Only faces of the hard list count, which contains the other two lists. Recall is measured at one false positive per
 image: at the lowest of the evaluator's 1,000 score thresholds at which there are no more false positives than images.
-A false positive is a detection on no annotated face, or on a face that is already found. That operating point exists
-for weak and strong networks, costs the user the same for each, and depends on no list. A face is found if a detection
-at or above that threshold is matched to it by the evaluator's rule (IoU ≥ 0.5).
+A false positive is a detection that is matched to no annotated face, or to a face that is already found. This operating
+point exists for weak and strong networks, has the same rate of false positives for all, and does not depend on a list.
+A face is found if a detection at or above that threshold is matched to it by the evaluator's rule (IoU ≥ 0.5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ Groups = dict[str, dict[str, Mask]]
 
 
 def by_height(heights: NDArray[np.floating]) -> dict[str, Mask]:
-    """Return size → (F,) bool: the faces whose height (F,), in pixels, is in that group of ``SIZES``."""
+    """Return size → (F,) bool: the mask of the faces whose height (F,), in pixels, lies in this range of ``SIZES``."""
     groups = {
         f"{low}–{high} px" if low else f"below {high} px": (heights >= low) & (heights < high)
         for low, high in pairwise(SIZES)

@@ -1,8 +1,8 @@
-"""From images to detections, in pixels of the original images.
+"""Runs a detector on images and returns detections in pixels of the original images.
 
-A network may see every image at several sizes, as in RetinaFace's multi-scale test (Deng et al., arXiv 1905.00641,
-section 4.2; here without flips): the candidates of all sizes are scaled to the original image and concatenated, and one
-non-maximum suppression follows.
+The detector may run on every image at several sizes, as in RetinaFace's multi-scale test (Deng et al., arXiv
+1905.00641, section 4.2; here without flips): the candidates of all sizes are scaled to the original image, concatenated
+and merged by one non-maximum suppression.
 """
 
 import copy
@@ -35,11 +35,11 @@ BATCH_PIXELS = 1_600_000
 BATCH_IMAGES = 64
 
 CHUNK_IMAGES = 64
-"""Images whose candidates are in memory at once, and that an interrupted prediction loses at most."""
+"""Images per chunk: their candidates are in memory at once, and an interrupted prediction loses at most one chunk."""
 
 
 class Shape(NamedTuple):
-    """The sizes of one image in pixels: as it is, resized, and padded to the network's input."""
+    """The sizes of one image in pixels: original, resized, and padded to the network's input."""
 
     height: int
     width: int
@@ -77,7 +77,7 @@ def prepare(images: Sequence[Image], shapes: Sequence[Shape], device: str = "cpu
         if size != (width, height):
             batch[row] = MEAN
         batch[row, : size[1], : size[0]] = image
-    # Bytes are sent to the device. Subtracting whole rows of interleaved channels is several times faster than pixels.
+    # uint8 is a quarter of float32 to send. Subtracting the mean by rows is several times faster than by pixels.
     pixels = torch.from_numpy(batch).to(device).flatten(2).float()
     pixels -= torch.tensor(MEAN, dtype=pixels.dtype, device=pixels.device).repeat(width)
     # The permuted view is channels_last without a copy.
@@ -117,10 +117,10 @@ def candidates(
 
 
 def _best(scores: Tensor, evaluation: EvalConfig) -> Tensor:
-    """Return the indices of ``scores`` (A,) that enter the suppression, best first; equal scores keep their order."""
+    """Return the indices of ``scores`` (A,) that enter NMS, best first; equal scores keep their order."""
     above = (scores > evaluation.score_threshold).nonzero().squeeze(1)
     if len(above) > evaluation.max_candidates:
-        # Finding the lowest score that enters is faster than sorting tens of thousands of priors.
+        # Finding the lowest admitted score is faster than sorting tens of thousands of priors.
         least = scores[above].topk(evaluation.max_candidates).values[-1]
         above = above[scores[above] >= least]
     order = scores[above].argsort(descending=True, stable=True)
@@ -148,7 +148,7 @@ def _forward(
 
 
 def _batches(shapes: Sequence[Shape]) -> Iterator[list[int]]:
-    """Yield the positions of the images of each batch: all have the same input size."""
+    """Yield the positions of the images of each batch; all images of a batch have the same input size."""
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for position, shape in enumerate(shapes):
         groups[shape.input_height, shape.input_width].append(position)
@@ -230,10 +230,10 @@ def predict(
         side: longest side, or several, that images are resized to; 0 keeps their size.
         indices: which images, in the order of the result; all by default.
         device: where the images are sent.
-        progress: called after each batch with the images done and the images in all; an image counts once per side.
-        chunks: a folder where the detections of every ``CHUNK_IMAGES`` images are saved as soon as they are there, so
-            that an interrupted call resumes. Chunks found there are used: the folder must belong to this network,
-            these images and these settings.
+        progress: called after each batch with the number of images done and the total; an image counts once per side.
+        chunks: folder where the detections are saved after every ``CHUNK_IMAGES`` images, so that an interrupted call
+            resumes. Existing chunks are reused: the folder must belong to this network, these images and these
+            settings.
 
     Returns:
         for each image (k, 15), in pixels of the original image.
@@ -245,7 +245,7 @@ def predict(
     wanted = np.arange(len(faces)) if indices is None else np.asarray(indices)
     sides = as_sides(side)
     sizes = [plan(height, width, sides[0], evaluation.pad_multiple) for height, width in faces.shapes[wanted].tolist()]
-    # Images of one input size stand together, so that a chunk has few and large batches.
+    # Sorted by input size, so that a chunk has few, large batches.
     order = sorted(range(len(wanted)), key=lambda position: sizes[position][-2:])
     found: list[Detections] = [np.zeros((0, COLUMNS), dtype=np.float32)] * len(wanted)
     done, total = 0, len(wanted) * len(sides)
@@ -256,7 +256,7 @@ def predict(
         if progress is not None:
             progress(done, total)
 
-    # Folding pays from a few images on, and must not touch a network that is being trained.
+    # A copy, because folding changes the network, which may still be training; folding pays off from a few images on.
     network = copy.deepcopy(detector)
     freeze(network)
     with torch.inference_mode():
@@ -278,7 +278,7 @@ def predict(
 
 
 def _saved(path: Path, names: Sequence[str]) -> list[Detections] | None:
-    """Return the detections of a saved chunk; None where there is none, or it is damaged, so that it is made again."""
+    """Return the detections of a saved chunk; None if it is missing or damaged and must be computed again."""
     try:
         return load_detections(path, names)[1]
     except DataError:

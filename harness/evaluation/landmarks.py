@@ -6,8 +6,8 @@ profile, so that every face with landmarks counts. The share of errors above 10 
 failure rate.
 
 A face is matched to the detection that overlaps it most, if their IoU is at least 0.5. The error of a matched face is
-the mean distance of its five points, divided by its size. Faces that are not matched have no error; how many are
-matched is given beside every mean.
+the mean distance of its five points, divided by its size. Faces that are not matched have no error; the number of
+matched faces is given with every mean.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ FAILURE = 0.1
 """Errors above this share of the face's size are failures."""
 
 EYES_APART = 10.0
-"""Pixels between the eyes from which the interocular error is given: below, a pixel of annotation noise is a tenth."""
+"""Least distance between the eyes, in pixels, for the interocular error: below, 1 px of label noise is over 10 %."""
 
 
 def landmark_error(
@@ -39,8 +39,8 @@ def landmark_error(
 
     Args:
         detections: for each image (k, 15).
-        faces: the set that the images are from.
-        indices: which images of it; all by default.
+        faces: the face set of the images.
+        indices: the images of the set, one per entry of ``detections``; all by default.
 
     Returns:
         plain data, empty where no face has landmarks:
@@ -79,7 +79,7 @@ def landmark_error(
 
 
 def _distances(found: Array, boxes: Array, points: Array) -> Array:
-    """Return each face's mean point distance (n,) to the detection that it is matched to, in pixels; NaN without."""
+    """Return each face's mean point distance (n,) to its matched detection, in pixels; NaN if there is none."""
     distance = np.full(len(boxes), np.nan)
     if len(boxes) and len(found):
         overlap, best = iou(torch.from_numpy(boxes), torch.from_numpy(found[:, :4])).max(dim=1)

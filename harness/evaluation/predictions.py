@@ -140,7 +140,7 @@ def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDA
 
 
 def save_detections(path: Path, ids: Sequence[str], detections: Sequence[Detections]) -> None:
-    """Write a detections file atomically; its folder is made.
+    """Write a detections file atomically; its folder is created if needed.
 
     Args:
         path: the ``.npz`` file.
@@ -148,11 +148,11 @@ def save_detections(path: Path, ids: Sequence[str], detections: Sequence[Detecti
         detections: for each image (k, 15).
 
     Raises:
-        ValueError: there are not as many detections as images, or their shape is another one.
+        ValueError: the numbers of images and of detection arrays differ, or an array is not (k, 15).
         OSError: the disk is full or not writable.
     """
     if len(ids) != len(detections):
-        raise ValueError(f"{len(ids):,} images and the detections of {len(detections):,}: give one array per image")
+        raise ValueError(f"{len(ids):,} images and {len(detections):,} arrays of detections: give one array per image")
     rows = np.concatenate([np.zeros((0, COLUMNS), dtype=np.float32), *detections]).astype(np.float32)
     offsets = np.cumsum([0, *map(len, detections)])
     content = io.BytesIO()
@@ -179,7 +179,7 @@ def load_detections(path: Path, ids: Sequence[str] | None = None) -> tuple[list[
             rows, offsets, names = arrays["detections"], arrays["offsets"], arrays["ids"]
         _check(rows, offsets, names)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: run the training or evaluation that writes it to its end") from error
+        raise DataError(f"{path} is missing: finish the training or evaluation that writes it") from error
     except _BROKEN as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is not a readable detections file ({reason}): delete it and make it again") from error

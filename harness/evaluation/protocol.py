@@ -1,4 +1,4 @@
-"""What an AP was measured by, as plain data with a digest: only APs of one protocol may stand in one column."""
+"""The protocol of an AP, as plain data with a digest: only APs of one protocol may share a column."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from harness.data.truth import LISTS, GroundTruth
 from harness.evaluation.ap import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS
 
 PROTOCOL_VERSION = 2
-"""Rises when the figures of a trained network come to mean something else, though images and settings are the same.
+"""Incremented when the figures of a trained network change their meaning with the same images and settings.
 
-Version 2: the validation images choose nothing, a search split of the training images does; landmark errors are
-divided by the face's size. In version 1, pruning, objective and the best epoch read the validation images, so that
-their AP was optimistic, and landmark errors were divided by the distance between the eyes.
+Version 2: selection uses a search split of the training images, and the validation images take no part in it; landmark
+errors are divided by the face's size. In version 1, pruning, objective and best epoch used the validation images, so
+that their AP was optimistic, and landmark errors were divided by the distance between the eyes.
 """
 
 Sides = int | Sequence[int]
@@ -33,7 +33,7 @@ def as_sides(side: Sides) -> tuple[int, ...]:
 def ap_protocol(
     faces: FaceSet, evaluation: EvalConfig, side: Sides, indices: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
-    """Return what the AP of a network on these images is measured by.
+    """Return the protocol of a network's AP on these images.
 
     Args:
         faces: the images.
@@ -58,7 +58,7 @@ def ap_protocol(
 
 
 def files_protocol(truth: GroundTruth) -> dict[str, Any]:
-    """Return what the AP of prediction files on these images is measured by; how they were made is not known."""
+    """Return the protocol of the AP of prediction files on these images; how they were made is not known."""
     return _with_digest(
         {
             "images": len(truth.ids),

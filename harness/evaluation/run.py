@@ -1,4 +1,4 @@
-"""One evaluation: the AP of prediction files or of a network, and what it was measured by."""
+"""One evaluation: the AP of prediction files or of a network, with its protocol."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ class Evaluation:
     """An AP with its origin.
 
     Attributes:
-        name: of the detector.
+        name: name of the detector.
         ids: the images; ``detections``: for each (k, 5 or more) x1, y1, x2, y2, score.
         result: their AP.
-        protocol: what it was measured by.
-        seconds: how long computing the AP took.
-        details: what else is known: where the detections come from, how long they took, and a network's landmark error.
-        chunks: where a network's detections are saved in case the evaluation is interrupted. Whoever has used the
-            result removes the folder.
+        protocol: protocol of the AP.
+        seconds: time to compute the AP.
+        details: further data: the source of the detections, the time they took, and a network's landmark error.
+        chunks: folder of a network's detections, saved so that an interrupted evaluation resumes. The caller removes
+            it after using the result.
     """
 
     name: str
@@ -85,7 +85,7 @@ def evaluate_network(
     """Evaluate a network. An interrupted evaluation of the same network, images and settings resumes.
 
     Args:
-        name: of the detector.
+        name: name of the detector.
         detector: on ``device``.
         arch: its architecture.
         faces: images with easy, medium and hard lists.
@@ -93,13 +93,13 @@ def evaluate_network(
         indices: the images that are evaluated.
         device: where the images are sent.
         folder: where chunks of detections are saved until the evaluation has ended.
-        progress: called with the images done and the images in all; an image counts once per side.
+        progress: called with the number of images done and the total; an image counts once per side.
 
     Raises:
         NonFiniteLossError: the network has diverged.
         OSError: ``folder`` cannot be written.
     """
-    # These import PyTorch, which takes longer than the evaluation of prediction files.
+    # Imported only for networks: PyTorch takes longer to load than prediction files take to evaluate.
     from harness.evaluation.inference import predict
     from harness.evaluation.landmarks import landmark_error
     from harness.models.weights import state_digest

@@ -1,4 +1,4 @@
-"""Latency of a detector and of a reference, measured in turns so that their ratio holds on a busy machine."""
+"""Measures the latency of a detector and of a reference in alternation, so that load on the machine affects both."""
 
 import copy
 from time import perf_counter
@@ -20,7 +20,7 @@ def _ready(detector: Detector, device: str) -> Detector:
 
 
 def _milliseconds(detector: Detector, image: Tensor) -> float:
-    """Return the time of one forward pass. Calls to a CUDA device return early, so its queue is emptied around it."""
+    """Return the time of one forward pass. CUDA calls are asynchronous, hence the synchronisation before and after."""
     cuda = image.device.type == "cuda"
     if cuda:
         torch.cuda.synchronize(image.device)

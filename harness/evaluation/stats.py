@@ -28,10 +28,10 @@ CONFIDENCE = 0.95
 RESAMPLES = 1_000
 
 AT_ONCE = 250
-"""Resamples computed at once: bounds the memory at some 10 MB."""
+"""Resamples computed at once: bounds the memory at about 10 MB."""
 
 NAMED = 3
-"""Images named in an error message."""
+"""Most images named in an error message."""
 
 
 class Interval(NamedTuple):
@@ -42,7 +42,7 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
@@ -52,7 +52,7 @@ class Sampled:
 
     Attributes:
         ids: the images' names.
-        seed: of the resamples; the same seed and numbers of images and resamples draw the same images.
+        seed: seed of the resamples; the same seed, number of images and number of resamples draw the same images.
         value: easy, medium, hard and mean on all images; None where a list holds no face.
         draws: the same names → (R,) float64, the value on each resample; NaN where it holds no face of the list.
     """
@@ -87,7 +87,7 @@ def resample(
         detections: for each image (k, 5 or more), x1, y1, x2, y2, score, in any order.
         truth: the same images, in the same order.
         resamples: number of resamples.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         DataError: a wrong number of images, a wrong shape, or a value that is not finite; names the image.
@@ -109,7 +109,7 @@ def resample(
 
 
 def _tables(matches: Matches, image: NDArray[np.int64], keep: Mask, images: int) -> tuple[Array, Array]:
-    """Return per image and threshold the detections that count first there, (images, THRESHOLDS): all, and correct."""
+    """Return, per image and threshold, how many detections first count there: all and correct, (images, THRESHOLDS)."""
     on_face = matches.face >= 0
     listed = np.zeros_like(on_face)
     listed[on_face] = keep[matches.face[on_face]]
@@ -139,7 +139,7 @@ def _average_precisions(proposed: Array, right: Array, faces: NDArray[np.int64],
 def average(members: Sequence[Sampled]) -> Sampled:
     """Return the mean over networks on the same resamples, as over trainings with several seeds.
 
-    Its interval is over images, for these trainings; ``spread`` of their values gives the seed variance.
+    Its interval covers other images for these trainings; ``spread`` of their values measures the seed variance.
 
     Raises:
         InputError: the networks are on different images or resamples; names the images.

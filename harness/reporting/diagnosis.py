@@ -1,4 +1,4 @@
-"""Why distillation does or does not help a student, as sentences, Markdown tables and a picture."""
+"""The report of a diagnosis of distillation: sentences, Markdown tables and a picture."""
 
 import json
 from collections.abc import Mapping
@@ -19,30 +19,31 @@ MOMENTS = ("start", "end")
 SUMS = ("truth", "teacher", "total")
 
 REDUNDANT, AGREES, CONFLICT = 0.8, 0.3, -0.1
-"""Least cosines to the ground-truth gradient of terms that repeat it, mostly agree with it, are weakly aligned with it;
-below the last one a term opposes it."""
+"""Least cosines to the ground-truth gradient at which a term repeats it, mostly agrees with it, or is weakly aligned
+with it; below the last one, a term opposes it."""
 
 SPREAD = 0.05
-"""Standard deviation of the softened face probability below which a teacher hardly tells priors of one label apart."""
+"""Standard deviation of the softened face probability below which a teacher hardly separates priors of one label."""
 
 HOW = (
-    "Gradients are those of the student's parameters, each term with its weight in the loss, BatchNorms in train mode. "
-    "Norm and cosine are means over batches (± standard deviation); a share is a norm over the sum of all terms' "
-    "norms. The ground-truth gradient is that of the ground truth's weighted terms on the same batch. By its cosine "
-    f"to it, a term repeats it (at least {REDUNDANT:g}), mostly agrees with it (at least {AGREES:g}), is weakly "
-    f"aligned with it (at least {CONFLICT:g}) or opposes it. AdamW divides the step of every parameter by the size of "
-    "its past gradients: compare terms within a part, not parts with each other.\n\n"
+    "Gradients are with respect to the student's parameters. Each term has its weight in the loss, and BatchNorms are "
+    "in train mode. Norm and cosine are means over batches (± standard deviation); a share is a norm divided by the "
+    "sum of all terms' norms. The ground-truth gradient is that of the ground truth's weighted terms on the same "
+    f"batch. By its cosine to that gradient, a term repeats it (at least {REDUNDANT:g}), mostly agrees with it (at "
+    f"least {AGREES:g}), is weakly aligned with it (at least {CONFLICT:g}) or opposes it. AdamW divides the step of "
+    "every parameter by the size of its past gradients: compare terms within a part, not parts with each other.\n\n"
     "Outputs are those of both networks in eval mode. Errors are smooth L1 of the encoded offsets per positive prior. "
-    "A confident prior scores above the study's threshold; it is a false alarm where it is not positive and its box "
-    "has IoU below 0.5 with every annotated face of the crop. Entropy and spread (standard deviation of the face "
-    "probability) are those of the classes softened by T; negatives are those that the class imitation includes."
+    "A confident prior scores above the study's threshold; it is a false alarm if it is not positive and its box has "
+    "an IoU below 0.5 with every annotated face of the crop. Entropy and spread (standard deviation of the face "
+    "probability) are computed from the classes softened by T; negatives are the negative priors that the class "
+    "imitation includes."
 )
 
 Data = Mapping[str, Any]
 
 
 def load_diagnosis(folder: Path) -> dict[str, Any] | None:
-    """Return the diagnosis in a study's folder, as ``write_diagnosis`` left it; None where there is none.
+    """Return the diagnosis in a study's folder, as ``write_diagnosis`` wrote it; None if there is none.
 
     Raises:
         DataError: it is broken.
@@ -75,7 +76,7 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
 
 
 def findings(found: Data) -> list[str]:
-    """Return the findings as sentences, student by student, without repetitions."""
+    """Return the findings as sentences, student by student, each sentence once."""
     said = []
     for label, student in found["students"].items():
         said += [_pull(f"`{label}`, {moment}", student[moment]) for moment in MOMENTS if student[moment] is not None]
@@ -90,12 +91,12 @@ def _pull(where: str, rows: Data) -> str:
     largest = max(shares, key=lambda name: shares[name])
     text = f"{where}: {largest} has the largest share of the gradient norms, {percent(shares[largest])} %."
     if "teacher" not in rows:
-        return f"{text} No term is the teacher's."
+        return f"{text} There is no teacher term."
     terms = "".join(f"; {name} {_direction(rows[name]['cosine'], 'it')}" for name in shares if name not in TRUTH)
     teacher, total = rows["teacher"], rows["total"]
     return (
-        f"{text} The teacher's terms have {percent(teacher['share'])} %: their sum "
-        f"{_direction(teacher['cosine'], 'the ground-truth gradient')}{terms}. The cosine of the whole gradient to the "
+        f"{text} The teacher's terms have a share of {percent(teacher['share'])} %: their sum "
+        f"{_direction(teacher['cosine'], 'the ground-truth gradient')}{terms}. The cosine of the total gradient to the "
         f"ground-truth gradient is {_cosine(total['cosine'])}."
     )
 
@@ -126,19 +127,18 @@ def _taught(label: str, student: Data) -> list[str]:
             verdict = f"{percent(1 - theirs / ours)} % less: imitating it leads towards the ground truth"
         said.append(f"The teacher's {name} error is {theirs:.3f}, that of `{label}` {ours:.3f}; {verdict}.")
     spreads = [s for s in (teacher["spread_positive"], teacher["spread_negative"]) if s is not None]
-    apart = (
-        "it tells priors of one label apart" if max(spreads) >= SPREAD else "it is little more than a smoothed label"
-    )
+    apart = "it distinguishes such priors" if max(spreads) >= SPREAD else "it is little more than a smoothed label"
     if teacher["confident"]:
         said.append(
             f"Of the teacher's {teacher['confident']:,} confident priors (score above {distill['score_threshold']:g}), "
             f"{percent(teacher['unmatched_share'])} % are not positive and {percent(teacher['false_alarm_share'])} % "
-            "are false alarms, which it teaches."
+            "are false alarms, which distillation passes on."
         )
     said.append(
         f"Softened by T = {distill['temperature']:g}, the teacher's classes have an entropy of "
-        f"{teacher['entropy_positive']:.2f} bits on positive priors (a label: 0). The standard deviation of its face "
-        f"probability is at most {max(spreads):.3f} among priors of one label: {apart} (threshold {SPREAD:g})."
+        f"{teacher['entropy_positive']:.2f} bits on positive priors (a hard label: 0). The standard deviation of its "
+        f"face probability is at most {max(spreads):.3f} among priors with the same label: {apart} "
+        f"(threshold {SPREAD:g})."
     )
     return said
 

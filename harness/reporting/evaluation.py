@@ -48,7 +48,7 @@ def _plain(value: Any) -> str:
 
 def draw(evaluation: Evaluation) -> "Figure":
     """Return a picture of precision against recall: one curve per list, its AP and number of faces in the legend."""
-    # matplotlib takes longer to load than an evaluation without a picture.
+    # Imported only for a picture: matplotlib takes longer to load than the evaluation.
     from matplotlib.figure import Figure
 
     from harness.reporting.style import BLUE, GREEN, VERMILLION
@@ -63,7 +63,7 @@ def draw(evaluation: Evaluation) -> "Figure":
         else:
             precision, recall = result.curves[name]
             label = f"{name}\nAP {100 * value:.2f} %\n{result.listed[name]:,} faces"
-            # The area counts from recall 0, at the precision of the highest threshold.
+            # The area starts at recall 0, with the precision at the highest threshold.
             axes.plot([0.0, *recall], [precision[0], *precision], color=colour, linewidth=1.8, label=label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.8)

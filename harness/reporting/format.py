@@ -1,4 +1,4 @@
-"""Numbers and tables as text: how every report writes a share, a difference, an interval and a Markdown table."""
+"""Text of numbers and tables in all reports: shares, differences, intervals, Markdown tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from rich.table import Table
 from harness.evaluation.stats import Interval
 
 NOTHING = "–"
-"""Stands where a value is missing."""
+"""Text of a missing value."""
 
 
 def percent(value: float | None) -> str:
@@ -29,7 +29,7 @@ def bounds(interval: Interval | None, text: Callable[[float | None], str] = perc
 
 
 def deviation(value: float | None) -> str:
-    """Return a standard deviation of shares behind ±, empty where there is none."""
+    """Return a standard deviation of shares after ±; empty if there is none."""
     return "" if value is None else f" ± {percent(value)}"
 
 
@@ -50,12 +50,12 @@ def minus(text: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s unless there is one."""
+    """Return a number with its noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:
-    """Return a frame of text as a Markdown table: figures right, the columns in ``text`` and the first one left.
+    """Return a frame of text as a Markdown table: the first column and those in ``text`` aligned left, others right.
 
     Empty for a frame without rows.
     """

@@ -1,4 +1,4 @@
-"""A network's landmark error as text: one place for every table, note and terminal."""
+"""A network's landmark error as text, for all tables, notes and terminal output."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -10,7 +10,7 @@ NOTHING = "–"
 
 CAPTION = (
     "Landmark NME: mean distance of the five points from the annotated ones, in % of the face's size √(w·h), over the "
-    "faces matched by a detection (IoU 0.5 or more); they are counted among all faces with annotated landmarks."
+    "faces matched by a detection (IoU 0.5 or more). “Matched” counts these among all faces with annotated landmarks."
 )
 
 Error = Mapping[str, Any]
@@ -27,7 +27,7 @@ def nme(errors: Sequence[Error]) -> str:
 
 
 def matched(errors: Sequence[Error]) -> str:
-    """Return how many faces one network's trainings matched, of how many."""
+    """Return how many of all faces with landmarks one network's trainings matched, as text."""
     known = [error for error in errors if error]
     if not known:
         return NOTHING
@@ -36,18 +36,18 @@ def matched(errors: Sequence[Error]) -> str:
 
 
 def cell(errors: Sequence[Error]) -> str:
-    """Return NME and matched faces in one."""
+    """Return NME and matched faces as one text."""
     return f"{nme(errors)} (matched {matched(errors)})" if any(errors) else NOTHING
 
 
 def by_size(error: Error) -> str:
-    """Return the NME of each size of faces, in one line."""
+    """Return the NME by face size, in one line."""
     return ", ".join(f"{size} {_one(group)}" for size, group in error["by_size"].items())
 
 
 def interocular(error: Error) -> str:
     """Return the NME as a share of the distance between the eyes."""
-    return f"of the distance between the eyes, where that is 10 px or more: {_one(error['interocular'])}"
+    return f"interocular NME (eyes at least 10 px apart): {_one(error['interocular'])}"
 
 
 def _one(group: Error) -> str:

@@ -1,4 +1,4 @@
-"""The protocol lock: a column holds only APs that were measured the same way."""
+"""The protocol lock: a column holds only APs of one protocol."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def differences(one: Protocol, other: Protocol) -> str:
     """Return in words how ``one`` differs from ``other``; empty where they are equal."""
     keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
     if len(keys) > 1 and "digest" in keys:
-        keys.remove("digest")  # It follows from the others.
+        keys.remove("digest")  # The digest follows from the other keys.
     return ", ".join(f"{key} {one.get(key, 'missing')} instead of {other.get(key, 'missing')}" for key in keys)
 
 
@@ -60,10 +60,10 @@ def protocol_digest(protocol: Protocol) -> str:
 
 
 def caption(protocol: Protocol, data_name: str, what: str = "AP") -> str:
-    """Return the sentence that says in full what an AP was measured by.
+    """Return a sentence with the full protocol of an AP.
 
     Args:
-        protocol: of the AP; a key that has no words here is printed as it is.
+        protocol: protocol of the AP; a key without an entry in ``_WORDS`` is printed as it is.
         data_name: the data in words.
         what: the AP in words.
     """

@@ -1,4 +1,4 @@
-"""A network's parameters in the documents' division, the same in every table and picture."""
+"""A network's parameters by part, divided as in the documents, for all tables and pictures."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ PARTS = {
     "shuffle": ("shuffle",),
     "head": ("head",),
 }
-"""Part as the documents count it → slots. Both attentions are one part there."""
+"""Part in the documents → slots. The documents count both attentions as one part."""
 
 COUNTED = "Parameters: every one counts, frozen or not; no buffers, no BatchNorm folded into convolutions."
 

@@ -1,4 +1,4 @@
-"""How a report becomes a folder: rendered, without this machine's paths, and put in its place when it is whole."""
+"""Renders a report into a folder, without this machine's paths, and replaces the earlier one only when complete."""
 
 import json
 import re
@@ -21,7 +21,7 @@ REPORT, RESULTS, SUMMARY = "report.md", "results.csv", "summary.json"
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: ``text`` is its caption, or says why there is no ``figure``."""
+    """One picture; ``text`` is its caption, or says why there is no ``figure``."""
 
     title: str
     name: str
@@ -46,11 +46,11 @@ def check_target(target: Path, key: str, what: str) -> None:
 
     Args:
         target: the folder to be replaced.
-        key: what only this kind's ``summary.json`` holds.
+        key: a key that only ``summary.json`` of this kind has.
         what: the kind in words.
 
     Raises:
-        InputError: ``target`` is there and holds something else.
+        InputError: ``target`` exists and holds something else.
     """
     if not target.exists():
         return
@@ -64,9 +64,9 @@ def check_target(target: Path, key: str, what: str) -> None:
 
 @contextmanager
 def replaced(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target`` that takes its place at the end; after an error ``target`` is as before.
+    """Yield an empty folder that replaces ``target`` at the end; after an error, ``target`` is unchanged.
 
-    The earlier folder is moved aside before, and removed after, so that ``target`` is never half of either.
+    The earlier folder is moved away first and removed last, so that ``target`` is never a mixture of both.
     """
     partial, earlier = (target.with_name(f".{target.name}.{name}") for name in ("partial", "earlier"))
     for folder in (partial, earlier):
@@ -83,7 +83,7 @@ def replaced(target: Path) -> Iterator[Path]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of ``harness/reporting/templates``: Markdown, with never more than one empty line."""
+    """Fill a template of ``harness/reporting/templates``: Markdown, with at most one empty line in a row."""
     environment = Environment(
         loader=PackageLoader("harness.reporting"),
         undefined=StrictUndefined,
@@ -97,10 +97,10 @@ def render(template: str, **values: Any) -> str:
 
 
 def without_paths(studies: Sequence[Manifest]) -> Callable[[str], str]:
-    """Return a function that takes this machine's folders out of a text.
+    """Return a function that replaces the paths of this machine in a text by placeholders.
 
     Args:
-        studies: the folders of their images are replaced by a name of their own.
+        studies: their image folders are replaced by ``PATH/TO/WIDERFACE``.
     """
     sources = [study.config.data.source for study in studies]
 

@@ -1,4 +1,4 @@
-"""What the pictures share: colours, how a network is drawn, and texts that stay readable and do not overlap.
+"""Shared by all pictures: colours, markers of networks, and labels that stay readable and do not overlap.
 
 Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which stay apart under the common colour blindnesses.
 No pyplot: figures are built without a global state or a display.
@@ -25,12 +25,12 @@ GAP = 6.0
 """Points between a mark and its text."""
 
 SHIFTS = (0, 1, -1, 2, -2, 3, -3)
-"""Lines by which a text beside its point may move up (below zero: down), in the order in which they are tried."""
+"""Lines by which a label beside its point may move up (negative: down), in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a kind of network is drawn in every picture of a report."""
+    """Colour and marker of a kind of network in every picture of a report."""
 
     colour: str
     marker: str
@@ -49,12 +49,12 @@ class Label:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, the same bytes for the same figure."""
+    """Write a figure; equal figures give equal bytes."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None} if path.suffix == ".png" else None)
 
 
 def plain(axes: Axes) -> Axes:
-    """Remove the frame's upper and right side, and grey the rest."""
+    """Remove the upper and right side of the frame, and draw the others in grey."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(color=GREY, labelsize=9)
@@ -80,13 +80,13 @@ def write(axes: Axes, text: str, point: tuple[float, float], offset: tuple[float
 
 
 def write_above(axes: Axes, text: str, x: float, side: str = "center") -> None:
-    """Name a vertical line at ``x`` above the axes; ``side`` is the text's horizontal alignment there."""
+    """Label a vertical line at ``x`` above the axes; ``side`` is the text's horizontal alignment."""
     offset = {"left": GAP, "right": -GAP}.get(side, 0.0)
     write(axes, text, (x, 1), (offset, 3), xycoords=axes.get_xaxis_transform(), ha=side, color=GREY)
 
 
 def write_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """Name horizontal lines (text → height) right of the axes; the texts of two grow away from each other."""
+    """Label horizontal lines (text → height) to the right of the axes; two labels are aligned away from each other."""
     ordered = sorted(levels.items(), key=lambda level: level[1])
     sides = ("center",) if len(ordered) == 1 else ("top", "bottom")
     for (text, y), side in zip(ordered, sides, strict=False):
@@ -100,16 +100,16 @@ def place(
     points: Sequence[tuple[float, float]],
     sides: Sequence[str] = ("above", "below", "right", "left"),
 ) -> None:
-    """Write each label beside its point where it covers the fewest points, no other label and not the edge.
+    """Write each label beside its point where it covers as few points, other labels and edges as possible.
 
     The limits of the axes must be final.
 
     Args:
-        axes: where.
-        labels: the upper ones choose first.
-        points: what is drawn there, in data coordinates.
-        sides: of a label's point, in the order in which they are tried. Right and left of it a label may also move up
-            or down by whole lines; a thin line then leads to its point.
+        axes: the axes.
+        labels: placed from top to bottom.
+        points: all points drawn in the axes, in data coordinates.
+        sides: sides of a label's point, in the order in which they are tried. On the right and left, a label may also
+            move up or down by whole lines; a thin line then leads to its point.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -123,7 +123,9 @@ def place(
         point = (label.x, label.y)
         style |= {"color": label.colour, "zorder": 4, "va": "bottom", "arrowprops": leader}
         text = write(axes, label.text, point, (0, 0), **style)
-        text.set_in_layout(False)  # It lies within the axes, and the layout must not move once places are chosen.
+        text.set_in_layout(
+            False
+        )  # The label lies within the axes, and the layout must not change once places are chosen.
         size = Text.get_window_extent(text)
         x, y = axes.transData.transform(point)
         choices = [
@@ -151,7 +153,7 @@ def _corner(side: str, shift: int, x: float, y: float, size: Bbox, gap: float) -
 
 
 def _clutter(box: Bbox, points: Sequence[Any], taken: Sequence[Bbox], frame: Bbox) -> int:
-    """Return what a text in ``box`` would cover: points, other texts, or the edge of the axes."""
+    """Return a penalty for the points, the other texts and the edge of the axes that a text in ``box`` would cover."""
     covered = sum(box.padded(4).contains(*point) for point in points)
     crossed = sum(box.overlaps(other) for other in taken)
     outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1

@@ -1,1 +1,1 @@
-"""The search itself, and the only place that knows Optuna: candidates, samplers, pruning, storage, workers, the run."""
+"""Search: candidates, samplers, pruning, storage, workers and the run. The only package that imports Optuna."""

@@ -1,7 +1,7 @@
-"""Which configuration to train next: one that fits the budget, can be built and was not trained before.
+"""Proposes the next configuration to train: it fits the budget, can be built and was not proposed before.
 
-Samplers do not know the budget. A proposal that does not fit is drawn again a bounded number of times; then the most
-similar of many configurations that do fit is taken. So no trial is wasted, and sampling always ends.
+Samplers do not know the budget. A proposal that is refused is redrawn a bounded number of times; then the most similar
+of many configurations that fit is taken. So every trial fits, and sampling always ends.
 """
 
 import json
@@ -23,7 +23,7 @@ from harness.counting import SpaceCounts
 from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
 
 ALIKE = 256
-"""Uniform draws, of which the one most similar to a proposal is taken."""
+"""Number of uniform draws, of which the one most similar to a refused proposal is taken."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Proposal:
         source: ``uniform`` (drawn from all that fits), ``sampler``, or ``alike`` (the fitting one most similar to the
             sampler's proposal).
         rejected: reason (``over_budget``, ``unbuildable``, ``repeated``) → proposals rejected before this one.
-        system_attrs: what the sampler reads from this trial later (NSGA-II's generation).
+        system_attrs: data that the sampler later reads from this trial (NSGA-II's generation).
     """
 
     configuration: Configuration
@@ -45,7 +45,7 @@ class Proposal:
 
 
 def identity(configuration: Mapping[str, OptionValue]) -> str:
-    """Return one text for one configuration, whatever the order of its axes."""
+    """Return a string that identifies a configuration, independent of the order of its axes."""
     return json.dumps(dict(configuration), sort_keys=True)
 
 
@@ -62,15 +62,15 @@ class Proposer:
     A proposal depends on the study's seed, the trial's number and the given trials only.
 
     Args:
-        space: where configurations come from.
+        space: space of the configurations.
         counts: the space's exact counts.
-        budget: what a configuration may cost.
+        budget: bounds that every configuration must meet.
         sampler: a name of ``protocol.SAMPLERS``.
         directions: one per objective.
         seed: the study's seed.
 
     Raises:
-        BudgetError: nothing in the space fits.
+        BudgetError: no configuration of the space fits.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Proposer:
 
         Args:
             number: the trial's number, from 0.
-            ended: the trials whose results may be used, by number.
-            pending: trials asked for after those: their configurations are known, their results are not used.
-            seen: ``identity`` of every configuration asked for so far.
+            ended: the trials whose results may be used, in order of their numbers.
+            pending: the trials after those; their configurations are used, their results are not.
+            seen: ``identity`` of every configuration proposed so far.
         """
         if len(seen) >= self.feasible:
             return None
@@ -152,7 +152,7 @@ class Proposer:
         rejected: Counter[str] | None = None,
         attrs: dict[str, Any] | None = None,
     ) -> Proposal | None:
-        """Draw uniformly until something new comes; near exhaustion that takes feasible / unseen draws on average."""
+        """Draw uniformly until a configuration is new, which takes feasible / unseen draws on average."""
         rejected = Counter() if rejected is None else rejected
         if attrs is None:
             attrs = {GENERATION: 0} if self.sampler == "nsga2" else {}
@@ -217,4 +217,4 @@ class Proposer:
 
 
 GENERATION = "NSGAIISampler:generation"
-"""Where Optuna's NSGA-II writes a trial's generation."""
+"""System attribute in which Optuna's NSGA-II stores a trial's generation."""

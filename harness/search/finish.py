@@ -1,4 +1,4 @@
-"""What a study writes when its trials have ended: the importance of the axes, and example scenes."""
+"""Importance of the axes and example scenes, written when the trials of a study have ended."""
 
 import io
 import warnings
@@ -16,17 +16,16 @@ from harness.data.faces import FaceSet
 from harness.evaluation.predictions import load_detections
 
 FEWEST = 8
-"""Complete trials below which an importance would be noise."""
+"""Least number of complete trials; with fewer, an importance would be noise."""
 EXAMPLES = 8
 LOWEST_SCORE = 0.1
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
-    """Return axis → share of what decides whether a trial is among the best by AP; shares add up to 1.
+    """Return axis → importance for whether a trial is among the best by AP; the values add up to 1.
 
-    PED-ANOVA (Watanabe et al., arXiv 2304.10255) with conditional axes (arXiv 2601.20800). It wants at least five
-    trials among the best, which for a short study is a larger part than its usual tenth. Empty below ``FEWEST``
-    complete trials.
+    PED-ANOVA (Watanabe et al., arXiv 2304.10255) with conditional axes (arXiv 2601.20800). The best are a tenth of the
+    trials; in a short study five trials, but at most half of them. Empty below ``FEWEST`` complete trials.
     """
     complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if complete < FEWEST:
@@ -35,7 +34,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
 
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.5, 5 / complete)))
     with warnings.catch_warnings():
-        # The sign is handled here; the report says that few trials give a rough estimate.
+        # The sign is handled below, and the report says that few trials give a rough estimate.
         for reminder in ("PedAnovaImportanceEvaluator computes", "Some regimes for parameter"):
             warnings.filterwarnings("ignore", message=reminder, category=UserWarning)
         shares = optuna.importance.get_param_importances(
@@ -50,12 +49,12 @@ def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
 
 
 def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> None:
-    """Write ``examples.npz``: some validation images with their true faces and what each network found in them.
+    """Write ``examples.npz``: some validation images with their annotated faces and each network's detections.
 
-    Only for generated images: reports hold no images of people.
+    Only for generated images: reports contain no images of people.
 
     Args:
-        folder: the study's.
+        folder: the study's folder.
         val: the validation images.
         found: label → a ``predictions.npz`` over all of them.
     """
@@ -72,7 +71,7 @@ def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> Non
 
 
 def _chosen(val: FaceSet) -> list[int]:
-    """Return the images shown: evenly over the set, among those with two to twelve faces where there are enough."""
+    """Return the images to show, evenly spaced among those with 2 to 12 faces, or among all if these are too few."""
     faces = np.diff(val.offsets)
     pool = np.flatnonzero((faces >= 2) & (faces <= 12))
     if len(pool) < EXAMPLES:

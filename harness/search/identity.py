@@ -1,4 +1,4 @@
-"""What a study's trials depend on, flat, so that a study is continued only as what it was and a difference is named."""
+"""Everything that a study's trials depend on, as a flat dict: a study is continued only if none of it has changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,19 +11,19 @@ from harness.search.resources import Checked
 from harness.training.job import TRAINING_VERSION
 
 _FREE = ("name", "description", "trials", "speed", "references", "seeds")
-"""What may change when a study is continued: none of it changes what a trial is or how its AP is measured."""
+"""Fields that may change when a study is continued: they affect neither a trial nor how its AP is measured."""
 
 Identity = dict[str, Any]
 
 
 def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identity:
-    """Return what is known before any image is read.
+    """Return the part of the identity that is known before any image is read.
 
     Args:
-        config: every field counts but ``_FREE``.
-        space: its axes and base architecture.
-        checked: of it the kind of device, the teacher, the start of the backbones and, on a CPU, PyTorch's threads of a
-            training: another number rounds otherwise.
+        config: all fields except ``_FREE`` are included.
+        space: its axes and base architecture are included.
+        checked: the kind of device, the teacher, the start of the backbones and, on a CPU, the threads per training are
+            included; rounding depends on the number of threads.
     """
     device, start = checked.device.type, checked.start
     flat: Identity = {}

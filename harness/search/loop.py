@@ -1,10 +1,9 @@
-"""The search loop: propose, train, tell, with several trainings side by side and the same outcome in any order.
+"""The search loop: proposes, trains and tells trials, several at once; the outcome does not depend on their timing.
 
-Trial n is proposed from the results of trials 0 … n - window and of no others, and pruned against the same ones. The
-window is part of the study, not of the machine, so the sequence of trials depends neither on how many workers there
-are, nor on which of them was faster, nor on where the study was interrupted. Trials are told in the order of their
-numbers. Everything is decided by AP on the search split; validation images are read at the end, for the networks that
-the report grades.
+Trial n is proposed from the results of trials 0 … n - window only, and is pruned against the same trials. The window is
+part of the study, not of the machine, so the sequence of trials depends neither on the number of workers and their
+timing nor on interruptions. Trials are told in the order of their numbers. Selection uses AP on the search split;
+validation images are read at the end, for the references, the best student and its repeats.
 """
 
 import time
@@ -36,16 +35,16 @@ DIRECTIONS = dict(zip(OBJECTIVES, _BETTER, strict=True))
 
 @dataclass
 class _Training:
-    """A training that a worker has.
+    """A training that runs in a worker.
 
     Attributes:
-        record: what it fills.
+        record: the record that it fills.
         judge: decides whether it is pruned; None outside the search.
-        grading: whether the network is trained already and only its validation AP is wanted.
-        begun: when its worker was free, seconds of ``time.monotonic``.
-        spent: seconds of earlier runs and other purposes.
-        answer: what the worker will be told once a due speed measurement is done; None if it does not wait for one.
-        kills: how often its worker was killed from outside.
+        grading: whether the network is trained already and only its validation AP is computed.
+        begun: time when its worker became free, seconds of ``time.monotonic``.
+        spent: seconds that its record already holds from before.
+        answer: whether to continue, sent to the worker once a due speed measurement is done; None if none is due.
+        kills: number of times its worker was killed from outside.
     """
 
     record: TrialRecord
@@ -58,23 +57,23 @@ class _Training:
 
 
 class Search:
-    """One study's search from where its ledger stands to ``config.trials`` trials.
+    """Runs the search of one study, from the trials in its ledger up to ``config.trials`` trials.
 
     Args:
-        plan: what is trained how.
-        ledger: the trials so far; everything that happens to one is written there.
+        plan: the fixed settings of the study.
+        ledger: the trials so far; every result is written to it.
         proposer: chooses configurations.
         pool: the workers.
-        tracker: is told every epoch.
-        progress: shows where the search stands.
+        tracker: receives every epoch.
+        progress: displays the state of the search.
         stopwatch: measures speeds.
 
     Attributes:
         records: label → record of every reference and candidate.
-        exhausted: whether all configurations that fit were trained.
-        changed: is called when a trial was told.
+        exhausted: whether all configurations that fit were proposed.
+        changed: called after a trial is told.
         trained: whether this run trained anything.
-        idle_share: the part of the workers' time in which they had no trial, once ``run`` has ended.
+        idle_share: share of the workers' time without a trial, set when ``run`` ends.
     """
 
     def __init__(
@@ -111,10 +110,10 @@ class Search:
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
 
     def run(self) -> None:
-        """Train until all trials are told, then repeat and grade the best one.
+        """Train until all trials are told, then grade the best student and train its repeats.
 
         Raises:
-            HarnessError, OSError: something that every later trial would meet as well; the study resumes from here.
+            HarnessError, OSError: an error that every later trial would meet too; the study can be resumed.
         """
         self._line_up(self.plan.references())
         self._line_up_interrupted()
@@ -131,7 +130,7 @@ class Search:
         self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
 
     def _work(self) -> None:
-        """Train until nothing is left that could be."""
+        """Train until no training is running, queued or wanted."""
         while self._fill() or self._running:
             for event in self.pool.wait():
                 self._handle(event)
@@ -139,7 +138,7 @@ class Search:
             self._show()
 
     def _line_up(self, wanted: Iterable[TrialRecord]) -> None:
-        """Queue those of the wanted trainings outside the search that are not complete."""
+        """Queue the trainings of ``wanted``, all outside the search, that are not complete."""
         for record in wanted:
             known = self.records.get(record.label)
             if known is not None and known.state == "complete":
@@ -161,7 +160,7 @@ class Search:
                 self._ready.append(name)
 
     def _fill(self) -> bool:
-        """Give every idle worker something to do, and say whether one of them got it."""
+        """Start trainings on idle workers, and return whether any was started."""
         started = False
         while self.pool.idle and not self._unmeasured():
             begun = time.monotonic()
@@ -172,7 +171,7 @@ class Search:
         return started
 
     def _propose(self) -> bool:
-        """Ask for the next trial if one is wanted and its history is complete."""
+        """Propose the next trial if one is wanted and its history is complete; return whether there is one."""
         number, width = len(self._trials), self.plan.config.window
         if number >= self.plan.config.trials or number - self._told >= width or self.exhausted:
             return False
@@ -202,7 +201,7 @@ class Search:
             if record.number is not None:
                 history = self._trials[record.number].user_attrs[HISTORY]
                 judge = Judge(self.plan.config.pruner, self._trials[:history])
-            # A resumed job reports its past epochs again, so the record starts over too, except for its time.
+            # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
             record.add_provenance(self.plan.provenance)
             self.trained = True
@@ -256,7 +255,7 @@ class Search:
         """Continue a training whose worker was killed from outside; the second time, end the run.
 
         Raises:
-            HarnessError: it was killed before; its record says ``running``, so the same command trains it again.
+            HarnessError: it was killed before. Its record says ``running``, so the same command trains it again.
         """
         name = training.record.label
         if training.kills:
@@ -285,7 +284,7 @@ class Search:
         running.epoch = info["epoch"]
         running.ap = running.ap if value is None else value
         if self._unmeasured():
-            training.answer = go_on  # The speed of another trial is due, and wants a quiet machine.
+            training.answer = go_on  # The speed of another trial is due, and is measured on an idle machine.
         else:
             self.pool.answer(record.label, go_on)
 
@@ -309,7 +308,7 @@ class Search:
                     training.answer = None
 
     def _tell(self) -> None:
-        """Tell, in the order of their numbers, the trials that have ended."""
+        """Tell the trials that have ended, in the order of their numbers."""
         while self._told < len(self._trials):
             record = self.records[label(self._told)]
             if record.state == "running" or record in self._unmeasured():
@@ -335,7 +334,7 @@ class Search:
     def best(self) -> TrialRecord | None:
         """The candidate trained to the end with the highest mean AP on the search split.
 
-        Of equal ones the one with fewer parameters.
+        Fewer parameters break a tie.
         """
         done = [r for r in self.records.values() if r.role == "candidate" and r.state == "complete"]
         return min(done, key=lambda r: (-mean_ap(r), r.params, r.label), default=None)
@@ -360,7 +359,7 @@ class Search:
         self.progress.board(self.board)
 
     def _estimate(self) -> float | None:
-        """Return the seconds left if every trial to come trains all its epochs."""
+        """Return the estimated remaining seconds, if no further trial is pruned; None before the first epoch."""
         if not self._epochs_here:
             return None
         epochs = self.plan.config.train.epochs
@@ -373,7 +372,7 @@ def mean_ap(record: TrialRecord) -> float:
     """Return the mean AP on the search split of a network trained to the end.
 
     Raises:
-        HarnessError: the record has none: it was changed by hand, or is of another version.
+        HarnessError: the record has none, because it was edited or has another version.
     """
     value = record.search_ap.get("mean")
     if value is None:

@@ -1,4 +1,4 @@
-"""``Plan``: what is settled before the first candidate trains, and how a record and a job follow from it."""
+"""``Plan``: the fixed settings of a study, from which the records and jobs of its trainings are made."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -30,11 +30,11 @@ class Plan:
 
     Attributes:
         folder: ``runs/<study>``.
-        cache: where decoded images lie.
-        search_protocol, protocol: what APs on the search split and on the validation images are measured by.
-        start: trained backbone weights that every student starts from; None starts from random numbers.
-        device, threads: of each training.
-        provenance: of whatever this run trains.
+        cache: folder of decoded images.
+        search_protocol, protocol: protocols of the APs on the search split and on the validation images.
+        start: trained backbone weights that every student starts from; None: random weights.
+        device, threads: device and threads per training.
+        provenance: provenance of everything that this run trains.
     """
 
     config: StudyConfig
@@ -63,10 +63,10 @@ class Plan:
         return record
 
     def references(self) -> Iterator[TrialRecord]:
-        """Yield the records of the references, trained as the candidates are, each with all its seeds.
+        """Yield the records of the references, trained like the candidates, each with all its seeds.
 
-        With and without a teacher, and in every study of one seed, an architecture has the same seeds: such trainings
-        begin from the same numbers and see the same batches.
+        An architecture has the same training seeds in every study with the same seed, with and without a teacher: such
+        trainings start from the same weights and see the same batches.
         """
         for name in self.config.references:
             arch = name.removesuffix(ALONE)

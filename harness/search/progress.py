@@ -1,4 +1,4 @@
-"""What a running study tells about itself: a board that says where it stands, and what shows it."""
+"""Progress of a running study: a board with its current state, and the interface that displays it."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass
 class Running:
-    """A training under way: ``epoch`` of ``epochs`` are done; ``ap`` is its last mean AP, None while there is none."""
+    """A running training: ``epoch`` of ``epochs`` are done; ``ap`` is its last mean AP, None before the first."""
 
     label: str
     params: int
@@ -18,15 +18,15 @@ class Running:
 
 @dataclass
 class Board:
-    """Where a study stands.
+    """Current state of a study.
 
     Attributes:
-        name: the study's.
-        feasible, size: how many of the space's configurations fit the budget, and how many there are.
-        wanted: trials to make; ``states`` counts those made, by state.
-        running: label → training under way.
+        name: name of the study.
+        feasible, size: number of configurations of the space that fit the budget, and of all.
+        wanted: number of trials to run; ``states``: state → number of trials in it.
+        running: label → running training.
         best: label, mean AP and parameters of the best candidate.
-        seconds_left: an estimate, None while there is none.
+        seconds_left: estimated remaining time, None while unknown.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Board:
 
     @property
     def made(self) -> int:
-        """How many trials have ended."""
+        """Number of trials that have ended."""
         return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
 
     def bars(self) -> list[tuple[str, int, int, str]]:
-        """Return what is trained, epochs done, epochs in all, and a text, for every training under way."""
+        """Return (network, epochs done, total epochs, text) for every running training."""
         return [
             (
                 f"{one.label}  {one.params:,} parameters",
@@ -56,7 +56,7 @@ class Board:
         ]
 
     def summary(self) -> str:
-        """Return one line."""
+        """Return the state in one line."""
         said = [f"{self.made} of {self.wanted} trials"]
         said += [f"{self.states[state]} {state}" for state in ("pruned", "failed") if self.states.get(state)]
         said.append(f"{self.feasible:,} of {self.size:,} configurations fit")
@@ -69,13 +69,13 @@ class Board:
 
 
 class Progress(Protocol):
-    """Shows how a study goes; ``harness.cli.Progress`` is the one that entry points use."""
+    """Displays the progress of a study; entry points use ``harness.cli.Progress``."""
 
     def stage(self, what: str, done: int, total: int) -> None:
         """Show how much of a preparation is done."""
 
     def board(self, board: Board) -> None:
-        """Show where the search stands."""
+        """Show the state of the search."""
 
     def line(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""

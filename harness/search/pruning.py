@@ -1,8 +1,8 @@
-"""Pruning: whether a trial continues, judged against trials that had ended before it was proposed.
+"""Pruning: decides whether a trial continues, compared with trials that had ended before it was proposed.
 
-Optuna's pruners read what the storage holds at that moment, which depends on which worker was faster. Here each trial
-has a judge over a fixed list of earlier trials, so that a decision is the same after a resume and with another number
-of workers.
+Optuna's pruners read the current content of the storage, which depends on the timing of the workers. Here each trial is
+compared with a fixed list of earlier trials, so that a decision is the same after a resume and with another number of
+workers.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.trial import FrozenTrial, TrialState
 
 STARTUP = 10
-"""Complete trials that the median rule waits for: a median of fewer is noise."""
+"""Least number of complete trials for the median rule; a median of fewer is noise."""
 
 
 def make_pruner(name: str) -> BasePruner:
@@ -54,6 +54,6 @@ class Judge:
         self._trial = self._study.ask()
 
     def stops(self, epoch: int, value: float) -> bool:
-        """Take the objective after an epoch, from 1, and say whether the trial ends here."""
+        """Record the objective after an epoch, from 1, and return whether the trial is pruned."""
         self._trial.report(value, epoch)
         return self._trial.should_prune()

@@ -1,4 +1,4 @@
-"""``Resources``: what a study runs on, refused here where it cannot be."""
+"""``Resources``: hardware, files and addresses that a study uses, checked before anything starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +21,19 @@ _BYTES_PER_WORKER = 2**30
 
 @dataclass(frozen=True)
 class Resources:
-    """What a study runs on.
+    """Hardware, files and addresses that a study uses.
 
     Attributes:
         runs: the folder of all studies.
-        workers: trainings side by side; None chooses one per ``threads`` cores on a CPU, one on CUDA. Decides nothing.
-        threads: PyTorch's threads of each training; None is 1 on a CPU. On a CPU results depend on it.
-        device: results depend on it.
+        workers: concurrent trainings; None: by cores and memory on a CPU, one on CUDA. Results do not depend on it.
+        threads: PyTorch threads per training; None: 1 on a CPU. On a CPU, results depend on it.
+        device: ``cpu``, ``cuda`` or ``cuda:N``. Results depend on it.
         teacher: ``auto``, the path of V1 weights, or ``ARCH:PATH``.
-        init_backbone: weights that a teacher to be trained and every student start their backbone from; None starts
-            students from the teacher's.
-        storage: a database URL; None is a SQLite file in the study's folder.
-        tracking_uri: None is a SQLite file in ``runs``; ``none`` tracks nothing.
-        command: how this study is run again, for its report; holds no secrets.
+        init_backbone: weights for the backbones of the students, and of the teacher if it is trained; None: students
+            start from the teacher's backbone.
+        storage: a database URL; None: a SQLite file in the study's folder.
+        tracking_uri: None: a SQLite file in ``runs``; ``none``: no tracking.
+        command: the command that repeats this study, for its report; without secrets.
     """
 
     runs: Path
@@ -49,14 +49,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Checked:
-    """Resources that a study can run on.
+    """Resources that were checked.
 
     Attributes:
-        device: what ``Resources.device`` names.
-        workers, threads: chosen where they were left open.
-        url: of the trials' database.
+        device: the device that ``Resources.device`` names.
+        workers, threads: as given, or chosen if None.
+        url: URL of the trials' database.
         teacher: ``auto`` with the backbone it starts from, or an architecture and the digest of its weights.
-        start: what the students' backbones start from; a teacher's digest is not known before it is trained.
+        start: weights that the students' backbones start from; a teacher's digest is unknown before it is trained.
     """
 
     device: torch.device
@@ -68,7 +68,7 @@ class Checked:
 
 
 def check_resources(config: StudyConfig, resources: Resources) -> Checked:
-    """Refuse what a study cannot run on, before anything is started.
+    """Refuse resources that a study cannot use, before anything is started.
 
     Raises:
         InputError: names the option, what was given and what is accepted.
@@ -77,13 +77,15 @@ def check_resources(config: StudyConfig, resources: Resources) -> Checked:
     workers, threads = _cores(config, resources, cuda=device.type == "cuda")
     label, weights = find_teacher(resources.teacher)
     if label in config.references:
-        raise InputError(f"'{label}' is the teacher and a reference: give --references that do without it")
+        raise InputError(f"'{label}' is both the teacher and a reference: remove it from --references")
     backbone = resources.init_backbone
     for option, path in (("--teacher", weights), ("--init-backbone", backbone)):
         if path is not None and not path.is_file():
             raise InputError(f"{option}: there is no file {path}")
     if config.from_scratch and backbone is not None and weights is not None:
-        raise InputError("--init-backbone has nothing to start: --teacher is trained, students begin --from-scratch")
+        raise InputError(
+            "--init-backbone is unused: --teacher is trained and students start --from-scratch; drop one of them"
+        )
     if resources.tracking_uri not in (None, "none"):
         check_uri(str(resources.tracking_uri))
     url = resources.storage or f"sqlite:///{(resources.runs / config.name / 'study.db').absolute()}"

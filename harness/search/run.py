@@ -1,4 +1,4 @@
-"""``run_study``: from a study's configuration to its report."""
+"""``run_study``: runs a study from its configuration to its report."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -41,8 +41,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
 
     Raises:
         InputError: something given is wrong; nothing was started.
-        HarnessError, OSError: the environment failed on the way; the same call resumes.
-        KeyboardInterrupt: Ctrl-C; there is a report of what was done, and the same call resumes.
+        HarnessError, OSError: the environment failed during the run; the same call resumes.
+        KeyboardInterrupt: Ctrl-C; a report of the trials so far is written, and the same call resumes.
     """
     begun = time.monotonic()
     space, proposer = _check_search(config)
@@ -79,7 +79,9 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         else:
             manifest = _continue(earlier, config, resources, checked, teacher, len(ledger.trials()), progress)
         if checked.workers > config.window:
-            progress.line(f"at most {config.window} candidates train at once: the study's trials depend on --window")
+            progress.line(
+                f"at most {config.window} candidates train at once: --window limits them, and the trials depend on it"
+            )
         plan = Plan(
             config=manifest.config,
             space=space,
@@ -120,7 +122,7 @@ def _begin(
     splits: Mapping[str, FaceSet],
     teacher: Teacher,
 ) -> Manifest:
-    """Return the manifest of a study that has no trial yet."""
+    """Return the manifest of a new study."""
     space, counts, used = proposer.space, proposer.counts, _used(teacher)
     search_protocol, protocol = (
         ap_protocol(splits[split], config.evaluation, config.data.eval_side) for split in ("search", "val")
@@ -152,15 +154,15 @@ def _continue(
     stored: int,
     progress: Progress,
 ) -> Manifest:
-    """Return the manifest of a study that is continued, with no fewer trials, seeds and references than it has had.
+    """Return the manifest of a study that is continued; it never has fewer trials, seeds or references than before.
 
-    Fewer would undo nothing, and make the manifest differ from what ran.
+    The trainings exist already, so that a smaller number would make the manifest wrong.
     """
     before, used, now = earlier.config, _used(teacher), provenance(device_name(checked.device))
     where = str(resources.runs / config.name)
     identity.check(where, {"teacher": earlier.teacher.digest}, {"teacher": used.digest}, config.name)
     if earlier.provenance != now:
-        progress.line(f"continues a study begun by {earlier.provenance}; what is trained now: {now}")
+        progress.line(f"continues a study started with {earlier.provenance}; new trainings use {now}")
     merged = replace(
         config,
         trials=max(config.trials, stored),
@@ -195,13 +197,13 @@ def _folder(folder: Path) -> Iterator[None]:
         finally:
             if [path.name for path in folder.iterdir()] == ["lock"]:
                 (folder / "lock").unlink()
-                with suppress(OSError):  # A parent that holds something else stays.
+                with suppress(OSError):  # A parent with other content stays.
                     for path in made:
                         path.rmdir()
 
 
 def _ledger(url: str, config: StudyConfig, same: identity.Identity, folder: Path) -> Ledger:
-    """Open the study's trials, and make sure that they and the folder belong together.
+    """Open the study's trials, and check that they belong to the folder.
 
     Raises:
         InputError: the database holds another study of this name, or the folder's trials are not in it.

@@ -1,19 +1,19 @@
-"""Samplers by name, each seeded from the study's seed and the trial's number, so that a resume repeats no proposal."""
+"""Samplers by name, seeded from the study's seed and the trial's number: a resumed study makes the same proposals."""
 
 import numpy as np
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 STARTUP = 6
-"""Trials drawn uniformly from what fits before the sampler models the results."""
+"""Trials drawn uniformly from the configurations that fit, before the sampler models the results."""
 
 POPULATION = 10
-"""Trials of one NSGA-II generation: small, because training is expensive."""
+"""Trials per NSGA-II generation; few, because training is expensive."""
 
 TRIES = {"tpe": 32, "random": 0, "nsga2": 32, "gp": 2}
-"""Most draws until one fits the budget and is new. Each draw of the Gaussian process refits its kernel."""
+"""Most draws per trial until one fits and is new; few for the Gaussian process, which refits its kernel per draw."""
 
 DENSE = ("nsga2", "gp")
-"""Samplers that model only axes which every trial has: inactive axes are filled in for them and dropped again."""
+"""Samplers that model only axes that every trial has: inactive axes get their first value and are then dropped."""
 
 
 def derive_seed(study_seed: int, *what: int | str) -> int:
@@ -25,9 +25,9 @@ def derive_seed(study_seed: int, *what: int | str) -> int:
 def make_sampler(name: str, seed: int) -> BaseSampler:
     """Return the sampler called ``name`` (one of ``protocol.SAMPLERS``).
 
-    TPE is Optuna's own default: joint over the axes that every trial has, as what fits a budget is a matter of
-    combinations, and independent over conditional ones; trials that are still training count as bad (constant liar),
-    so that workers do not crowd.
+    TPE has Optuna's defaults: a joint model of the axes that every trial has, since the budget depends on combinations,
+    and independent models of conditional axes. Running trials count as bad (constant liar), so that concurrent
+    proposals differ.
     """
     if name == "tpe":
         return TPESampler(n_startup_trials=1, seed=seed)

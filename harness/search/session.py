@@ -1,4 +1,4 @@
-"""``Session``: one run of a study's command, from the teacher's record to the report, whatever happens between."""
+"""``Session``: one run of a study, from the teacher's record to the report, also when the search ends early."""
 
 import shutil
 import time
@@ -20,11 +20,11 @@ from harness.training.job import PREDICTIONS, WEIGHTS
 
 
 class Session:
-    """Runs a search and makes everything that follows from it.
+    """Runs a search, measures speeds, and writes the report.
 
     Args:
-        search: ready to run.
-        manifest: of the study so far.
+        search: the search, ready to run.
+        manifest: the study's manifest so far.
         val: the validation images.
         begun: ``time.monotonic()`` when the command started.
     """
@@ -46,7 +46,8 @@ class Session:
         """Search, measure, and return the path of the report.
 
         Raises:
-            HarnessError, OSError, KeyboardInterrupt: the search ended early. What the trials so far allow was made.
+            HarnessError, OSError, KeyboardInterrupt: the search ended early; a report of the trials so far
+                was written if possible.
         """
         self.write()
         self.tracker.start_study(self.manifest)
@@ -59,7 +60,7 @@ class Session:
             self._measure()
         except BaseException:
             self.search.pool.close()
-            with suppress(HarnessError, OSError, ValueError):  # The first error is the one that is told.
+            with suppress(HarnessError, OSError, ValueError):  # The first error is the one to report.
                 self._conclude()
             raise
         report = self._conclude()
@@ -67,7 +68,7 @@ class Session:
         return report
 
     def write(self) -> None:
-        """Bring ``study.json`` up to date."""
+        """Update ``study.json``."""
         candidates = self.search.candidates()
         states = Counter(record.state for record in candidates)
         wanted = len(candidates) if self.search.exhausted else self.plan.config.trials
@@ -86,7 +87,7 @@ class Session:
         self.manifest.save(self.folder)
 
     def _proposals(self) -> dict[str, int]:
-        """Count where the candidates came from, and what was turned down before a trial existed."""
+        """Count the candidates by source, and the proposals that were rejected before they became trials."""
         counts: Counter[str] = Counter()
         for trial in self.search.ledger.trials():
             counts[trial.user_attrs["source"]] += 1
@@ -94,7 +95,7 @@ class Session:
         return dict(counts)
 
     def _keep_teacher(self) -> TrialRecord:
-        """Copy the teacher into the study as ``v1``, so that the study's folder is whole."""
+        """Copy the teacher into the study under its label, so that the study's folder is self-contained."""
         teacher = self.plan.teacher
         target = self.plan.trial_folder(teacher.record.label)
         record = TrialRecord(**vars(teacher.record))
@@ -107,7 +108,7 @@ class Session:
         return record
 
     def _measure(self) -> None:
-        """Take the speed of everything trained to the end that has none yet; no worker runs any more."""
+        """Measure the speed of complete networks that have none; no worker is running at this point."""
         records = [self.teacher, *self.search.records.values()]
         due = [record for record in records if record.state == "complete" and not record.speed]
         for done, record in enumerate(due):

@@ -1,4 +1,4 @@
-"""``Stopwatch``: each network's speed against V1's, while no worker trains. Weights do not matter."""
+"""``Stopwatch``: measures a network's speed relative to V1 while no worker trains. The weights are random."""
 
 import time
 
@@ -10,12 +10,12 @@ from harness.models.builder import build
 from harness.models.detector import Detector
 
 THREADS = 1
-"""CPU threads while measuring, whatever the study trains with: one column holds one protocol, and a second thread would
-wait for other processes."""
+"""CPU threads while measuring, independent of the study's threads: all speeds share one protocol, and a second thread
+would wait for other processes."""
 
 
 class Stopwatch:
-    """Measures records by one protocol.
+    """Measures the speed of records with one protocol.
 
     Args:
         config: image size and number of runs.

@@ -60,7 +60,7 @@ def check_url(url: str) -> None:
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open a database, making its tables where they are missing.
+    """Open a database, and create missing tables.
 
     Raises:
         InputError: it cannot be reached or is not an Optuna database.
@@ -75,7 +75,7 @@ def open_storage(url: str) -> BaseStorage:
 
 
 class Ledger:
-    """The trials of one study, as Optuna keeps them.
+    """The trials of one study in an Optuna database.
 
     Args:
         storage: an open database.
@@ -133,7 +133,7 @@ class Ledger:
         return number
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Write the objective after an epoch; an earlier value of that epoch stays."""
+        """Write the objective after an epoch; an existing value of that epoch is kept."""
         trial = self.trials()[number]
         if epoch not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
@@ -145,7 +145,7 @@ class Ledger:
 
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Turn a database that fails on the way into one line.
+    """Turn a database failure during the run into an error of one line.
 
     Raises:
         HarnessError: the database is full, gone or locked.
@@ -156,5 +156,5 @@ def storage_errors(url: str) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = mask_text(str(cause).splitlines()[0], url)
         raise HarnessError(
-            f"storage '{mask_url(url)}' failed: {reason}; once that is mended the same command resumes"
+            f"storage '{mask_url(url)}' failed: {reason}; fix that and run the same command again to resume"
         ) from None

@@ -1,4 +1,4 @@
-"""Where a study's time goes."""
+"""Time that a study spends, by purpose."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from harness.core.record import TrialRecord
 def timing(records: Sequence[TrialRecord], total: float, idle_share: float | None) -> dict[str, float]:
     """Return seconds by purpose and two shares.
 
-    ``overhead_share`` is 1 - (train + evaluate + speed) / total, summed over all trained networks but the teacher. A
+    ``overhead_share`` is 1 - (train + evaluate + speed) / total, summed over all trained networks except the teacher. A
     trial's total runs from the moment its worker is free (so the proposal counts) until its result is on disk, without
     waiting for other trials' results, plus its speed measurement. ``idle_share`` is the part of the workers' time
     in which they had no trial: while an earlier result was missing, and at the end of the study.
@@ -16,7 +16,7 @@ def timing(records: Sequence[TrialRecord], total: float, idle_share: float | Non
     Args:
         records: references and candidates.
         total: seconds since the study began, over all its runs.
-        idle_share: of this run; None before its end.
+        idle_share: the share in this run; None before its end.
     """
     sums = {name: sum(r.seconds.get(name, 0.0) for r in records) for name in ("train", "evaluate", "speed", "total")}
     worked = sums["train"] + sums["evaluate"] + sums["speed"]

@@ -1,7 +1,7 @@
-"""Worker processes that train networks side by side.
+"""Worker processes that train networks concurrently.
 
 Processes are spawned, not forked: a fork of a process that has used PyTorch's threads may hang. They live as long as
-the study, so that libraries load once. After every epoch a worker waits to be told whether to continue.
+the study, so that libraries load once. After every epoch a worker waits for the answer whether to continue.
 """
 
 import errno
@@ -21,17 +21,17 @@ from typing import Any
 from harness.errors import HarnessError, NonFiniteLossError
 
 Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
-"""A function of a job and of what is called after every epoch: ``engine.train``. Sent by name, so at module level."""
+"""A function of a job and of a callback after every epoch, as ``training.loop.train``; defined at module level."""
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-"""Signals that a training does not raise itself: somebody, or a system short of memory, ended the process."""
+"""Signals that a training does not raise itself: a user, or a system short of memory, killed the process."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to the job with this label.
+    """An event of the job with this label.
 
     Attributes:
         kind: ``epoch`` (``content``: the epoch's dict; the worker waits for ``Pool.answer``), ``result`` (what the work
@@ -58,9 +58,9 @@ class Pool:
     """``count`` worker processes of ``threads`` threads each, started at once.
 
     Args:
-        work: what each job is given to.
-        count: processes.
-        threads: threads of each.
+        work: function that runs a job.
+        count: number of processes.
+        threads: threads per process.
     """
 
     def __init__(self, work: Work, count: int, threads: int) -> None:
@@ -81,7 +81,7 @@ class Pool:
         """Wait until every worker has loaded its libraries.
 
         Raises:
-            HarnessError: one ended before it had.
+            HarnessError: a worker ended before it was ready.
         """
         for worker in self._workers:
             try:
@@ -107,7 +107,7 @@ class Pool:
         """Give a job to an idle worker."""
         worker = next(worker for worker in self._workers if worker.label is None)
         worker.label = label
-        with suppress(BrokenPipeError, ConnectionResetError):  # It died while idle; ``wait`` finds that and says so.
+        with suppress(BrokenPipeError, ConnectionResetError):  # It died while idle; ``wait`` reports that.
             worker.pipe.send(job)
 
     def answer(self, label: str, go_on: bool) -> None:
@@ -118,7 +118,7 @@ class Pool:
             worker.pipe.send(go_on)
 
     def wait(self, timeout: float | None = None) -> list[Event]:
-        """Return what happened, at least one event unless the timeout (seconds) passes.
+        """Wait for a message of a worker, at most ``timeout`` seconds, and return the events, possibly none.
 
         A worker that died is replaced; its job, if it had one, has failed or was killed.
         """
@@ -152,7 +152,7 @@ class Pool:
         self._workers[self._workers.index(worker)] = self._start()
 
     def close(self) -> None:
-        """End all workers, without waiting for their jobs: a checkpoint is whole or not there."""
+        """End all workers without waiting for their jobs; checkpoints are written atomically."""
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -190,7 +190,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def _serve(pipe: Connection, work: Work, threads: int) -> None:
     """Run jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the study ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the study ends its workers.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _pin(threads)
     pipe.send(("ready", None, ""))
@@ -218,7 +218,7 @@ def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -
         return "fatal", error, ""
     except OSError as error:
         return "fatal", OSError(error.errno, error.strerror, error.filename), ""
-    except Exception as error:  # Whatever else a candidate does wrong must not cost the study.
+    except Exception as error:  # Any other error of a candidate must not end the study.
         gc.collect()
         reason = str(error).strip().splitlines()
         if any(name in str(error) for name in ("No space left", "ENOSPC")):

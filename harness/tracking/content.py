@@ -1,4 +1,4 @@
-"""What is logged, as plain data: the parameters, metrics, tags and description of a study and of its trials.
+"""Parameters, metrics, tags and description of a study and of its trials, as plain data to be logged.
 
 Every run uses the same metric names, so that runs compare column by column. Final values have bare names (``ap_mean``,
 ``fps``, ``params``). ``search_ap_*`` is the AP on the search split, logged for every network trained to the end;
@@ -27,7 +27,7 @@ _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that one run shows.
+    """Everything that is logged to one run.
 
     Attributes:
         name, status: the run's name and MLflow status.
@@ -86,9 +86,9 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def trial_content(record: TrialRecord, study: Manifest) -> Content:
-    """Return what the run of one trained network shows.
+    """Return what is logged to the run of one trained network.
 
-    The options of every part are logged, also the fixed ones and those of the references: V1 and V2 then share the
+    The options of every part are logged, also fixed ones and those of the references, so that V1 and V2 share the
     candidates' columns.
     """
     params = flatten(record.arch) | flatten(record.train, "train.") | flatten(record.distill, "distill.")
@@ -154,12 +154,12 @@ def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
 
 
 def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished: bool | None) -> Content:
-    """Return what the parent run of a study shows.
+    """Return what is logged to the parent run of a study.
 
     Args:
-        study: what it is and where it stands.
+        study: the study's manifest.
         records: label → record, for the description's table.
-        finished: None while the study runs, then whether all of its trials were run.
+        finished: None while the study runs, then whether all its trials were run.
     """
     standing = study.standing
     metrics: dict[str, Any] = {"space_size": study.space.size, "space_feasible": study.space.feasible}
@@ -199,13 +199,13 @@ def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished:
 
 
 def _provenance(made_by: Provenance) -> dict[str, str]:
-    """Return the tags that say which code ran on which machine."""
+    """Return tags for code version and machine."""
     tags = flatten(made_by.versions, "version.") | flatten(made_by.machine, "machine.")
     return tags | {"mlflow.source.git.commit": made_by.commit or ""}
 
 
 def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
-    """Return the Markdown that the study's page shows."""
+    """Return the description of the study's page, in Markdown."""
     config, space = study.config, study.space
     lines = [
         f"**{study.name}**: {config.description}",

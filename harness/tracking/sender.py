@@ -1,6 +1,6 @@
-"""``Sender``: brings a server up to date with a study's folder. One thread uses it; any call may fail halfway.
+"""``Sender``: sends the content of a study's folder to a tracking server. For one thread; any call may fail halfway.
 
-What it was given is kept until it has arrived: after a failure, ``send`` continues where the last call stopped.
+Data is kept until it has arrived: after a failure, ``send`` continues where the last call stopped.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def now() -> int:
 
 
 class Sender:
-    """What of one study is to be sent, and what has arrived.
+    """Queues the data of one study, sends it, and records what has arrived.
 
     Args:
         uri: a checked tracking URI.
@@ -50,28 +50,28 @@ class Sender:
         self._rejected: set[str] = set()
 
     def set_study(self, study: Manifest, finished: bool | None) -> None:
-        """Send a study; ``finished`` is None while it runs, False if it was interrupted."""
+        """Queue a study; ``finished`` is None while it runs, False if it was interrupted."""
         self._study, self._finished, self.study_pending = study, finished, True
         if finished is None:
             self.state.started.setdefault("", now())
 
     def add_trial(self, record: TrialRecord, seen: int) -> None:
-        """Send a trial's record as it was at the time ``seen``, in milliseconds since 1970."""
+        """Queue a trial's record as of the time ``seen``, in milliseconds since 1970."""
         self._records[record.label] = record
         self.pending.add(record.label)
         self._note_times(record, seen, 0)
 
     def add_artifact(self, label: str, path: Path) -> None:
-        """Store a file or folder with a trial's run, or with the study's own (empty label)."""
+        """Queue a file or folder for the run of a trial, or of the study (empty label)."""
         name = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
         self.state.artifacts.setdefault(f"{label}:{name}", "")
 
     def disconnect(self) -> None:
-        """Drop the connection: the next ``send`` reads again what the server holds."""
+        """Drop the connection; the next ``send`` reads the server's content again."""
         self._store = None
 
     def send(self) -> None:
-        """Send everything that has not arrived.
+        """Send everything that has not arrived yet.
 
         Raises:
             GoneError: runs were deleted from the server; after ``disconnect``, the next ``send`` creates them again.
@@ -203,7 +203,7 @@ def _signature(path: Path) -> str:
 
 
 def ran_all(study: Manifest) -> bool:
-    """Say whether the study ran all the trials that it was asked for."""
+    """Return whether the study ran all its trials."""
     trials = study.standing.trials
     ran = sum(trials.get(state, 0) for state in ("complete", "pruned", "failed"))
     return ran >= trials.get("wanted", study.config.trials)

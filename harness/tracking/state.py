@@ -1,7 +1,7 @@
 """``tracking.json``: which MLflow run belongs to which trial of a study's folder.
 
-What a run already holds is always read from the server; this file only says which run that is. If the file or the runs
-are lost, nothing is sent twice and no value is missing.
+The content of a run is always read from the server; this file only says which run it is. If the file or the runs are
+lost, nothing is sent twice and no value is missing.
 """
 
 import json
@@ -18,7 +18,7 @@ class TrackingState:
     """The ids and times of one study folder at one tracking address.
 
     Attributes:
-        study_id: identifies this folder's study on any server, also on a shared one.
+        study_id: identifies the study of this folder on any server, also on a shared one.
         uri: the tracking address, its secrets masked.
         experiment_id, parent: ids of the experiment and of the study's own run; empty until the server has answered.
         runs: label → run id.
@@ -40,7 +40,7 @@ class TrackingState:
 
     @classmethod
     def load(cls, path: Path, uri: str) -> "TrackingState":
-        """Read the file; start afresh if it is missing, broken or about another address.
+        """Read the file; return a new state if it is missing, broken or for another address.
 
         The study's id and its times are the same for every address.
         """

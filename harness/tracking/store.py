@@ -38,7 +38,7 @@ _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 500
 
 @dataclass
 class Known:
-    """What a run holds on the server."""
+    """Content of a run on the server."""
 
     status: str
     params: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Known:
 
 
 class RejectedError(Exception):
-    """The server refuses a value, and would refuse it every time."""
+    """The server refuses a value permanently."""
 
 
 class GoneError(Exception):
@@ -135,12 +135,12 @@ class Store:
         """Send what the run does not hold yet.
 
         Args:
-            run_id: of ``find_runs`` or ``create_run``.
-            content: everything that the run is to show.
+            run_id: from ``find_runs`` or ``create_run``.
+            content: the complete content of the run.
             started, ended: milliseconds since 1970; final metrics and the end of the run get the time ``ended``.
 
         Raises:
-            RejectedError: the server refuses a value for good.
+            RejectedError: the server refuses a value permanently.
             GoneError: the run was deleted.
             Exception: whatever MLflow raises while a server does not answer.
         """
@@ -216,7 +216,7 @@ class Store:
             raise self._classified(error) from error
 
     def _classified(self, error: Exception) -> Exception:
-        """Return what to raise: a refused value and a deleted run have errors of their own."""
+        """Return the error to raise: ``GoneError`` for a deleted run, ``RejectedError`` for a refused value."""
         code = getattr(error, "error_code", "")
         if code == "RESOURCE_DOES_NOT_EXIST":
             return GoneError(reason(error, self._uri))

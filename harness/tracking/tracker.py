@@ -1,4 +1,4 @@
-"""``Tracker``: the interface that a study reports to; ``MLflowTracker`` sends to MLflow from a thread of its own."""
+"""``Tracker``: the interface to which a study reports; ``MLflowTracker`` sends to MLflow from a separate thread."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 
 
 class Tracker(Protocol):
-    """What a study reports to while it runs. No method raises, and only ``close`` waits."""
+    """Receives the progress of a running study. No method raises, and only ``close`` waits."""
 
     def start_study(self, study: Manifest) -> None:
         """Report that a study starts."""
@@ -37,10 +37,10 @@ class Tracker(Protocol):
         """Report that the study ended."""
 
     def close(self, timeout: float = 30.0) -> int:
-        """Wait at most ``timeout`` seconds for everything to be sent and return how many trials were not."""
+        """Wait at most ``timeout`` seconds until everything is sent, and return the number of trials that were not."""
 
     def url(self) -> str:
-        """Return the address of the study's page or the command that opens it; empty where nothing is tracked."""
+        """Return the address of the study's page or the command that opens it; empty if nothing is tracked."""
 
 
 class NullTracker:
@@ -70,9 +70,9 @@ class NullTracker:
 class MLflowTracker:
     """Sends a study to MLflow: a parent run for the study, a nested run for each trial.
 
-    A thread connects (importing MLflow and making a new database take seconds), sends the latest state of each trial,
-    and tries again while the server is down. The records on disk hold everything: what could not be sent is sent by the
-    next run of the study, or by ``resync``.
+    A thread connects (importing MLflow and creating a database take seconds), sends the latest state of each trial, and
+    retries while the server is down. The records on disk are complete: data that could not be sent is sent by the next
+    run of the study, or by ``resync``.
 
     Args:
         uri: the tracking URI; see ``address.ACCEPTED``.
@@ -104,7 +104,7 @@ class MLflowTracker:
         self._set_study(study, None)
 
     def trial(self, record: TrialRecord) -> None:
-        """Report the state of one trial; of each trial only the latest state waits to be sent."""
+        """Report the state of one trial; only the latest state of each trial is sent."""
         seen = without_curves(record), now()
         with self._changed:
             self._trials[record.label] = seen
@@ -126,7 +126,7 @@ class MLflowTracker:
             self._changed.notify()
 
     def close(self, timeout: float = 30.0) -> int:
-        """Wait at most ``timeout`` seconds for everything to be sent; warn and return how many trials were not."""
+        """Wait at most ``timeout`` seconds until everything is sent; warn of and return the number of unsent trials."""
         with self._changed:
             if self._study and self._finished is None:
                 self._finished, self._study_taken = False, False
@@ -155,15 +155,15 @@ class MLflowTracker:
         return f"{page_root(self._uri)}/{view_route(experiment)}" if experiment else page_root(self._uri)
 
     def links(self) -> dict[str, str]:
-        """Return label → address of its run's page, for the runs that exist there; ``""`` is the study's own.
+        """Return label → address of its run's page, for the runs that exist on the server; ``""`` is the study itself.
 
-        For a database it is the part that follows the address printed by ``python -m harness.ui``.
+        For a database, addresses are relative to the one printed by ``python -m harness.ui``.
         """
         base, state = f"{page_root(self._uri)}/" if is_server(self._uri) else "", self._sender.state
         runs = {"": state.parent, **state.runs}
         return {label: base + run_route(state.experiment_id, run) for label, run in runs.items() if run}
 
-    # The thread.
+    # Methods of the sending thread.
 
     def _run(self) -> None:
         wait, down = 0.0, False
@@ -176,10 +176,10 @@ class MLflowTracker:
                 self._hand_over()
                 self._sender.send()
             except GoneError as error:
-                # Someone deleted runs: they are created again, at once the first time.
+                # Runs were deleted: they are created again, the first time without a wait.
                 why = str(error) if wait else ""
                 wait = _FIRST_WAIT
-            except Exception as error:  # Training continues whatever MLflow, its database or the disk raises.
+            except Exception as error:  # No error of MLflow, its database or the disk may stop training.
                 why = reason(error, self._uri)
                 wait = min(max(2 * wait, _FIRST_WAIT), _LONGEST_WAIT)
             else:
@@ -220,7 +220,7 @@ class MLflowTracker:
             files, self._files = self._files, []
             study, finished, taken = self._study, self._finished, self._study_taken
             self._study_taken = True
-            # Inside the lock: when ``close`` counts what is left, every trial is either here or in the sender.
+            # Inside the lock, so that every trial is here or in the sender when ``close`` counts the unsent ones.
             for record, seen in trials.values():
                 self._sender.add_trial(record, seen)
             for label, path in files:
@@ -246,7 +246,7 @@ def resync(study_folder: Path, uri: str | None = None, warn: Warn | None = None,
     """Send a study's records to a server that was down, or not used, while the study ran.
 
     Returns:
-        How many trials could not be sent.
+        The number of trials that could not be sent.
 
     Raises:
         DataError: there is no readable study in the folder.

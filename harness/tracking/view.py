@@ -26,7 +26,7 @@ COLUMNS = (
     "metrics.`size_mb`",
 )
 _AP, _CURVE = "search_ap_mean", "epoch/search_ap_mean"
-"""What the charts show: the AP that every network trained to the end has."""
+"""Metrics of the charts: the AP that every network trained to the end has."""
 _SECTION = "trade-off"
 
 

@@ -44,7 +44,7 @@ def test_boxes_and_landmarks_follow_the_pixels(flip: float) -> None:
     assert seen > 20
 
 
-def test_a_mirror_swaps_sides_exactly_and_twice_is_nothing() -> None:
+def test_mirroring_swaps_sides_exactly_and_twice_is_the_identity() -> None:
     boxes = np.array([[1.0, 2.0, 5.0, 8.0]], dtype=np.float32)
     points = np.array([[2.0, 3.0, 4.0, 3.0, 3.0, 5.0, 2.0, 7.0, 4.0, 6.0]], dtype=np.float32)
     flipped, swapped = mirror(boxes, points, 20)

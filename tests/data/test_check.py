@@ -19,7 +19,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
 
 
 @pytest.mark.parametrize("layout", ["retinaface", "official"])
-def test_a_sound_copy(
+def test_a_valid_copy(
     layout: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, said = check(capsys, request.getfixturevalue(layout), "--sheets", tmp_path / "sheets")
@@ -40,7 +40,7 @@ def test_a_sound_copy(
         assert min(sheet.shape[:2]) >= 200
 
 
-def test_every_fault_is_told_with_its_line(
+def test_every_fault_is_reported_with_its_line(
     retinaface: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     label = retinaface / "train" / "label.txt"

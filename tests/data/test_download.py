@@ -1,4 +1,4 @@
-"""WIDER FACE from a hub on loopback: the few answers of the real one that a download needs, and every way to fail."""
+"""WIDER FACE from a hub on loopback, which gives the answers that a download needs, and all failures."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
 
 @dataclass
 class Hub:
-    """What the server has, how it misbehaves, and what it was asked."""
+    """The files and failures of the server, and the requests that it received."""
 
     files: dict[str, bytes]
     cut: bool = False
@@ -198,10 +198,10 @@ def test_only_what_is_missing_is_fetched(hub: Hub, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_an_interrupted_download_goes_on(
+def test_an_interrupted_download_resumes(
     ranges: bool, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that knows no ranges sends all again, which replaces the part."""
+    """A server without range requests sends the whole file, which replaces the part."""
     root = tmp_path / "copy"
     hub.cut = True
     code, out, err = download(root, capsys)
@@ -225,7 +225,7 @@ def test_an_interrupted_download_goes_on(
 
 
 def test_a_whole_archive_is_not_fetched_again(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a process killed while unpacking leaves behind."""
+    """The state that a process killed while unpacking leaves."""
     partials = tmp_path / ".download"
     (partials / "WIDER_train.unpacking" / "WIDER_train" / "stale").mkdir(parents=True)
     for name, content in hub.files.items():
@@ -236,7 +236,7 @@ def test_a_whole_archive_is_not_fetched_again(hub: Hub, tmp_path: Path, capsys: 
     assert not partials.exists()
 
 
-def test_what_is_too_long_is_fetched_anew(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_too_long_is_fetched_again(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / ".download").mkdir()
     (tmp_path / ".download" / "WIDER_val.zip").write_bytes(bytes(len(hub.files["WIDER_val.zip"]) + 1))
     assert download(tmp_path, capsys)[0] == 0

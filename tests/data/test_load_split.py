@@ -112,7 +112,7 @@ def test_a_corrupt_copy_is_named_and_made_again(
     assert kept(cache) == [first.folder.name]
 
 
-def test_skipped_faults_are_told(retinaface: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_faults_are_reported(retinaface: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     label = retinaface / "train" / "label.txt"
     label.write_text(label.read_text() + f"1 1 0 9 {NO_POINTS} 0\n")
     faces = load_split(config(retinaface), "train", tmp_path)

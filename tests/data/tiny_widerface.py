@@ -1,4 +1,4 @@
-"""What tiny WIDER FACE copies are made of."""
+"""Builds tiny WIDER FACE copies."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -179,7 +179,7 @@ def test_equal_overlaps_go_to_the_first_face() -> None:
     assert match(one_image([face, face]), priors).face.tolist() == [[1, 0, 0]]
 
 
-def test_mining_takes_seven_a_positive_and_no_positive() -> None:
+def test_mining_takes_seven_negatives_per_positive() -> None:
     losses = torch.arange(20.0)[None].repeat(2, 1)
     positive = torch.zeros((2, 20), dtype=torch.bool)
     positive[0, 19] = True
@@ -189,7 +189,7 @@ def test_mining_takes_seven_a_positive_and_no_positive() -> None:
     assert mined[1].nonzero().flatten().tolist() == list(range(4, 20))
 
 
-def test_no_face_at_all_is_zero_with_a_gradient() -> None:
+def test_without_faces_the_loss_is_zero_and_has_a_gradient() -> None:
     priors = make_priors(64, 64)
     output = make_output(2, len(priors), torch.Generator().manual_seed(0))
     leaves = [tensor.requires_grad_() for tensor in output[:3]]
@@ -211,7 +211,7 @@ def test_without_landmarks_their_loss_is_masked() -> None:
     assert not bool(output.landmarks.grad.any())
 
 
-def test_gradients_reach_only_what_takes_part() -> None:
+def test_gradients_reach_only_positive_and_mined_priors() -> None:
     generator = torch.Generator().manual_seed(3)
     priors = make_priors(128, 128)
     output = make_output(3, len(priors), generator)
@@ -226,7 +226,7 @@ def test_gradients_reach_only_what_takes_part() -> None:
 
 
 @pytest.mark.parametrize("where", ["boxes", "classes", "landmarks"])
-def test_a_non_finite_output_shows_in_the_total(where: str) -> None:
+def test_a_non_finite_output_makes_the_total_non_finite(where: str) -> None:
     priors = make_priors(64, 64)
     output = make_output(1, len(priors), torch.Generator().manual_seed(0))
     getattr(output, where).fill_(torch.nan)
@@ -234,8 +234,8 @@ def test_a_non_finite_output_shows_in_the_total(where: str) -> None:
     assert not bool(multibox_loss(output, targets, priors, CONFIG).total.isfinite())
 
 
-def test_a_crowded_image_does_not_make_the_others_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overlaps are taken of each image's faces, and of no more at once than the processor's cache holds."""
+def test_a_crowded_image_adds_no_overlaps_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overlaps are computed for each image's faces, and for no more at once than the processor's cache holds."""
     generator = torch.Generator().manual_seed(0)
     priors = make_priors(64, 64)
     compared: list[int] = []

@@ -1,4 +1,4 @@
-"""Gradients by loss term against training's own, and the errors of networks whose answers are known."""
+"""Gradients by loss term against those of training, and the errors of networks with known outputs."""
 
 import math
 from dataclasses import replace
@@ -61,12 +61,12 @@ def first_batch(job: Job, seed: int) -> Batch:
 
 
 @pytest.mark.parametrize("distill", [TAUGHT, replace(TAUGHT, feature_weight=0.0), ALONE], ids=["λ", "α", "alone"])
-def test_the_terms_add_up_to_the_gradient_that_training_steps_by(
+def test_the_terms_add_up_to_the_gradient_of_training(
     job: Job, distill: DistillConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compared with training's first step, whose gradients are still there, unclipped, when the epoch has ended.
 
-    In double precision, because seven backward passes round otherwise than one.
+    In double precision, because seven backward passes round differently from one.
     """
     job = replace(job, distill=distill)
     batch = first_batch(job, job.seed)

@@ -27,7 +27,7 @@ def normalise(detections: list[list[list[float]]]) -> list[list[list[float]]]:
 
 
 def image_counts(rows: list[list[float]], faces: list[list[float]], keep: list[bool]) -> list[tuple[float, int, int]]:
-    """Return after each detection its score, and how many so far are proposed and right."""
+    """Return after each detection its score, and the numbers of proposed and correct detections so far."""
     taken = [False] * len(faces)
     proposed = right = 0
     counts = []
@@ -64,7 +64,7 @@ def average_precision(detections: list[Any], faces: list[Any], keep: list[Any]) 
     Args:
         detections: for each image rows of x1, y1, x2, y2, score.
         faces: for each image rows of x1, y1, x2, y2.
-        keep: for each image one flag a face.
+        keep: for each image one flag per face.
     """
     total = sum(bool(flag) for flags in keep for flag in flags)
     if total == 0:

@@ -54,7 +54,7 @@ def test_attributes_follow_the_order_of_the_images(tmp_path: Path) -> None:
     assert list(groups["occlusion"]) == ["none"]
 
 
-def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
+def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
     folder = write_mats(tmp_path)
     truth = load_ground_truth(folder)
     with pytest.raises(DataError, match="no ground truth for 1 images, the first is x/y"):
@@ -68,14 +68,14 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
 
 
 def truth_of(images: int) -> GroundTruth:
-    """Two faces an image, both on every list, and one image without any."""
+    """Two faces per image, both on every list, and one image without faces."""
     box = np.array([[0.0, 0.0, 20.0, 20.0], [50.0, 0.0, 70.0, 20.0]])
     boxes = [*[box] * images, box[:0]]
     keep = {name: [np.ones(len(b), dtype=np.bool_) for b in boxes] for name in LISTS}
     return GroundTruth(boxes, keep, [str(i) for i in range(images + 1)])
 
 
-def test_a_network_is_looked_at_where_it_raises_one_false_alarm_an_image() -> None:
+def test_recall_is_measured_at_one_false_positive_per_image() -> None:
     """Both images: a face at 0.9, the same face again at 0.8, a stray at 0.5, the other face at 0.4."""
     face, other, stray = [0, 0, 20, 20], [50, 0, 70, 20], [0, 80, 20, 99]
     rows = np.array([[*face, 0.9], [*face, 0.8], [*stray, 0.5], [*other, 0.4], [*stray, 0.0]])
@@ -85,7 +85,7 @@ def test_a_network_is_looked_at_where_it_raises_one_false_alarm_an_image() -> No
     assert not found_faces([rows[:0]] * 3, truth_of(2)).any()
 
 
-def test_nothing_is_found_where_the_first_threshold_is_too_many() -> None:
+def test_nothing_is_found_if_the_first_threshold_has_too_many_false_positives() -> None:
     face, stray = [0, 0, 20, 20], [0, 80, 20, 99]
     rows = np.array([[*stray, 0.9], [*stray, 0.9], [*face, 0.9], [*stray, 0.1]])
     assert not found_faces([rows, rows[:0]], truth_of(1)).any()

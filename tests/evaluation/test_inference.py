@@ -1,4 +1,4 @@
-"""Detections of real detectors against a plain loop, and their way back into the image's own pixels."""
+"""Detections of real detectors against a plain loop, and their scaling to pixels of the original image."""
 
 import copy
 import math
@@ -29,7 +29,7 @@ SIZES = [(64, 64), (64, 64), (50, 97), (33, 64), (64, 64), (97, 50)]
 def detector() -> Detector:
     torch.manual_seed(0)
     found = build(resolve_arch("v2"))
-    # Untrained, every prior answers the same: take the statistics of some images, and spread what the heads say.
+    # Untrained, every prior gives the same output: set the statistics from some images, and scale up the heads.
     for module in found.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -147,7 +147,7 @@ def test_finished_chunks_are_used_again(
     every = predict(detector, faces, EvalConfig(), (0, 48), chunks=tmp_path / "kept")
     files = sorted((tmp_path / "kept").iterdir())
     assert len(files) == 3
-    # One is missing and one is damaged: both are made again.
+    # One is missing and one is damaged: both are computed again.
     files[1].unlink()
     files[2].write_bytes(files[2].read_bytes()[:-40])
     seen: list[int] = []
@@ -191,7 +191,7 @@ def test_an_image_without_candidates_has_no_detections(detector: Detector, faces
 
 
 def test_one_image_alone_gives_the_same(detector: Detector, faces: FaceSet) -> None:
-    # Folded beforehand, since a random network's scores lie so near each other that rounding changes their order.
+    # Folded beforehand, since the scores of a random network are so close that rounding changes their order.
     detector = copy.deepcopy(detector)
     freeze(detector)
     for side, config in ((0, EvalConfig()), (48, EvalConfig(pad_multiple=32)), (100, EvalConfig())):
@@ -254,7 +254,7 @@ def test_sizes() -> None:
     assert plan(1, 1_000, 64, 1) == (1, 1_000, 1, 64, 1, 64)
 
 
-def test_input_is_mean_free_and_padded_with_nothing() -> None:
+def test_input_is_minus_the_mean_and_padded_with_zeros() -> None:
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     pixels = prepare([image], [plan(5, 7, 0, 8)])
     assert pixels.shape == (1, 3, 8, 8)
@@ -288,7 +288,7 @@ def test_a_diverged_network_is_refused(which: str) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_what_is_no_image_is_refused(detector: Detector, image: np.ndarray) -> None:
+def test_an_array_that_is_no_image_is_refused(detector: Detector, image: np.ndarray) -> None:
     with pytest.raises(DataError, match="an image is"):
         detect(detector, image, EvalConfig())
 

@@ -88,7 +88,7 @@ def test_eyes_on_one_point_are_a_face_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unknown", [UNKNOWN, [*FRONTAL[:8], math.nan, math.nan]])
-def test_faces_without_landmarks_are_not_there(tmp_path: Path, unknown: list[float]) -> None:
+def test_faces_without_landmarks_do_not_count(tmp_path: Path, unknown: list[float]) -> None:
     other = [100.0, 100.0, 120.0, 140.0]
     faces = face_set(tmp_path, [(BOX, FRONTAL), (other, unknown)])
     error = landmark_error([found((BOX, 0.9, FRONTAL), (other, 0.9, FRONTAL))], faces)

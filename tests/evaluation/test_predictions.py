@@ -1,4 +1,4 @@
-"""Prediction files and detections files: what is written comes back, and anything else is refused by name."""
+"""Prediction files and detections files: written data is read back, and broken files are refused by name."""
 
 import io
 import os
@@ -181,7 +181,7 @@ def test_a_failed_write_leaves_the_file_before(saved: Path, monkeypatch: pytest.
 
 
 def test_detections_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="3 images and the detections of 2"):
+    with pytest.raises(ValueError, match="3 images and 2 arrays of detections"):
         save_detections(tmp_path / "0.npz", NAMES, SAVED[:2])
     with pytest.raises(ValueError, match="dimension"):
         save_detections(tmp_path / "0.npz", NAMES[:1], [rows(3)[:, :5]])

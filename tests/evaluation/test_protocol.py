@@ -1,4 +1,4 @@
-"""What an AP carries: everything that it was measured by, and a digest that differs where that does."""
+"""The protocol of an AP: all settings, and a digest that differs if they do."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceSet:
         return writer.finish()
 
 
-def test_it_names_everything_and_has_a_digest(faces: FaceSet) -> None:
+def test_a_protocol_names_every_setting_and_has_a_digest(faces: FaceSet) -> None:
     protocol = ap_protocol(faces, EvalConfig(), 0)
     named = {
         "version": 2,

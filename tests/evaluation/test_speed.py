@@ -1,4 +1,4 @@
-"""What is made of the times of two networks, with a clock that only the networks move."""
+"""Speed figures of two networks, with a clock that only the networks advance."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ REFERENCE = [1, 2, 40, 30, 60, 20, 200]
 
 
 class Stage:
-    """A clock, and what ran when; copies of the networks share it."""
+    """A clock and a log of the calls; copies of the networks share it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

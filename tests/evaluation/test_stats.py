@@ -1,4 +1,4 @@
-"""The bootstrap against resampling by hand, how often its interval holds the truth, and what it refuses."""
+"""The bootstrap against resampling by hand, the coverage of its interval, and what it refuses."""
 
 import math
 from pathlib import Path
@@ -50,7 +50,7 @@ def make_detections(rng: np.random.Generator, truth: GroundTruth) -> list[np.nda
 
 
 def by_hand(detections: list[np.ndarray], truth: GroundTruth, times: np.ndarray) -> dict[str, float | None]:
-    """Return the AP after copying images; one more without faces holds the ends of the scale of the scores."""
+    """Return the AP after copying images; one more, without faces, holds the lowest and the highest score."""
     scores = np.concatenate(detections)[:, 4]
     ends = [[0.0, 0.0, 9.0, 9.0, scores.min()], [0.0, 0.0, 9.0, 9.0, scores.max()]]
     drawn = np.repeat(np.arange(len(truth.ids)), times.astype(int))
@@ -87,8 +87,8 @@ def test_draws_are_whole_images_and_those_of_the_seed() -> None:
     assert (drawn != multiplicities(50, 400, 4)).any()
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
-    """One face an image, found with probability 0.7 and nothing else: the AP of endless images is 0.7."""
+def test_the_interval_has_its_nominal_coverage() -> None:
+    """One face per image, found with probability 0.7 and nothing else: the AP converges to 0.7."""
     rng = np.random.default_rng(0)
     count, runs = 60, 60
     box = np.array([[0.0, 0.0, 20.0, 20.0]])

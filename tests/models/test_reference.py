@@ -23,7 +23,7 @@ SIZES = ((97, 131), (96, 128), (66, 33))
 
 @dataclass(frozen=True)
 class Network:
-    """Where the documented networks differ; one field changed is a network that is none of them."""
+    """The fields in which the documented networks differ; changing one gives a network that is none of them."""
 
     plus: bool
     """V2's CBAM_Plus: one spatial gate for the three levels."""

@@ -1,4 +1,4 @@
-"""A study folder as a finished (or interrupted) search leaves it, made without training anything.
+"""A study folder as a finished (or interrupted) search leaves it, made without training.
 
 ``write_study`` is deterministic. The numbers are invented and shaped like a real study's: more parameters help a
 little, AP rises over epochs, precision falls with recall. Search AP is ``EASIER`` than validation AP.
@@ -262,7 +262,7 @@ def write_study(
 ) -> Path:
     """Write ``runs/<name>`` with ``trials`` candidates (0 is a study stopped before its first) and return it.
 
-    With several ``seeds``, V2 and the best candidate are trained so often.
+    With ``seeds`` above 1, V2 and the best candidate have that many trainings.
     """
     rng = np.random.default_rng(7)
     config = StudyConfig(

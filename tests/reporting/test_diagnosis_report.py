@@ -1,4 +1,4 @@
-"""What a diagnosis says, by its thresholds, and that its picture shows every bar whole."""
+"""The sentences of a diagnosis by its thresholds, and a picture that shows every bar in full."""
 
 import pytest
 from matplotlib.patches import Rectangle
@@ -18,11 +18,11 @@ from tests.fake_diagnosis import answers, diagnosis, moment, student
         (None, "is zero"),
     ],
 )
-def test_a_cosine_is_told_by_its_thresholds(cosine: float | None, verdict: str) -> None:
+def test_a_cosine_is_described_by_its_thresholds(cosine: float | None, verdict: str) -> None:
     said = findings(diagnosis(v2=student(None, moment(cosine))))[0]
     assert said.startswith("`v2`, end: box has the largest share of the gradient norms, 30.0 %.")
     terms = f"{verdict.format('the ground-truth gradient')}; distill_class {verdict.format('it')}."
-    assert f"The teacher's terms have 40.0 %: their sum {terms}" in said
+    assert f"The teacher's terms have a share of 40.0 %: their sum {terms}" in said
 
 
 def test_imitation_leads_towards_the_ground_truth_only_where_the_teacher_s_error_is_less() -> None:
@@ -34,19 +34,21 @@ def test_imitation_leads_towards_the_ground_truth_only_where_the_teacher_s_error
     assert "40.0 % are not positive and 12.5 % are false alarms" in equal
     assert "little more than a smoothed label (threshold 0.05)" in equal
     alone = diagnosis(v2=student(None, moment(0.5), teacher=answers(spread_negative=None)))
-    assert "is at most 0.040 among priors of one label" in "\n".join(findings(alone)), "a missing spread is not 0"
+    assert "is at most 0.040 among priors with the same label" in "\n".join(findings(alone)), (
+        "a missing spread is not 0"
+    )
     sharp = diagnosis(v2=student(None, moment(0.5), teacher=answers(spread_negative=0.05)))
-    assert "it tells priors of one label apart" in "\n".join(findings(sharp))
+    assert "it distinguishes such priors" in "\n".join(findings(sharp))
 
 
-def test_batches_without_a_face_are_said_to_be_that() -> None:
+def test_batches_without_a_face_are_reported_as_such() -> None:
     empty = answers(positives=0, score=None, missed_share=None, box_error=None, entropy_positive=None)
     found = diagnosis(v2=student(None, moment(None), teacher=empty, student=empty))
     assert findings(found)[-1] == "`v2`: no prior of these batches is positive; use more --batches."
     assert "| score | – | – |" in page(found)
 
 
-def test_the_page_holds_every_table_and_says_nothing_twice() -> None:
+def test_the_page_has_every_table_and_no_sentence_twice() -> None:
     found = diagnosis(v2=student(moment(0.1), moment(0.5)), other=student(None, moment(0.9)))
     text = page(found)
     assert "## v2: gradients at the start of training" in text

@@ -1,4 +1,4 @@
-"""An evaluation as text: every figure it has, and no figure where there is none."""
+"""An evaluation as text: every figure that it has, and none that it has not."""
 
 from dataclasses import replace
 from typing import Any
@@ -40,7 +40,7 @@ def test_the_landmark_error_is_given_by_size(evaluation: Evaluation) -> None:
     assert text_of(found).splitlines()[4:7] == [
         "landmark NME, % of the face's size: 7.1 (matched 812 of 1,024); 10.0 % of these have an error above 10 %",
         "  by face height: below 8 px – (matched 0 of 24), 8–16 px 7.1 % (matched 812 of 1,000)",
-        "  of the distance between the eyes, where that is 10 px or more: 14.2 % (matched 406 of 600)",
+        "  interocular NME (eyes at least 10 px apart): 14.2 % (matched 406 of 600)",
     ]
     nothing = replace(evaluation, details={"landmark": landmark_error(None, 0)})
     assert text_of(nothing).splitlines()[4] == "landmark NME, % of the face's size: – (matched 0 of 1,024)"

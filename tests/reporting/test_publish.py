@@ -1,4 +1,4 @@
-"""A report's folder: whole or not there, without this machine's paths, and nobody else's."""
+"""A report's folder: complete or absent, without this machine's paths, and never in place of another folder."""
 
 import json
 from contextlib import suppress

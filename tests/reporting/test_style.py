@@ -1,4 +1,4 @@
-"""Names in pictures: none covers another one, a point or the edge, as long as there is room."""
+"""Labels in pictures: none covers another label, a point or the edge if there is room."""
 
 from itertools import combinations
 

@@ -1,7 +1,7 @@
-"""The study's command, whose own trainings end it: ``KILLS`` says which signal is sent when to whom.
+"""The study's command with trainings that kill it: ``KILLS`` says which signal is sent when to which process.
 
-``0001@2 SIGKILL study``: after the second epoch of trial 1 all processes of the study are killed. Done from within,
-because what watches from outside is late on a busy machine. The trainings themselves are real.
+``0001@2 SIGKILL study``: after the second epoch of trial 1 all processes of the study are killed. The signal is sent
+from inside, because a watcher outside is too late on a busy machine. The trainings themselves are real.
 """
 
 import os

@@ -160,7 +160,7 @@ class Stub:
     """Runs studies below ``runs`` without training.
 
     Attributes:
-        lines: what the last run told.
+        lines: the lines that the last run printed.
     """
 
     runs: Path

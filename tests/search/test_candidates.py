@@ -30,7 +30,7 @@ TRIALS = {"tpe": 24, "random": 24, "nsga2": 24, "gp": 12}
 
 
 def score(configuration: Configuration) -> float:
-    """Something to learn: more of everything is better, and some parts are."""
+    """An objective that a sampler can learn: larger values and some parts are better."""
     wide = float(configuration["neck.channels"]) + 10 * (configuration["attention.name"] == "eca")
     return wide / 60 + 0.1 * (configuration["distill.alpha"] == 0.7)
 
@@ -66,7 +66,7 @@ def search(
 
 @pytest.fixture(scope="module")
 def elsewhere() -> dict[str, list[Configuration]]:
-    """What every sampler proposes in another process, whose strings hash differently."""
+    """The proposals of every sampler in another process, where strings have other hashes."""
     code = "import json, test_candidates as t\n"
     code += "print(json.dumps({name: t.search(name, trials)[0] for name, trials in t.TRIALS.items()}))"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent)}
@@ -113,7 +113,7 @@ class TestTpe(SamplerContract):
     sampler = "tpe"
 
     @pytest.mark.parametrize("good", ["eca", "cbam_plus"])
-    def test_it_proposes_what_was_good(self, good: str) -> None:
+    def test_it_proposes_configurations_like_the_good_ones(self, good: str) -> None:
         """Of the same forty trials, those with one kind of attention are said to be better."""
         rng = np.random.default_rng(0)
         past = [

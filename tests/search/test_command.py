@@ -1,4 +1,4 @@
-"""The command from end to end: what it prints, leaves behind and refuses, and real trainings that are interrupted."""
+"""The command from end to end: its output, files and refusals, and interrupted real trainings."""
 
 import json
 import signal
@@ -48,8 +48,8 @@ def test_real_trainings_are_recorded_whole(toy: Toy) -> None:
 
 @pytest.mark.slow
 @pytest.mark.trains
-def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(toy: Toy, cache: Path, tmp_path: Path) -> None:
-    """One worker and then two; a worker killed, Ctrl-C, SIGKILL of all: a teacher, trials and grades as without."""
+def test_kills_and_interruptions_do_not_change_the_result(toy: Toy, cache: Path, tmp_path: Path) -> None:
+    """One worker and then two; a worker killed, Ctrl-C, SIGKILL of all: the results are as without interruption."""
     runs = tmp_path / "runs"
     runs.mkdir()
     (runs / "cache").symlink_to(cache)
@@ -60,7 +60,7 @@ def test_interrupted_killed_and_resumed_ends_as_if_undisturbed(toy: Toy, cache: 
         return code, errors
 
     code, errors = run("1", "v2@1 SIGINT study")
-    assert (code, errors.splitlines()[-1]) == (1, "interrupted; the same command resumes")
+    assert (code, errors.splitlines()[-1]) == (1, "interrupted; run the same command again to resume")
     assert (runs / "toy" / "report" / "report.md").is_file()
     code, errors = run("1", "0000@2 SIGKILL study")
     assert (code, "Traceback" in errors) == (-signal.SIGKILL, False)
@@ -118,7 +118,7 @@ REFUSED = {
     "unknown device": (["--device", "tpu"], "unknown device 'tpu': use cpu, cuda or cuda:N"),
     "no teacher file": (["--teacher", "missing.safetensors"], "there is no file missing.safetensors"),
     "a teacher that is no arch": (["--teacher", "v3:x.pth"], "unknown arch 'v3'"),
-    "a teacher that is a reference": (["--teacher", "v2:x.pth"], "'v2' is the teacher and a reference"),
+    "a teacher that is a reference": (["--teacher", "v2:x.pth"], "'v2' is both the teacher and a reference"),
     "unknown reference": (["--references", "v3-alone"], "unknown arch 'v3'"),
     "nothing to train": (["--trials", "0", "--references", ""], "trials must be positive, or 0 to train"),
     "no seeds": (["--seeds", "0"], "seeds must be positive, got 0"),

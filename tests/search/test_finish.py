@@ -15,7 +15,7 @@ COUNTS = SpaceCounts(SPACE)
 
 
 def study(trials: int, directions: list[StudyDirection]) -> optuna.Study:
-    """Trials of which only the gate's reduction, an axis that half of them have, decides the AP."""
+    """Trials whose AP depends only on the gate's reduction, an axis that half of them have."""
     proposer = Proposer(SPACE, COUNTS, Budget(), "random", directions, 0)
     made = optuna.create_study(directions=directions)
     rng = np.random.default_rng(0)

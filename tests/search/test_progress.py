@@ -1,4 +1,4 @@
-"""What a running study says of itself."""
+"""The progress that a running study shows."""
 
 from harness.search.progress import Board, Running
 

@@ -42,7 +42,7 @@ def test_none_never_stops() -> None:
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_decision_can_be_made_again(pruner: str) -> None:
+def test_a_decision_is_repeatable(pruner: str) -> None:
     """After a kill the same epochs are judged once more: same earlier trials, same answer."""
     curve = [0.56, 1.0, 1.2]
     first, again = (

@@ -19,7 +19,7 @@ def ledger(folder: Path) -> Ledger:
     return Ledger(open_storage(f"sqlite:///{folder / 'study.db'}"), "study", [StudyDirection.MAXIMIZE])
 
 
-def test_a_trial_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_trial_is_stored_completely_or_not_at_all(tmp_path: Path) -> None:
     """Another process that opens the database at any moment sees a running trial with everything that resumes it."""
     assert ledger(tmp_path).add(CONFIGURATION, AXES, {"history": 3, "source": "sampler"}, {"generation": 2}) == 0
     (trial,) = ledger(tmp_path).trials()
@@ -29,12 +29,12 @@ def test_a_trial_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert trial.system_attrs["generation"] == 2
 
 
-def test_a_trial_is_gone_on_with_by_its_number(tmp_path: Path) -> None:
+def test_a_trial_resumes_by_its_number(tmp_path: Path) -> None:
     first = ledger(tmp_path)
     first.add(CONFIGURATION, AXES, {}, {})
     first.report(0, 1, 0.25)
     again = ledger(tmp_path)
-    again.report(0, 1, 0.75)  # The epoch that was trained again after a kill: what stands there stays.
+    again.report(0, 1, 0.75)  # The epoch was trained again after a kill: the first value is kept.
     again.report(0, 2, 0.5)
     again.tell(0, TrialState.COMPLETE, [0.5])
     assert again.add({"neck.channels": 24, "context.name": "none"}, AXES, {}, {}) == 1
@@ -87,13 +87,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_storage(f"sqlite:///{tmp_path / 'study.db'}")
 
 
-def test_a_database_that_fails_on_the_way_is_one_line() -> None:
+def test_a_database_failure_during_the_run_is_one_line() -> None:
     error = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
     error.__cause__ = OperationalError("INSERT", {}, Exception("database or disk is full"))
     with pytest.raises(HarnessError) as failed, storage_errors("postgresql://me:secret@host/db"):
         raise error
     assert failed.value.exit_code == 1
     assert "database or disk is full" in str(failed.value)
-    assert "the same command resumes" in str(failed.value)
+    assert "run the same command again to resume" in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)

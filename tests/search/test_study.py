@@ -1,4 +1,4 @@
-"""What a study does with the results of its trainings, whatever these are, and that no interruption changes it."""
+"""How a study uses the results of its trainings, for any results and any interruption."""
 
 import errno
 import itertools
@@ -78,7 +78,7 @@ def test_in_the_last_epoch_nothing_is_stopped(stub: Stub) -> None:
     assert (found["0005"].state, found["0005"].search_ap["mean"]) == ("complete", 0.1)
 
 
-def test_the_best_has_the_highest_ap_on_the_search_split_and_of_equal_ones_the_fewest_parameters(stub: Stub) -> None:
+def test_the_best_has_the_highest_search_ap_and_fewer_parameters_break_a_tie(stub: Stub) -> None:
     folder = stub.study(Plan(ap={f"{n:04d}": [0.9, 0.3 + 0.1 * (n > 2)] for n in range(6)}), trials=6)
     found = records(folder)
     best = min((found[f"{n:04d}"] for n in (3, 4, 5)), key=lambda r: r.params)
@@ -88,7 +88,7 @@ def test_the_best_has_the_highest_ap_on_the_search_split_and_of_equal_ones_the_f
     assert [trial.value for trial in trials(folder)] == [found[f"{n:04d}"].search_ap["mean"] for n in range(6)]
 
 
-def test_a_better_one_is_graded_when_the_study_goes_on(stub: Stub) -> None:
+def test_a_better_student_is_graded_when_the_study_continues(stub: Stub) -> None:
     ap = rising(6)
     folder = stub.study(Plan(ap=ap), trials=4)
     plan = Plan(ap=ap)
@@ -98,7 +98,7 @@ def test_a_better_one_is_graded_when_the_study_goes_on(stub: Stub) -> None:
 
 
 @pytest.mark.slow
-def test_the_trials_depend_neither_on_the_workers_nor_on_which_of_them_was_faster(stub: Stub) -> None:
+def test_the_trials_do_not_depend_on_the_workers_and_their_timing(stub: Stub) -> None:
     folder = stub.study(workers=1, name="alone", **SEARCH)
     alone = outcome(folder)
     assert {trial.user_attrs["source"] for trial in trials(folder)} >= {"uniform", "sampler"}
@@ -109,7 +109,7 @@ def test_the_trials_depend_neither_on_the_workers_nor_on_which_of_them_was_faste
 
 
 @pytest.mark.slow
-def test_however_often_it_is_interrupted_it_ends_as_if_undisturbed(stub: Stub) -> None:
+def test_interruptions_do_not_change_the_result(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole", **SEARCH))
     folder = stub.runs / "stub"
     for run in itertools.count():
@@ -133,7 +133,7 @@ def test_a_killed_worker_costs_nothing(stub: Stub) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_again_and_again_ends_the_run_and_the_next_one_trains_it(stub: Stub) -> None:
+def test_a_worker_killed_twice_ends_the_run_and_the_next_run_trains_its_trial(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole"))
     kills: dict[tuple[str, int], Exception | str] = {("0001", epoch): "its process was killed" for epoch in (1, 2)}
     with pytest.raises(HarnessError, match="0001: its process was killed, for the second time; the same command"):
@@ -166,7 +166,7 @@ def test_a_study_whose_trials_all_fail_says_so(stub: Stub) -> None:
 
 @pytest.mark.parametrize("where", ["worker", "study"])
 @pytest.mark.slow
-def test_a_full_disk_ends_in_one_line_and_the_study_goes_on_later(
+def test_a_full_disk_ends_in_one_line_and_the_study_resumes_later(
     stub: Stub, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undisturbed = outcome(stub.study(name="whole"))
@@ -188,7 +188,7 @@ def test_a_full_disk_ends_in_one_line_and_the_study_goes_on_later(
     assert outcome(stub.study()) == undisturbed
 
 
-def test_more_trials_go_on_where_the_study_ended(stub: Stub) -> None:
+def test_more_trials_continue_where_the_study_ended(stub: Stub) -> None:
     folder = stub.study()
     before = outcome(folder)
     with pytest.raises(InputError, match=r"made with train\.epochs 2, not 3: choose another --name"):
@@ -215,7 +215,7 @@ IDENTITY: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", IDENTITY)
-def test_a_study_is_continued_only_as_what_it_was(stub: Stub, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_continues_only_with_the_same_identity(stub: Stub, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     changes, resources, message = IDENTITY[case]
     folder = stub.study(trials=1)
     before = outcome(folder)
@@ -226,7 +226,7 @@ def test_a_study_is_continued_only_as_what_it_was(stub: Stub, case: str, monkeyp
     assert outcome(folder) == before
 
 
-def test_what_trained_a_network_is_never_rewritten(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provenance_of_a_network_is_never_rewritten(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("old", {"torch": "1"}, {"cpu": "A"}))
     with pytest.raises(KeyboardInterrupt):
         stub.study(Plan(interrupt=8), workers=1, trials=3)
@@ -238,7 +238,7 @@ def test_what_trained_a_network_is_never_rewritten(stub: Stub, monkeypatch: pyte
     assert Manifest.load(folder).provenance == made
     by = {label: [one["commit"] for one in r.provenance] for label, r in records(folder).items()}
     assert [by[f"000{n}"] for n in range(3)] == [["old"], ["old", "new"], ["new"]]
-    said = "continues a study begun by commit old on A (torch 1); what is trained now: commit new on B (torch 2)"
+    said = "continues a study started with commit old on A (torch 1); new trainings use commit new on B (torch 2)"
     assert said in stub.lines
 
 
@@ -340,7 +340,7 @@ def test_trials_and_folder_belong_together(stub: Stub, tmp_path: Path) -> None:
         stub.study(trials=2, resources=storage)
 
 
-def test_a_search_ends_when_all_that_fits_was_tried(stub: Stub) -> None:
+def test_a_search_ends_when_every_configuration_that_fits_was_tried(stub: Stub) -> None:
     space = load_space("v1_to_v2")
     totals = sorted(filter(None, map(SpaceCounts(space).total, space.enumerate())))
     fit = sum(total <= totals[2] for total in totals)

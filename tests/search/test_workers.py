@@ -48,7 +48,7 @@ def events(pool: Pool, count: int) -> list[Event]:
     return sorted(found, key=lambda event: event.label)
 
 
-def test_two_jobs_side_by_side_each_waiting_for_leave(pool: Pool) -> None:
+def test_two_concurrent_jobs_each_wait_for_an_answer(pool: Pool) -> None:
     pool.start("a", "a")
     pool.start("b", "b")
     assert pool.idle == 0
@@ -78,7 +78,7 @@ def test_a_variable_set_for_the_workers_does_not_stay(monkeypatch: pytest.Monkey
     assert after == before
 
 
-def test_what_a_job_raises_is_told_apart(pool: Pool) -> None:
+def test_errors_of_a_job_are_classified(pool: Pool) -> None:
     pool.start("a", "diverge")
     pool.start("b", "defect")
     diverged, defect = events(pool, 2)
@@ -99,10 +99,10 @@ def test_what_a_job_raises_is_told_apart(pool: Pool) -> None:
         ("SIGSEGV", "failed", "its process was killed by SIGSEGV"),
     ],
 )
-def test_a_worker_that_dies_is_replaced_and_who_killed_it_is_told(
+def test_a_worker_that_dies_is_replaced_and_its_cause_is_reported(
     pool: Pool, number: str, kind: str, cause: str
 ) -> None:
-    """What ends a process from outside is no fault of its job; what it did itself is."""
+    """A job fails if its process ends by itself, not if the process is killed from outside."""
     before = pool.pids()
     pool.start("a", number)
     (event,) = events(pool, 1)
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> No
     events(pool, 1)
 
 
-def test_a_worker_that_never_starts_is_said() -> None:
+def test_a_worker_that_never_starts_is_reported() -> None:
     pool = Pool(work, count=1, threads=1)
     os.kill(pool.pids()[0], signal.SIGKILL)
     with pytest.raises(HarnessError, match="a worker did not start: its process was killed by SIGKILL"):

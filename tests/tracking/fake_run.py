@@ -97,7 +97,7 @@ def stored_runs(uri: str, experiment: str) -> dict[str, Any]:
 
 
 class Folder:
-    """A study's folder as a run leaves it, and what a store holds of it."""
+    """A study's folder as a run leaves it, and what a store holds about it."""
 
     def __init__(self, runs: Path, name: str) -> None:
         self.path = runs / name

@@ -1,4 +1,4 @@
-"""What is logged, as data."""
+"""Logged content, as data."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_a_network_that_is_not_graded_has_a_search_ap_only() -> None:
     assert {name for name in metrics if "ap_" in name} == {"search_ap_easy", "search_ap_medium", "search_ap_mean"}
 
 
-def test_what_was_not_measured_is_no_metric() -> None:
+def test_missing_measurements_are_no_metrics() -> None:
     record = make_record("0000", 2, "complete")
     record.ap, record.landmark = {**record.ap, "easy": None}, landmark_error(None, 0)
     metrics = trial_content(record, make_study("s")).metrics

@@ -136,7 +136,7 @@ def test_a_server_that_is_down_costs_two_lines_and_no_wait(tmp_path: Path, monke
     assert folder.warnings[1].startswith("tracking at http://127.0.0.1:1: 2 trials not sent yet; nothing is lost")
 
 
-def test_a_server_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_does_not_delay_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(round(PATIENCE)))
     folder = Folder(tmp_path / "runs", "hanging")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -148,7 +148,7 @@ def test_a_server_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch: 
         with connection:
             assert sender.close(timeout=0.1) == 1
             assert sender._thread.is_alive(), "the request is still waiting for an answer"
-    assert "1 trial not sent yet" in folder.warnings[-1]
+            assert "1 trial not sent yet" in folder.warnings[-1]
     sender._thread.join(PATIENCE)
     assert not sender._thread.is_alive()
 

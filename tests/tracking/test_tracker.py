@@ -1,4 +1,4 @@
-"""Tracking to a local store: what arrives there, also after an interruption."""
+"""Tracking to a local store, also after an interruption."""
 
 import sqlite3
 import subprocess
@@ -80,7 +80,7 @@ def test_resume_neither_duplicates_nor_loses(folder: Folder) -> None:
     assert interrupted["0000"].info.status == "KILLED"
     assert interrupted["0000"].data.tags["state"] == "interrupted"
 
-    # Trained while nothing was tracked: only the records know.
+    # Trained without tracking: only the records have it.
     make_record("0001", 4, "complete").save(folder.path / "trials" / "0001")
     second = folder.tracker()
     longer = replace(folder.study, config=replace(folder.study.config, trials=5))
@@ -141,7 +141,7 @@ def test_a_deleted_run_is_created_again_by_the_next_run(folder: Folder) -> None:
     assert second["0001"].data.metrics == first["0001"].data.metrics
 
 
-def test_a_run_that_vanishes_meanwhile_is_created_again(folder: Folder) -> None:
+def test_a_run_deleted_meanwhile_is_created_again(folder: Folder) -> None:
     tracker = folder.tracker()
     tracker.start_study(folder.study)
     folder.run(tracker, ("0000",))

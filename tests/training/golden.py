@@ -75,7 +75,7 @@ def measure(folder: Path) -> dict[str, Any]:
     """Train V2 for two steps from a random V1, with every loss term, decay and average.
 
     Returns the losses of each step, and what the optimizer did: how far weights moved on average (``moved``), the part
-    of that which only shrank them (``shrunk``), how much of it the moving average has (``kept``), the mean of its
+    of that which only shrank them (``shrunk``), how much of it is in the moving average (``kept``), the mean of its
     running variances (``statistics``), and Adam's moments (``momentum``, ``squares``). More steps would say less: Adam
     turns the rounding of a small gradient into a whole step.
     """

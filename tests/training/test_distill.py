@@ -126,7 +126,7 @@ def test_the_mix_is_the_documented_one() -> None:
         (1.0, 0.0, {"distill_class", "distill_box", "distill_landmark"}),
     ],
 )
-def test_terms_nobody_asked_for_are_not_computed(alpha: float, weight: float, terms: set[str]) -> None:
+def test_terms_with_zero_weight_are_not_computed(alpha: float, weight: float, terms: set[str]) -> None:
     distiller = Distiller(Width(4), Width(4), DistillConfig(alpha=alpha, feature_weight=weight))
     total, found = distiller.loss(output(), output(), truth(~none(), none()))
     assert set(found) == terms

@@ -1,4 +1,4 @@
-"""Training end to end on a handful of scenes: resuming, pruning, distilling, grading, refusing."""
+"""Training end to end on a few scenes: resumption, pruning, distillation, grading, refusals."""
 
 import itertools
 import json
@@ -82,7 +82,7 @@ def without_times(result: TrainResult) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("schedule", [TRAIN, replace(TRAIN, ema=0.5, patience=3)], ids=["plain", "averaged"])
-def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, schedule: TrainConfig, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_training_gives_the_same_result(job: Job, schedule: TrainConfig, tmp_path: Path) -> None:
     job = replace(job, train=schedule)
     whole = train(job, go_on)
     killed = replace(job, folder=tmp_path / "killed")
@@ -109,7 +109,7 @@ def test_a_killed_training_ends_as_if_it_had_never_been_killed(job: Job, schedul
     assert (job.folder / PREDICTIONS).read_bytes() == (killed.folder / PREDICTIONS).read_bytes()
 
 
-def test_every_epoch_is_heard_of_with_every_term(job: Job) -> None:
+def test_on_epoch_receives_every_term_of_every_epoch(job: Job) -> None:
     heard: list[dict[str, Any]] = []
     steps: list[tuple[int, int]] = []
 

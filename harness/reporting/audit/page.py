@@ -1,4 +1,4 @@
-"""The audit as a Markdown page: the rows of ``harness.reporting.audit.rows`` and the tables around them."""
+"""The audit as a Markdown page: the rows of ``harness.reporting.audit.rows``, and further tables."""
 
 import json
 from dataclasses import replace
@@ -28,8 +28,8 @@ def audit_page(space: SearchSpace, reports: Path) -> str:
     """Return the page as Markdown; the same code and committed reports give the same bytes.
 
     Args:
-        space: whose architectures nearest to the documented total are listed.
-        reports: folder of the committed reports, for what they measured.
+        space: its architectures nearest to the documented total are listed.
+        reports: folder of the committed reports, whose measured values are listed.
 
     Raises:
         DataError: a committed ``summary.json`` cannot be read.
@@ -125,7 +125,7 @@ def _nearest(spaces: SpaceCounts, budget: Budget) -> pd.DataFrame:
 
 
 def _measured(reports: Path) -> dict[str, dict[str, Any]]:
-    """Return the committed studies' summaries by name; comparisons measure nothing of their own."""
+    """Return the committed studies' summaries by name, without comparisons, which contain no further measurements."""
     found = {}
     for path in sorted(reports.glob("*/summary.json")):
         try:

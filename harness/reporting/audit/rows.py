@@ -1,4 +1,4 @@
-"""The audit: every documented number beside the one that is counted on the described networks.
+"""The audit: every documented number with the number that is counted on the described networks.
 
 A row is one claim on one basis. On the basis ``documents`` a number is computed from the documents' own other
 numbers, which shows where they contradict themselves; on ``v1``, ``v2`` and ``v2_as_written`` it is counted.
@@ -33,9 +33,9 @@ class Row:
 
     Attributes:
         key: the quantity, as in ``harness.core.documented``; empty for sums of columns.
-        what, where: in words.
-        unit: of ``documented`` and ``recomputed``.
-        written: the characters in the documents.
+        what, where: the claim and its place in words.
+        unit: unit of ``documented`` and ``recomputed``.
+        written: the claim as written in the documents.
         basis: ``documents``, ``v1``, ``v2`` or ``v2_as_written``.
         documented, recomputed: the numbers; ``recomputed`` is None for what cannot be checked here.
         verdict: one of ``VERDICTS``.
@@ -197,7 +197,7 @@ def rows() -> list[Row]:
 
 
 def merged(known: list[Row]) -> list[tuple[Row, list[str]]]:
-    """Return each claim on each basis once, with every place in the documents."""
+    """Return each claim on each basis once, with all its places in the documents."""
     places: dict[tuple[str, str, float, str], tuple[Row, list[str]]] = {}
     for row in known:
         places.setdefault((row.key, row.what, row.documented, row.basis), (row, []))[1].append(row.where)

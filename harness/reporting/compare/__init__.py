@@ -1,4 +1,4 @@
-"""Several studies in one report: what was trained alike belongs together, and every difference has its interval."""
+"""Comparison of several studies: trainings that differ only in seed are grouped, and differences have intervals."""
 
 from harness.reporting.compare.data import Comparison
 from harness.reporting.compare.page import check_comparison, summary, write_comparison

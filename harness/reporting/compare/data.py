@@ -1,4 +1,4 @@
-"""Several studies as one comparison: groups of trainings that differ in their seed only, and pairs of groups."""
+"""Several studies as one comparison: groups of trainings that differ only in seed, and pairs of groups."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,14 +27,14 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Trainings that differ in their seed only.
+    """Trainings that differ only in seed.
 
     Attributes:
         name: unique among the groups of a comparison.
         kind: one of ``KINDS``.
-        taught_by: the teacher's name, empty where there was none; ``weights``: the digest of its weights.
-        training: what else the training depended on, flat.
-        budget: parameters that its study allows.
+        taught_by: the teacher's name, empty without a teacher; ``weights``: the digest of its weights.
+        training: everything else that the training depended on, as a flat dict.
+        budget: parameter budget of its study.
         members: the first training first.
     """
 
@@ -53,7 +53,7 @@ class Group:
 
     @property
     def studies(self) -> list[str]:
-        """Return the studies that its trainings are from."""
+        """Return the studies of its trainings."""
         return list(dict.fromkeys(member.study for member in self.members))
 
     @cached_property
@@ -94,23 +94,23 @@ class Pair:
         return difference(self.one.ap, self.other.ap)
 
     def over_seeds(self, level: str) -> Interval | None:
-        """Return the interval over seeds, None where one of the two was trained once."""
+        """Return the interval over seeds; None if one of the two was trained only once."""
         return seed_interval(self.one.by_seed(level), self.other.by_seed(level))
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All that the report of several studies is made from.
+    """All data of the report of several studies.
 
     Attributes:
-        studies: as they were read.
-        protocol: that of every AP but the published ones.
-        resamples: of the images.
+        studies: the studies' data.
+        protocol: protocol of every AP except the published ones.
+        resamples: number of resamples of the images.
         groups: teachers, references without and with a teacher, the best students.
         best: study → group of its best student.
-        faces: attribute → value → the faces (F,) that have it.
-        published: detector → its AP; ``published_protocol``: what it was measured by.
-        remarks: sentences on what was left out, and why.
+        faces: attribute → value → mask of the faces (F,) that have it.
+        published: detector → its AP; ``published_protocol``: the protocol of these APs.
+        remarks: sentences on networks that were left out, with the reason.
     """
 
     studies: list[StudyData]
@@ -138,13 +138,13 @@ class Comparison:
         return [group for group in self.groups if group.kind == kind]
 
     def teacher_of(self, group: Group) -> Group | None:
-        """Return the group of the network that taught ``group``; None for teachers and where nobody did."""
+        """Return the group of the network that taught ``group``; None for teachers and for groups without a teacher."""
         teachers = [] if group.kind == TEACHER or not group.weights else self.of_kind(TEACHER)
         return next((teacher for teacher in teachers if teacher.weights == group.weights), None)
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """The differences that the studies were made to find."""
+        """The pairs: with and without a teacher; two teachers; best student and references; student and teacher."""
         return [Pair(one, other) for one, other in _pairs(self)]
 
 
@@ -175,5 +175,5 @@ def _pairs(found: Comparison) -> Iterator[tuple[Group, Group]]:
 
 
 def _alike(one: Group, others: list[Group]) -> list[Group]:
-    """Return those that were trained as ``one`` was; where none was, all of them."""
+    """Return the groups that were trained like ``one``, or all of them if there is none."""
     return [other for other in others if other.training == one.training] or others

@@ -1,4 +1,4 @@
-"""What a comparison found, in sentences that are computed from its records."""
+"""Findings of a comparison: sentences that are computed from its records."""
 
 from collections.abc import Iterator
 from statistics import fmean
@@ -17,11 +17,11 @@ _VERDICTS = {
     (False, True): "Seed variance does not explain it; the choice of images may.",
     (False, False): "There may be no difference.",
 }
-"""Whether the intervals over images and over seeds exclude zero → what that says."""
+"""Whether the intervals over images and over seeds exclude zero → conclusion."""
 
 
 def headline(found: Comparison) -> str:
-    """Return one paragraph: what is compared, and the best students."""
+    """Return one paragraph: the compared networks, and the best students."""
     trainings = sum(len(group.members) for group in found.groups)
     studies = " and ".join(f"`{data.study.name}`" for data in found.studies)
     text = (
@@ -38,14 +38,14 @@ def headline(found: Comparison) -> str:
 
 
 def differing(found: Comparison) -> list[str]:
-    """Return what differs between the studies, and that such trainings are never averaged."""
+    """Return the differences between the studies, and whether their trainings are averaged."""
     first = found.studies[0]
     said = []
     for data in found.studies[1:]:
         names = f"`{data.study.name}` against `{first.study.name}`"
         said.append(f"{names}: {differences(_choices(data), _choices(first)) or 'no choice differs'}.")
         if differences(training(data), training(first)):
-            said.append(f"{names}: trained differently, so that no row holds trainings of both.")
+            said.append(f"{names}: trained differently, so that their trainings are never averaged.")
     return said
 
 
@@ -62,7 +62,7 @@ def _choices(data: StudyData) -> dict[str, object]:
 
 
 def findings(found: Comparison) -> list[str]:
-    """Return plain statements about the result, each only where its data is there."""
+    """Return statements about the result; a statement without data is left out."""
     return [*(_pair(pair) for pair in found.pairs), *_choice(found), *noise_sentences({"mean AP": noise(found)})]
 
 
@@ -86,23 +86,23 @@ def _pair(pair: Pair) -> str:
 
 
 def _choice(found: Comparison) -> Iterator[str]:
-    """Say what the best student reached in the training that the search saw, and in the others."""
+    """Yield the APs of each best student: of the training that the search selected, and of those with other seeds."""
     for data in found.studies:
         best = found.best.get(data.study.name)
         if best is None:
             continue
         study, students = data.study.name, counted(len(data.ranked), "student")
         text = (
-            f"The search of `{study}` chose {best.name} among {students} by the search AP of its first training, "
-            f"{percent(best.record.search_ap['mean'])} %. On the validation images that training has a mean AP of "
+            f"The search of `{study}` selected {best.name} among {students} by the search AP of its first training, "
+            f"{percent(best.record.search_ap['mean'])} %. On the validation images, that training has a mean AP of "
             f"{percent(best.record.ap['mean'])} %"
         )
         values = means(member.ap.value for member in best.members[1:])
         if values:
-            text += f", those with other seeds {', '.join(map(percent, values))} % (mean {percent(fmean(values))} %)"
+            text += f"; with other seeds: {', '.join(map(percent, values))} % (mean {percent(fmean(values))} %)"
         yield f"{text}."
 
 
 def noise(found: Comparison) -> Noise | None:
-    """Return the noise of the mean AP over all groups; None where nothing was trained more than once."""
+    """Return the seed variance of the mean AP, pooled over all groups; None if nothing was trained more than once."""
     return pooled(list(group.by_seed("mean").values()) for group in found.groups)

@@ -1,4 +1,4 @@
-"""A comparison becomes a folder: Markdown, pictures, a table and a summary for machines."""
+"""Writes a comparison to a folder: ``report.md``, pictures, ``results.csv`` and ``summary.json``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ def check_comparison(target: Path) -> None:
     """Refuse to replace anything but an earlier comparison.
 
     Raises:
-        InputError: ``target`` is there and holds something else.
+        InputError: ``target`` exists and holds something else.
     """
     publish.check_target(target, "pairs", "comparison")
 
@@ -36,12 +36,12 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
     Args:
         found: the comparison.
         target: the folder.
-        command: how it is made again.
-        note: what a reader must know of the data before believing an AP.
-        public: leave out this machine's paths. WIDER FACE images are never in it.
+        command: the command that repeats it.
+        note: a note on the data, shown at the top.
+        public: leave out this machine's paths. WIDER FACE images are never included.
 
     Raises:
-        InputError: ``target`` is there and holds something else.
+        InputError: ``target`` exists and holds something else.
     """
     check_comparison(target)
     pictures = pictures_of(found)
@@ -62,7 +62,7 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
 
 
 def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return the comparison as one JSON object: groups, differences with their intervals, and what they rest on."""
+    """Return the comparison as one JSON object: groups, differences with intervals, seed variance, recall, findings."""
     return {
         "studies": [data.study.name for data in found.studies],
         "protocol": dict(found.protocol),
@@ -161,14 +161,14 @@ def _method(found: Comparison) -> list[str]:
         CHOICE,
         f"An AP is the mean over the seeds, ± their standard deviation where there are several, with its {over} over "
         f"images: percentiles of {found.resamples:,} resamples of the {found.images:,} images, the same ones (seed 0) "
-        "for every network. It holds for the trained weights; scores stay scaled over the whole set.",
-        f"A difference is that of the means over seeds, with its {over} over images, paired: both sides see the same "
-        "resamples. Over seeds: Student's t, paired where both sides were trained with the same seeds, else Welch's; "
-        "– where a side was trained once. (other seeds): without the training that the search chose.",
+        "for every network. It does not cover other seeds. Scores stay scaled over the whole set.",
+        f"A difference is that of the means over seeds, with its {over} over images, paired: both sides have the same "
+        "resamples. Over seeds: Student's t, paired if both sides were trained with the same seeds, else Welch's; – if "
+        "one side was trained only once. “(other seeds)”: without the training that the search selected.",
         caption(found.protocol, found.data_name, "Validation AP"),
         f"Budget: {'; '.join(budgets)}. {COUNTED}",
-        "Distillation: T is the temperature, α the weight of the teacher's outputs against the ground truth, λ that of "
-        "the feature imitation.",
+        "Distillation: T is the temperature, α the weight of the teacher's outputs against the ground truth, λ the "
+        "weight of the feature imitation.",
         RECALL_NOTE,
     ]
     if any(member.record.landmark for group in found.groups for member in group.members):
@@ -182,6 +182,6 @@ def _published_note(found: Comparison) -> str:
     if not found.published:
         return ""
     return (
-        "Prediction files as published, scored on the same images. How these detections were made is not known here, "
+        "Prediction files as published, scored on the same images. How these detections were made is not known, "
         f"so they share no column with the networks above. {caption(found.published_protocol, found.data_name)}"
     )

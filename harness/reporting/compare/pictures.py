@@ -1,4 +1,4 @@
-"""What is drawn of a comparison, and what is said below each picture."""
+"""The pictures of a comparison, with their captions."""
 
 import math
 from collections.abc import Iterator
@@ -59,8 +59,8 @@ def _aps(found: Comparison, measured: str) -> Picture:
         ]
     )
     text = (
-        f"Bars: {100 * CONFIDENCE:.0f} % intervals over images; small dots: the trainings of a network that has "
-        f"several. {measured}"
+        f"Bars: {100 * CONFIDENCE:.0f} % intervals over images; small dots: single trainings of a network with "
+        f"several seeds. {measured}"
     )
     return Picture("AP with its interval", "aps", text, plots.aps(_rows(found), seeds, LEVELS))
 
@@ -87,19 +87,19 @@ def _differences(found: Comparison, measured: str) -> Picture:
         shown = {key: math.nan if value is None else 100 * value for key, value in values.items()}
         rows.append({"panel": panel, "name": pair.name, **shown})
     text = (
-        "An interval that does not touch zero is a difference. Where the interval over seeds is missing, one of the "
-        f"two networks was trained once. {measured}"
+        "An interval that excludes zero shows a difference. The interval over seeds is missing if one of the two "
+        f"networks was trained only once. {measured}"
     )
     return Picture(title, name, text, plots.differences(pd.DataFrame(rows)))
 
 
 def _learning(found: Comparison) -> Iterator[Picture]:
-    """Yield how each teacher learned that was trained here."""
+    """Yield the learning curve of each teacher that was trained in these studies."""
     for group in found.of_kind(TEACHER):
         if group.record.epochs:
             text = "Loss terms on the training images, and AP on the search split, after every epoch."
             name = f"learning-{group.record.label}"
-            yield Picture(f"How {group.name} learned", name, text, training(group.record))
+            yield Picture(f"Learning curve of {group.name}", name, text, training(group.record))
 
 
 def _recalls(found: Comparison) -> Picture:
@@ -108,5 +108,5 @@ def _recalls(found: Comparison) -> Picture:
     looks = {group.name: (_look(group), lines.get(group.weights, plots.LINES[0])) for group in found.groups}
     attributes = [name for name in CLOSELY if name in found.faces]
     figure = plots.recalls(recalls(found), looks, attributes)
-    text = "Below each kind of face: how many there are. Lines of one style have one teacher."
-    return Picture("Which faces are found", "recall", text, figure)
+    text = "Below each value: its number of faces. Networks with the same teacher have the same line style."
+    return Picture("Recall by face attribute", "recall", text, figure)

@@ -19,7 +19,7 @@ LOOKS = {
 }
 
 LINES = ("-", "--", ":", "-.")
-"""One per teacher, in the order of the teachers."""
+"""Line styles, one per teacher, in the order of the teachers."""
 
 
 def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Figure:
@@ -57,7 +57,7 @@ def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Fig
 def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
     """Mean AP against parameters: every group with its interval over images, and the budgets' lines.
 
-    Teachers, far larger, have a panel of their own at the same scale of AP.
+    Teachers, which are far larger, have a separate panel with the same AP axis.
 
     Args:
         groups: columns name, look, params, ap, low, high, in %.
@@ -123,11 +123,11 @@ def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attribute
 
 
 def differences(pairs: pd.DataFrame) -> Figure:
-    """Differences of mean AP: the interval over images thick, that over seeds thin, and the line of no difference.
+    """Differences of mean AP, with the interval over images (thick) and over seeds (thin), and a line at zero.
 
     Args:
-        pairs: columns panel, name, value, low, high, seeds_low, seeds_high, in points; the last two NaN where there is
-            none. Panels have scales of their own: teachers lie far away.
+        pairs: columns panel, name, value, low, high, seeds_low, seeds_high, in points; the last two NaN if there
+            is none. Each panel has its own scale, because teachers lie far away.
     """
     panels = list(dict.fromkeys(pairs["panel"]))
     counts = [int((pairs["panel"] == panel).sum()) for panel in panels]

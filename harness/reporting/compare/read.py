@@ -1,7 +1,7 @@
-"""Studies become a comparison: their graded networks are read, resampled, and grouped by what they have in common.
+"""Reads the graded networks of several studies, resamples their APs, and groups their trainings.
 
-A group holds what differs in its seed only: one architecture, taught by the same weights with the same distillation,
-trained on the same images by the same schedule from the same start. Nothing else is ever averaged.
+The trainings of a group differ only in seed: one architecture, the same teacher weights and distillation, the same
+training images, schedule and start. Nothing else is ever averaged.
 """
 
 import json
@@ -29,7 +29,7 @@ _NAMES = {"v1": "V1", "v2": "V2", "featherface": "FeatherFace"}
 _SAME_AP = 1e-9
 
 Report = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with a description, the amount done and the total."""
 
 
 def read_studies(names: Sequence[str], runs: Path) -> list[StudyData]:
@@ -58,16 +58,16 @@ def compare(
 
     Args:
         studies: at least one, each once.
-        runs: where ``cache/`` with the validation images is; read only where ``ground_truth`` is None.
-        ground_truth: folder of ``wider_{face,easy,medium,hard}_val.mat``; without it nothing is known of blur and
-            the other attributes.
+        runs: folder of ``cache/`` with the validation images; read only if ``ground_truth`` is None.
+        ground_truth: folder of ``wider_{face,easy,medium,hard}_val.mat``; without it, recall by blur and the other
+            attributes is left out.
         published: detector → its prediction files on these images; needs ``ground_truth``.
-        resamples: of the images.
+        resamples: number of resamples of the images.
         progress: called after every network.
 
     Raises:
         InputError: APs of two protocols would share a column (names the rows), or no network was graded.
-        DataError: a file is missing or broken, or predictions do not give the AP of their record.
+        DataError: a file is missing or broken, or predictions do not reproduce the AP of their record.
     """
     graded = [(data, record) for data in studies for record in data.records if not _reason(data, record)]
     if not graded:
@@ -113,12 +113,12 @@ def _published_protocol(truth: GroundTruth, data: StudyData) -> Protocol:
 
 
 def _reason(data: StudyData, record: TrialRecord) -> str:
-    """Return why a network takes no part; empty where it does."""
+    """Return why a network is left out; empty if it is included."""
     best = "" if data.best is None else data.best.label
     if record.state != "complete":
         return record.state
     if _KIND[record.role] == STUDENT and best not in (record.label, record.repeat_of):
-        return "not chosen by the search"
+        return "not selected by the search"
     return "not graded" if record.ap.get("mean") is None else ""
 
 
@@ -138,7 +138,7 @@ def _load_truth(data: StudyData, record: TrialRecord, runs: Path, ground_truth: 
         return load_ground_truth(ground_truth, ids)
     wanted = data.study.data["val"].digest
     for path in sorted(runs.glob("cache/*/meta.json")):
-        # A folder that is being made has a longer name, and may not be whole.
+        # A folder that is still being written has a suffix, and may be incomplete.
         if not path.parent.suffix and json.loads(path.read_text(encoding="utf-8"))["digest"] == wanted:
             return open_faceset(path.parent).truth()
     name = data.study.name
@@ -161,7 +161,7 @@ def _member(data: StudyData, record: TrialRecord, truth: GroundTruth, resamples:
 
 
 def training(data: StudyData) -> dict[str, Any]:
-    """Return what the training of a study's students depends on besides arch, teacher and seed, flat."""
+    """Return what the training of a study's students depends on, except arch, teacher and seed, as a flat dict."""
     config, start = data.study.config, data.study.start
     return {
         "training images": data.study.data["train"].digest,
@@ -180,7 +180,7 @@ def _key(data: StudyData, record: TrialRecord) -> str:
 
 
 def _group(found: Sequence[tuple[StudyData, Member]], remarks: list[str]) -> Group:
-    """Return a group; a training that two studies hold counts once."""
+    """Return a group; a training that two studies contain counts once."""
     members: dict[int, Member] = {}
     copies = []
     for _, member in sorted(found, key=lambda item: bool(item[1].record.repeat_of)):
@@ -204,7 +204,8 @@ def _group(found: Sequence[tuple[StudyData, Member]], remarks: list[str]) -> Gro
         )
     if copies:
         remarks.append(
-            f"{group.name}: {', '.join(copies)} repeat a training of an earlier study, seed included, and do not count."
+            f"{group.name}: {', '.join(copies)} duplicate a training of an earlier study, seed included, and are not "
+            "counted."
         )
     return group
 
@@ -219,7 +220,7 @@ def _place(group: Group) -> tuple[int, bool, int, str]:
 
 
 def _distinct(groups: dict[str, Group]) -> dict[str, Group]:
-    """Return the groups with the study behind names that several have."""
+    """Return the groups, with the study appended to names that are not unique."""
     names = Counter(group.name for group in groups.values())
     return {
         key: replace(group, name=f"{group.name} ({group.members[0].study})") if names[group.name] > 1 else group

@@ -1,4 +1,4 @@
-"""Which faces are found: recall by size and other attributes, as tables and sentences."""
+"""Recall by face size and other attributes, as tables and sentences."""
 
 from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
@@ -12,12 +12,12 @@ from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
 from harness.reporting.format import percent, points
 
 CLOSELY = ("size", "blur", "occlusion")
-"""Attributes that sentences and pictures are about; the table has all of them."""
+"""Attributes in sentences and pictures; the table has all of them."""
 
 RECALL_NOTE = (
-    "Recall: share of the faces on the hard list, which are those that AP counts, that a network finds (IoU 0.5) at "
-    f"the score threshold where it has {FALSE_ALARMS:g} false alarm per image; the mean over seeds. Sizes are face "
-    "heights in the original image."
+    "Recall: share of the faces on the hard list, which includes the other lists, that a network finds (IoU 0.5 or "
+    f"more) at the lowest score threshold with at most {FALSE_ALARMS:g} false positive per image; mean over seeds. "
+    "Sizes are face heights in the original image."
 )
 
 
@@ -27,7 +27,7 @@ def group_recall(group: Group, faces: Mask) -> float:
 
 
 def recalls(found: Comparison) -> pd.DataFrame:
-    """Return one row per kind of face: attribute, value, faces, and every group's recall."""
+    """Return one row per attribute value: attribute, value, number of faces, and every group's recall."""
     return _rows(found, lambda mask: {group.name: group_recall(group, mask) for group in found.groups})
 
 
@@ -37,7 +37,7 @@ def recall_table(found: Comparison) -> pd.DataFrame:
 
 
 def shared_table(student: Group, teacher: Group, found: Comparison) -> pd.DataFrame:
-    """Return the shares of every kind of face that both find, only one of the two, or neither, as text in %."""
+    """Return, per attribute value, the shares of faces that both, only one or neither of the two find, as text in %."""
     return _text(_rows(found, lambda mask: _shared(student, teacher, mask)))
 
 
@@ -72,14 +72,14 @@ def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
 
 
 def recall_findings(found: Comparison) -> list[str]:
-    """Return what the teachers miss, where the students are behind them, and where a teacher helps most."""
+    """Return which faces the teachers miss, where students are behind their teacher, and where a teacher helps most."""
     said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
     said += [_lost(group, teacher, found) for group in found.groups if (teacher := found.teacher_of(group)) is not None]
     return [*said, *_helped(found)]
 
 
 def _listed(found: Comparison) -> Mask:
-    """Return the faces of the hard list: each has one size."""
+    """Return the mask of the faces on the hard list: the union of all sizes."""
     listed: Mask = np.logical_or.reduce(list(found.faces["size"].values()))
     return listed
 
@@ -110,8 +110,8 @@ def _lost(student: Group, teacher: Group, found: Comparison) -> str:
         worst = min(gaps, key=lambda value: gaps[value])
         drops.append(f"{attribute}: {worst} ({points(gaps[worst])} points)")
     return (
-        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that it misses. Its recall "
-        f"is furthest behind on {', '.join(drops)}."
+        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that the teacher "
+        f"misses. Its recall is furthest behind on {', '.join(drops)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of a comparison: text for readers, plain numbers for machines."""
+"""The tables of a comparison: text for reports, plain numbers for ``results.csv`` and ``summary.json``."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LEVELS = ("mean", "easy", "medium", "hard")
 
 
 def distillation(group: Group) -> str:
-    """Return how a group was taught."""
+    """Return the distillation settings of a group as text."""
     if not group.taught_by:
         return NOTHING
     how = group.record.distill

@@ -1,4 +1,4 @@
-"""A study folder, read once: what every table, picture and sentence of its report is made from."""
+"""Reads a study's folder: the data of all tables, pictures and sentences of its report."""
 
 import json
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class Example:
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study's records and what it wrote beside them.
+    """A study's records and its other files.
 
     Attributes:
-        study: what it is and where it stands.
-        records: those of the study's protocols, teacher first, then references, then candidates by number.
-        foreign: label → how its protocols differ, for records with an AP that no table here may hold.
-        importance: axis → share, empty where there were too few trials.
+        study: the study's manifest.
+        records: records of the study's protocols: teacher, references, then candidates by number.
+        foreign: label → how its protocols differ, for records that are left out because of another protocol.
+        importance: axis → share; empty if there were too few trials.
         examples: empty for WIDER FACE images.
     """
 
@@ -83,7 +83,7 @@ class StudyData:
 
     @property
     def searches(self) -> bool:
-        """Say whether the study tries candidates, and not references alone."""
+        """Say whether the study tries candidates, not only references."""
         return bool(self.study.config.trials or self.candidates())
 
     @property

@@ -1,4 +1,4 @@
-"""What a study found, in sentences that are computed from its records."""
+"""Findings of a study: sentences that are computed from its records."""
 
 from collections.abc import Iterator, Mapping
 from statistics import fmean, median
@@ -12,11 +12,11 @@ from harness.reporting.study.data import StudyData
 from harness.reporting.study.noise import means, noise_sentences, search_noise, ties, validation_noise
 
 FEWEST_RANKED = 8
-"""Students below which a rank correlation is not given."""
+"""Least number of students for a rank correlation."""
 
 
 def headline(data: StudyData) -> str:
-    """Return one paragraph: what was searched, under which budget, and with what result."""
+    """Return one paragraph: the searched space, the budget and the result."""
     study, config, best = data.study, data.study.config, data.best
     if not data.searches:
         return _references(data)
@@ -36,10 +36,10 @@ def headline(data: StudyData) -> str:
 
 
 def _references(data: StudyData) -> str:
-    """Return the paragraph of a study that searched nothing."""
+    """Return the paragraph of a study without a search."""
     firsts = {r.label: r for r in data.records if r.role in ("teacher", "reference") and not r.repeat_of}
     return (
-        "The study searched nothing; it trained references. Mean AP of their first trainings on the validation images: "
+        "The study trained references, without a search. Mean AP of their first trainings on the validation images: "
         f"{_graded(firsts) or 'none yet'}."
     )
 
@@ -51,7 +51,7 @@ def _graded(networks: Mapping[str, TrialRecord]) -> str:
 
 
 def worth(data: StudyData) -> list[str]:
-    """Return how far apart two trainings of one network are, and which students the search cannot tell apart."""
+    """Return the seed variance, and which students tie with the best."""
     search, validation, best = search_noise(data), validation_noise(data), data.best
     said = []
     if search is None:
@@ -63,22 +63,22 @@ def worth(data: StudyData) -> list[str]:
     tied = ties(data)
     if best is not None and tied is not None:
         named = ", ".join(f"{r.label} ({percent(r.search_ap['mean'])} %)" for r in tied)
-        by = f"by search AP ({percent(best.search_ap['mean'])} %)"
+        by = f"(search AP {percent(best.search_ap['mean'])} %)"
         said.append(
-            f"Students nearer than that to trial {best.label} {by}, which tie with it: {named}."
+            f"Students that tie with trial {best.label} {by}, since they are within that difference: {named}."
             if tied
-            else f"No other student is nearer than that to trial {best.label} {by}."
+            else f"No other student is within that difference of trial {best.label} {by}."
         )
     if best is not None:
         said.append(
-            "Processors round floating-point numbers differently: on another machine, the same command may choose "
+            "Processors round floating-point numbers differently: on another machine, the same command may select "
             "another student."
         )
     return said
 
 
 def findings(data: StudyData) -> list[str]:
-    """Return plain statements about the result, each only where its data is there."""
+    """Return statements about the result; a statement without data is left out."""
     return [*_against_references(data), *_spread(data), *_space(data), *_importance(data)]
 
 
@@ -89,26 +89,28 @@ def _against_references(data: StudyData) -> Iterator[str]:
     if v2 is not None:
         if apart := _apart(best, v2, data):
             size = best.params - v2.params
-            more = f"{abs(size):,} parameters {'more' if size > 0 else 'fewer'}" if size else "as many parameters"
+            more = f"{abs(size):,} {'more' if size > 0 else 'fewer'} parameters" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
         if (reached := v2.search_ap.get("mean")) is not None:
             above = sum(mean >= reached for mean in means(r.search_ap for r in data.ranked))
             students = counted(len(data.ranked), "student")
-            yield f"Mean search AP reaches V2's {percent(reached)} % in {above:,} of {students}."
+            yield f"V2's mean search AP, {percent(reached)} %, is reached by {above:,} of {students}."
     if teacher is not None and (apart := _apart(best, teacher, data)):
         fewer, epochs = 1 - best.params / teacher.params, data.study.config.train.epochs
-        trained = f"was trained for {counted(len(teacher.epochs), 'epoch')}" if teacher.epochs else "came with weights"
+        trained = (
+            f"was trained for {counted(len(teacher.epochs), 'epoch')}" if teacher.epochs else "was given as weights"
+        )
         yield (
             f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
-            f"The teacher {trained}, the students were trained for {epochs:,}."
+            f"The teacher {trained}; the students were trained for {epochs:,}."
         )
 
 
 def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:
-    """Return how far the validation APs of two networks are apart, with {} for the other's name.
+    """Return the difference of the validation APs of two networks, with {} for the other's name.
 
-    Given are the first trainings, and the means over seeds with their interval where both were trained more than once.
-    Empty where one was not graded.
+    It is that of the first trainings, followed by the means over seeds with their interval if both were trained more
+    than once. Empty if one was not graded.
     """
     gaps = {
         level: value - reference
@@ -156,13 +158,13 @@ def _space(data: StudyData) -> Iterator[str]:
     yield (
         f"Of {size:,} configurations {buildable:,} can be built and {feasible:,} ({percent(feasible / size)} %) fit "
         f"the budget; {len(data.candidates()):,} of these were tried. Trials spent on candidates that break the budget "
-        f"or cannot be built: {study.standing.wasted:,}; on repeated ones: {study.standing.repeated:,}."
+        f"or cannot be built: {study.standing.wasted:,}; on repeated candidates: {study.standing.repeated:,}."
     )
     proposals = study.standing.proposals
     reasons = {"over_budget": "over the budget", "unbuildable": "not buildable", "repeated": "repeated"}
     rejected = [f"{n:,} {text}" for key, text in reasons.items() if (n := proposals.get(f"rejected_{key}"))]
     if rejected:
-        yield f"The sampler's proposals that were rejected before a trial existed: {', '.join(rejected)}."
+        yield f"Proposals of the sampler that were rejected before they became trials: {', '.join(rejected)}."
     pruned = data.candidates("pruned")
     if pruned:
         wanted = len(pruned) * study.config.train.epochs
@@ -173,4 +175,4 @@ def _importance(data: StudyData) -> Iterator[str]:
     if data.importance:
         top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
-        yield f"Axes that decide most whether a student is among the best: {named}."
+        yield f"Most important axes (PED-ANOVA): {named}."

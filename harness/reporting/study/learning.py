@@ -1,4 +1,4 @@
-"""How one network learned: a picture of its losses and its AP by epoch."""
+"""Learning curve of one network: its losses and its search AP by epoch."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator

@@ -1,4 +1,4 @@
-"""How the figures of a study's report were counted and measured, in sentences."""
+"""Method notes of a study's report: how its figures were counted and measured."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ from harness.reporting.parts import COUNTED
 from harness.reporting.study.data import StudyData
 
 CHOICE = (
-    "Search AP chooses: the objective, pruning, early stopping, the best epoch and the best student read the search "
-    "split. Validation AP grades: the validation images choose nothing, and only the teacher, the references, the best "
-    "student and their repeats are evaluated on them."
+    "Search AP, on the search split, is used for selection: objective, pruning, early stopping, best epoch and best "
+    "student. Validation AP is used for the result only: the validation images take no part in selection, and only the "
+    "teacher, the references, the best student and their repeats are evaluated on them."
 )
 ONE_COPY = (
     "The images are those of one WIDER FACE copy, named by its digest. An AP here compares with networks trained and "
@@ -26,7 +26,7 @@ def comparison_notes(data: StudyData) -> list[str]:
     """Return how the figures of the comparison of V1, V2 and the best student were counted and measured."""
     shown = data.shown().values()
     said = [
-        "Documented: as the FeatherFace V2 documents state it. They claim their AP for official WIDER FACE (V2's is a "
+        "Documented: as stated in the FeatherFace V2 documents. They claim their AP for official WIDER FACE (V2's is a "
         "target) and their FPS for a “standard GPU”.",
         f"Budget: {data.bounds}. {COUNTED}",
     ]
@@ -57,7 +57,7 @@ def method(data: StudyData) -> list[str]:
 
 
 def provenance(study: Manifest) -> dict[str, str]:
-    """Return what a study began with: commit, versions, machine, seeds, digests."""
+    """Return commit, versions, machine, seeds and digests at the start of a study."""
     config, teacher, began = study.config, study.teacher, study.provenance
     return {
         "started": study.started,
@@ -77,7 +77,7 @@ def provenance(study: Manifest) -> dict[str, str]:
 
 
 def mixture(data: StudyData) -> str:
-    """Return a sentence that names the code and machines of a study's trainings, where they are not all the same."""
+    """Return a sentence that names the code and machines of a study's trainings; empty if they are all the same."""
     made: dict[str, list[str]] = {}
     for record in data.records:
         for values in record.provenance:
@@ -85,7 +85,7 @@ def mixture(data: StudyData) -> str:
     if len(made) < 2:
         return ""
     told = "; ".join(f"{who}: {', '.join(labels)}" for who, labels in made.items())
-    return f"The trainings of this study were not all made by the same code on the same machine. {told}."
+    return f"Not all trainings of this study ran with the same code on the same machine. {told}."
 
 
 def _listed(values: Mapping[str, Any]) -> str:
@@ -96,6 +96,6 @@ def _speed(speed: Mapping[str, Any]) -> str:
     size, threads = speed["size"], counted(speed["threads"], "thread")
     return (
         f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads}, median of runs that alternate with "
-        "V1's. Other load on the machine changes FPS: compare ratios, not FPS. MACs: of convolutions and linears, at "
-        "the same size."
+        "V1's. Other load on the machine changes FPS: compare ratios, not FPS. MACs: convolutions and linear "
+        "layers, at the same size."
     )

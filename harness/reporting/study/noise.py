@@ -1,8 +1,8 @@
-"""How far apart two trainings of one network are, and from which difference on two networks differ by more than that.
+"""Seed variance of AP, and the least significant difference between two networks.
 
-Seed variance is taken to be the same for every network of a study: the variances of all networks that were trained more
-than once are pooled, weighted by their degrees of freedom. The difference of two single trainings then has the standard
-deviation √2 · sd, and t · √2 · sd is Fisher's least significant difference (The Design of Experiments, 1935).
+Seed variance is assumed to be the same for every network of a study: the variances of all networks that were trained
+more than once are pooled, weighted by their degrees of freedom. The difference of two single trainings then has the
+standard deviation √2 · sd, and t · √2 · sd is Fisher's least significant difference (The Design of Experiments, 1935).
 """
 
 import math
@@ -27,7 +27,7 @@ class Noise:
 
     @property
     def least_difference(self) -> float:
-        """Return what two single trainings of one network exceed with a probability of 1 - ``CONFIDENCE`` only."""
+        """Return the difference that two single trainings of one network exceed with probability 1 - ``CONFIDENCE``."""
         return float(stdtrit(self.degrees_of_freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(2) * self.sd
 
     def to_dict(self) -> dict[str, float]:
@@ -37,7 +37,7 @@ class Noise:
 
 
 def pooled(networks: Iterable[Sequence[float]]) -> Noise | None:
-    """Return the noise of networks' APs, one sequence per network; None if none was trained more than once."""
+    """Return the seed variance of networks' APs, one sequence per network; None if none was trained more than once."""
     repeated = [values for values in networks if len(values) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
     if not freedom:
@@ -53,24 +53,24 @@ def repeated(data: StudyData) -> dict[str, list[TrialRecord]]:
 
 
 def search_noise(data: StudyData) -> Noise | None:
-    """Return the noise of the mean search AP; None where nothing was trained more than once."""
+    """Return the seed variance of the mean search AP; None if nothing was trained more than once."""
     return pooled(means(r.search_ap for r in trainings) for trainings in repeated(data).values())
 
 
 def validation_noise(data: StudyData) -> Noise | None:
-    """Return the noise of the mean validation AP; None where nothing was graded more than once."""
+    """Return the seed variance of the mean validation AP; None if nothing was graded more than once."""
     return pooled(means(r.ap for r in trainings) for trainings in repeated(data).values())
 
 
 def means(aps: Iterable[dict[str, float | None]]) -> list[float]:
-    """Return the mean APs that are there."""
+    """Return the mean APs that are not None."""
     return [value for ap in aps if (value := ap.get("mean")) is not None]
 
 
 def ties(data: StudyData) -> list[TrialRecord] | None:
-    """Return the candidates whose search AP is nearer to the best one's than the noise allows to tell, best first.
+    """Return the candidates that differ from the best in search AP by less than the least difference, best first.
 
-    None where the noise was not measured, or there is no best candidate.
+    None if seed variance was not measured, or if there is no best candidate.
     """
     noise = search_noise(data)
     if noise is None or not data.ranked:
@@ -80,10 +80,10 @@ def ties(data: StudyData) -> list[TrialRecord] | None:
 
 
 def noise_sentences(measured: Mapping[str, Noise | None]) -> list[str]:
-    """Return what seed variance was measured, and which differences it explains; empty where none was.
+    """Return the seed variance, and the differences that it explains; empty if none was measured.
 
     Args:
-        measured: AP in words → its noise.
+        measured: AP in words → its seed variance.
     """
     noises = {name: noise for name, noise in measured.items() if noise is not None}
     if not noises:
@@ -95,6 +95,6 @@ def noise_sentences(measured: Mapping[str, Noise | None]) -> list[str]:
     least = " and ".join(f"{100 * noise.least_difference:.1f} points of {name}" for name, noise in noises.items())
     return [
         f"Trainings of one network with different seeds have a standard deviation of {deviations}.",
-        f"Two networks trained once each must differ by {least} before seed variance does not explain it "
+        f"Between two networks trained once each, seed variance explains differences of up to {least} "
         f"({100 * CONFIDENCE:.0f} %).",
     ]

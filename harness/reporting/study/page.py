@@ -1,4 +1,4 @@
-"""A study folder becomes ``report/``: Markdown, pictures and a table for machines."""
+"""Writes a study's report: ``report.md``, pictures and ``results.csv``."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ from harness.reporting.study.pictures import pictures
 
 
 def build_report(study_folder: Path) -> Path:
-    """Write ``study_folder/report/`` anew and return the path of its ``report.md``.
+    """Write ``study_folder/report/``, replacing an earlier one, and return the path of its ``report.md``.
 
     Raises:
         DataError: the study's files are missing or broken.
@@ -34,12 +34,12 @@ def build_report(study_folder: Path) -> Path:
 def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "") -> Path:
     """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
 
-    ``name`` is the study's by default. ``note`` is what a reader must know of the data; it stands at the top. WIDER
-    FACE images are never published: the examples picture is drawn for synthetic scenes only.
+    ``name`` is the study's by default. ``note`` is a note on the data, shown at the top. WIDER FACE images are never
+    published: the examples picture is drawn for synthetic scenes only.
 
     Raises:
         DataError: the study's files are missing or broken.
-        InputError: ``reports/<name>`` is there and holds no report of a study, or an AP column would mix protocols.
+        InputError: ``reports/<name>`` exists and is no report of a study, or an AP column would mix protocols.
     """
     data = load(study_folder)
     target = reports / (name or data.study.name)
@@ -48,10 +48,10 @@ def publish_report(study_folder: Path, reports: Path, note: str = "", name: str 
 
 
 def summary(study_folder: Path) -> dict[str, Any]:
-    """Return the study as one JSON object: what was trained, V1, V2 and the best student, and what ties with it.
+    """Return the study as one JSON object: trials, V1, V2, the best student, seed variance and ties.
 
-    ``noise`` is that of the mean search AP, ``validation_noise`` that of the mean validation AP; both are None where no
-    network was trained more than once, and ``ties`` then too.
+    ``noise`` is the seed variance of the mean search AP, ``validation_noise`` that of the mean validation AP. Both, and
+    ``ties``, are None if no network was trained more than once.
 
     Raises:
         DataError: the study's files are missing or broken.
@@ -98,7 +98,7 @@ def _network(record: TrialRecord | None) -> dict[str, Any] | None:
 
 
 def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Path:
-    """Write everything into a folder beside ``target`` and put it in its place when it is whole."""
+    """Write the report into a temporary folder, which replaces ``target`` when it is complete."""
     frame = tables.results(data)
     drawn = pictures(data, frame)
     hide = publish.without_paths([data.study]) if public else str
@@ -164,9 +164,9 @@ def _timing_note(data: StudyData) -> str:
     idle = data.study.standing.timing.get("idle_share")
     workers, threads = data.study.workers, data.study.threads
     who = f"{counted(workers, 'worker')} of {counted(threads, 'thread')} each"
-    said = [f"Training, evaluation and speed are sums over all networks but the teacher; {who} ran at once."]
+    said = [f"Training, evaluation and speed are sums over all networks except the teacher; {who} ran at once."]
     if share is not None:
         said.append(f"Share of a trial's time outside these three: {percent(share)} %.")
     if idle is not None:
-        said.append(f"Share of the workers' time without any trial to train: {percent(idle)} %.")
+        said.append(f"Share of the workers' time without a trial: {percent(idle)} %.")
     return " ".join(said)

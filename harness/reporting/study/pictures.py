@@ -1,4 +1,4 @@
-"""What is drawn of a study, and what is said below each picture."""
+"""The pictures of a study, with their captions."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from harness.reporting.study import plots
 from harness.reporting.study.data import StudyData
 
 LEAST_SCORE = 0.5
-"""Found faces that score less are left out of the examples picture."""
+"""Least score of a detection in the examples picture."""
 
 EXAMPLES = 6
 """Scenes in the examples picture."""
@@ -40,7 +40,7 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
     if data.best is None:
         return Picture(title, name, "No student has a search AP yet.")
     text = (
-        "All students trained to the end; the line joins those that no smaller student matches. Dashed: the budget of "
+        "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
         f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
     )
     return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data)))
@@ -56,7 +56,7 @@ def _parts(data: StudyData) -> Picture:
     if not shown:
         return Picture(title, name, "No network has been counted yet.")
     counts = pd.DataFrame.from_dict({h: part_counts(r.parts) for h, r in shown.items()}, orient="index")
-    text = "Attention after the backbone and after the neck is one part here, as in the documents."
+    text = "The attentions after the backbone and after the neck are one part, as in the documents."
     return Picture(title, name, text, plots.parts(counts, data.budget))
 
 
@@ -65,7 +65,7 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if not (len(fast) and (fast["role"] == "candidate").any()):
         return Picture(title, name, "No student's speed has been measured yet.")
-    return Picture(title, name, f"FPS as a ratio to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
+    return Picture(title, name, f"FPS relative to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
 
 
 def _learning(data: StudyData) -> Picture:
@@ -95,7 +95,7 @@ def _precision_recall(data: StudyData) -> Picture:
         return Picture(title, name, "No precision-recall curve has been recorded yet.")
     figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
     protocol = protocol_digest(data.study.protocol)
-    text = f"On the validation images; beside each name its AP in %. Validation AP: protocol `{protocol}`."
+    text = f"On the validation images, with each network's AP in %. Validation AP: protocol `{protocol}`."
     return Picture(title, name, text, figure)
 
 

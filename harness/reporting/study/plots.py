@@ -44,7 +44,7 @@ def _points(frame: pd.DataFrame, x: str) -> dict[str, tuple[float, float]]:
 def _scatter(
     axes: Axes, frame: pd.DataFrame, x: str, headings: Mapping[str, str], labels: Sequence[Label] = ()
 ) -> None:
-    """Draw the students and the networks that have a heading; name the latter, and what ``labels`` name."""
+    """Draw the students and the networks that have a heading; label the latter, and add ``labels``."""
     points = _points(frame, x)
     students = set(frame.loc[frame["role"] == "candidate", "label"])
     points = {label: point for label, point in points.items() if label in students or label in headings}
@@ -60,14 +60,14 @@ def _scatter(
 
 
 def front(students: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that no row with as few parameters matches in search AP, by parameters."""
+    """Return the Pareto front by parameters: rows above the search AP of all rows with fewer or equal parameters."""
     ordered = students.sort_values(["params", "search_ap_mean"], ascending=[True, False])
     best_so_far = ordered["search_ap_mean"].cummax().shift(fill_value=-1.0)
     return ordered[ordered["search_ap_mean"] > best_so_far]
 
 
 def pareto(frame: pd.DataFrame, budget: int, headings: Mapping[str, str]) -> Figure:
-    """Search AP against parameters: students, their front, V2, the budget's line; V1 and the teacher as levels.
+    """Search AP against parameters: students, their front, V2 and the budget; V1 and the teacher as horizontal lines.
 
     Args:
         frame: ``tables.results``, rows with a search AP.
@@ -99,7 +99,7 @@ def _is_large(heading: str) -> bool:
 
 
 def parts(counts: pd.DataFrame, budget: int) -> Figure:
-    """Parameters by part as stacked bars; below, the same without the backbone and teachers, at their own scale.
+    """Parameters by part as stacked bars; below, the same without backbone and teachers, with a separate scale.
 
     Args:
         counts: one row per network, indexed by its heading (V1, V2, best …), one column per part.
@@ -136,7 +136,7 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
                 axes.text(start + size / 2, position, text, ha="center", va="center", fontsize=8, color=ink)
         starts = starts + sizes
     for position, total in enumerate(starts):
-        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # The budget's line often runs just here.
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # The budget's line is often behind the text.
         style.write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontweight="bold", bbox=behind)
     axes.set_yticks(range(len(counts)), [str(heading) for heading in counts.index])
     axes.invert_yaxis()
@@ -148,10 +148,10 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
 
 
 def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
-    """Configurations by parameters, what fits the budget in colour, and the budget's line.
+    """Histogram of configurations by parameters, with those within the budget coloured, and the budget's line.
 
     Args:
-        edges: parameters between which ``counts`` lie: above an edge, up to and including the next.
+        edges: limits of the bins in parameters: above an edge, up to and including the next.
         counts: configurations, one fewer than ``edges``.
         budget: parameters.
     """
@@ -173,9 +173,9 @@ def totals(edges: Sequence[int], counts: Sequence[int], budget: int) -> Figure:
 
 
 def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure:
-    """Mean search AP after every epoch: students grey, those stopped early faded; V2 and the best student named.
+    """Mean search AP after every epoch: students grey, those stopped early lighter; V2 and the best student labelled.
 
-    A teacher, which has a schedule of its own, is the level that it reached.
+    The teacher, which has another schedule, is a horizontal line at its last AP.
 
     Args:
         epochs: columns label, role, state, epoch, ap (mean search AP in [0, 1]).
@@ -241,7 +241,7 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
 
 
 def importance(shares: pd.Series) -> Figure:
-    """Importance of every axis, largest on top. ``shares`` is axis → share, adding up to 1."""
+    """Importance of every axis, largest on top; ``shares``: axis → share, adding up to 1."""
     ordered = shares.sort_values()
     figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(ordered)), layout="constrained")
     axes = style.plain(figure.subplots())
@@ -271,12 +271,12 @@ def speed(frame: pd.DataFrame, headings: Mapping[str, str]) -> Figure:
 
 
 def examples(scenes: Sequence[Example], headings: Mapping[str, str], least_score: float) -> Figure:
-    """Scenes in columns, networks in rows: true faces green, found faces orange.
+    """Scenes in columns, networks in rows: annotated faces green, detections orange.
 
     Args:
         scenes: synthetic scenes, BGR.
         headings: label → heading of the rows.
-        least_score: found faces that score less are not drawn.
+        least_score: detections with a lower score are not drawn.
     """
     labels = [label for label in headings if any(label in scene.found for scene in scenes)]
     side = 1.75
@@ -299,7 +299,7 @@ def examples(scenes: Sequence[Example], headings: Mapping[str, str], least_score
         Rectangle((0, 0), 1, 1, fill=False, edgecolor=c, linewidth=w)
         for c, w in ((style.GREEN, 2.0), (style.ORANGE, 1.0))
     ]
-    names = ["true face", f"found face, score at least {least_score}"]
+    names = ["annotated face", f"detection, score at least {least_score}"]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 

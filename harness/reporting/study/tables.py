@@ -1,4 +1,4 @@
-"""The tables of a study: numbers for machines, text for readers."""
+"""The tables of a study: plain numbers for ``results.csv``, text for reports."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -65,9 +65,9 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
 
 
 def comparison(data: StudyData) -> pd.DataFrame:
-    """Return V1, another teacher, V2 and the best student as text: documented figures beside measured ones.
+    """Return V1, another teacher, V2 and the best student as text: documented and measured figures.
 
-    Documented figures have columns of their own, since their AP is claimed for the official WIDER FACE protocol.
+    Documented figures have separate columns, since their AP is claimed for the official WIDER FACE protocol.
 
     Raises:
         InputError: the measured APs were not all measured by one protocol.
@@ -87,7 +87,7 @@ def comparison(data: StudyData) -> pd.DataFrame:
 
 
 def _documented(arch: str) -> dict[str, str]:
-    """Return row → text, every row of the comparison in order."""
+    """Return row → text, for all rows of the comparison in order."""
     parts = documented.PART_KEYS[arch]
     v2 = arch == "v2"
     return {
@@ -124,13 +124,13 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
 
 
 def trials(data: StudyData) -> pd.DataFrame:
-    """Return every network that was trained to the end, as text: candidates by rank, then those outside the search."""
+    """Return every network trained to the end, as text: candidates by rank, then teacher, references and repeats."""
     _check(data.records)
     rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
     unscored = [r for r in data.candidates("complete") if r not in data.ranked]
     rows += [(NOTHING, record) for record in unscored]
     outside = [r for r in data.records if r.role != "candidate" and r.state == "complete"]
-    rows += [(f"seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
+    rows += [(f"other seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
     return pd.DataFrame([_trial(rank, record, data) for rank, record in rows])
 
 
@@ -213,7 +213,7 @@ def unfinished(data: StudyData) -> pd.DataFrame:
 
 
 def timing(data: StudyData) -> pd.DataFrame:
-    """Return where the study's time went, as text; empty while it has not been written."""
+    """Return the study's time by purpose, as text; empty if it has not been written."""
     spent = data.study.standing.timing
     names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
     return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])

@@ -74,8 +74,8 @@ def test_training_scenes_carry_no_lists_and_seeds_differ(tmp_path: Path) -> None
     assert np.array_equal(more.image(3), train.image(3))
 
 
-def test_a_dead_process_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Not callable in the other process: it dies of it while it reads its task.
+def test_a_dead_process_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Cannot be called in the other process, which dies while it reads its task.
     monkeypatch.setattr(synthetic, "_render_chunk", Deadly())
     with pytest.raises(HarnessError, match="a process that generates scenes died"):
         synthetic.generate(DataConfig(train_images=20), "train", tmp_path / "set", None, 2)

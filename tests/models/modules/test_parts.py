@@ -81,7 +81,7 @@ _TRIED = 64
 def _variants(slot: str, entries: Iterable[Entry[Component]]) -> Iterator[Part]:
     """Yield each entry with every combination of its listed values, and with two values of each integer option.
 
-    The integers are the smallest that can be built. What cannot be built at all is left out here, and noticed by
+    The integers are the smallest that can be built. What cannot be built at all is left out here, and reported by
     ``_not_varied``.
     """
     for entry in entries:

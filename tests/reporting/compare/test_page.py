@@ -1,4 +1,4 @@
-"""Several studies in one report: what is averaged, what each difference rests on, and what is written."""
+"""Several studies in one report: which trainings are averaged, the intervals of differences, and the files."""
 
 import csv
 import json
@@ -71,7 +71,7 @@ def change(path: Path, **values: object) -> None:
     write_json(path, content | values)
 
 
-def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
+def test_trainings_that_differ_only_in_seed_are_one_row(found: Comparison) -> None:
     assert {g.name: len(g.members) for g in found.groups if g.kind != "student"} == {
         "V1": 1,
         "FeatherFace": 1,
@@ -90,8 +90,8 @@ def test_what_differs_in_its_seed_only_is_one_row(found: Comparison) -> None:
     }
 
 
-def test_a_student_takes_part_only_if_the_search_chose_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
-    assert "Networks of `one` that are left out: 3 not chosen by the search." in found.remarks
+def test_a_student_is_included_only_if_the_search_selected_it(runs: Path, tmp_path: Path, found: Comparison) -> None:
+    assert "Networks of `one` that are left out: 3 not selected by the search." in found.remarks
     copied(runs, tmp_path, "one")
     trials = tmp_path / "one" / "trials"
     record = TrialRecord.load(trials / "0000")
@@ -123,11 +123,11 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
     assert (row["distillation"], row["seeds"], row["against budget"]) == ("T 4, α 0.7, λ 0", "3", "+8")
 
 
-def test_a_training_that_two_studies_hold_counts_once(found: Comparison) -> None:
+def test_a_training_in_two_studies_counts_once(found: Comparison) -> None:
     assert group(found, "V2 alone").studies == ["one"]
     assert found.remarks[-1] == (
-        "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` repeat a training of an earlier study, "
-        "seed included, and do not count."
+        "V2 alone: `other/v2-alone`, `other/v2-alone-s2`, `other/v2-alone-s3` duplicate a training of an earlier "
+        "study, seed included, and are not counted."
     )
 
 
@@ -137,14 +137,14 @@ def test_another_schedule_is_never_averaged_and_is_named(runs: Path) -> None:
     assert names == ["V2 alone (longer)", "V2 alone (one)", "V2 from V1 (longer)", "V2 from V1 (one)"]
     said = " ".join(differing(found))
     assert "`longer` against `one`: epochs 9 instead of 4, trials 0 instead of 4." in said
-    assert "no row holds trainings of both" in said
+    assert "their trainings are never averaged" in said
     assert all(not pair.apart for pair in found.pairs), "each was compared with what was trained alike"
     assert "The best student of `one`, 0001 from V1, has 241,000 parameters (15,148 under the budget)" in headline(
         found
     )
 
 
-def test_where_nothing_was_trained_alike_the_difference_says_what_else_differs(runs: Path, tmp_path: Path) -> None:
+def test_a_pair_that_was_trained_differently_says_how(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "one", "longer")
     for label in ("v2", "v2-s2", "v2-s3"):
         shutil.rmtree(tmp_path / "longer" / "trials" / label)
@@ -166,7 +166,7 @@ def test_two_protocols_are_refused_by_name(runs: Path, tmp_path: Path) -> None:
         compared(tmp_path, "one", "other")
 
 
-def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> None:
+def test_all_pairs_of_interest_are_compared(found: Comparison) -> None:
     assert [pair.name for pair in found.pairs] == [
         "V2 from FeatherFace − V2 alone",
         "V2 from V1 − V2 alone",
@@ -188,7 +188,7 @@ def test_the_differences_that_were_asked_for_are_there(found: Comparison) -> Non
     assert pairs(found)["AP mean, over seeds"].iloc[-1] == "–"
 
 
-def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
+def test_sentences_give_the_intervals_of_a_difference(found: Comparison) -> None:
     for pair, sentence in zip(found.pairs, findings(found), strict=False):
         images, seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
         assert images is not None
@@ -207,18 +207,18 @@ def test_sentences_say_what_a_difference_rests_on(found: Comparison) -> None:
             (False, False): "There may be no difference.",
         }[images.excludes_zero, seeds.excludes_zero]
         assert sentence.endswith(verdict)
-    assert "ptimistic" not in " ".join(findings(found)), "what grades has chosen nothing"
+    assert "ptimistic" not in " ".join(findings(found)), "the validation images took no part in selection"
 
 
-def test_the_choice_is_told_and_the_other_seeds_beside_it(found: Comparison) -> None:
+def test_the_selected_training_is_reported_with_the_other_seeds(found: Comparison) -> None:
     best = found.best["one"]
     first, *others = [100 * (member.record.ap["mean"] or 0) for member in best.members]
     (sentence,) = [
-        s for s in findings(found) if s.startswith("The search of `one` chose 0001 from V1 among 4 students")
+        s for s in findings(found) if s.startswith("The search of `one` selected 0001 from V1 among 4 students")
     ]
     assert f"by the search AP of its first training, {100 * (best.record.search_ap['mean'] or 0):.1f} %" in sentence
     assert f"has a mean AP of {first:.1f} %" in sentence
-    assert f"other seeds {others[0]:.1f}, {others[1]:.1f} % (mean {sum(others) / 2:.1f} %)." in sentence
+    assert f"with other seeds: {others[0]:.1f}, {others[1]:.1f} % (mean {sum(others) / 2:.1f} %)." in sentence
 
 
 def test_seed_variance_is_pooled_over_the_groups(found: Comparison) -> None:
@@ -233,7 +233,7 @@ def test_a_best_student_without_repeats_has_one_figure(runs: Path, tmp_path: Pat
     copied(runs, tmp_path, "one")
     for label in ("0001-s2", "0001-s3"):
         shutil.rmtree(tmp_path / "one" / "trials" / label)
-    (sentence,) = [s for s in findings(compared(tmp_path, "one")) if s.startswith("The search of `one` chose")]
+    (sentence,) = [s for s in findings(compared(tmp_path, "one")) if s.startswith("The search of `one` selected")]
     assert "other seeds" not in sentence
 
 
@@ -242,11 +242,11 @@ def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path
     change(tmp_path / "one" / "trials" / "0000" / "record.json", state="pruned")
     change(tmp_path / "one" / "trials" / "0003" / "record.json", state="failed", ap={})
     found = compared(tmp_path, "one")
-    assert found.remarks == ["Networks of `one` that are left out: 1 pruned, 1 not chosen by the search, 1 failed."]
+    assert found.remarks == ["Networks of `one` that are left out: 1 pruned, 1 not selected by the search, 1 failed."]
     assert "0000 from V1" not in {g.name for g in found.groups}
 
 
-def test_wider_face_images_and_a_search_split_that_chose_the_epoch_are_told(runs: Path, tmp_path: Path) -> None:
+def test_wider_face_images_and_a_search_split_for_the_epoch_are_mentioned(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "longer")
     study = json.loads((tmp_path / "longer" / "study.json").read_text(encoding="utf-8"))
     study["config"]["train"]["patience"] = 2
@@ -265,7 +265,7 @@ def test_wider_face_images_and_a_search_split_that_chose_the_epoch_are_told(runs
         ({"kind": "file", "digest": "0123456789ab"}, "0123456789ab"),
     ],
 )
-def test_what_the_backbones_started_from_is_part_of_the_training(
+def test_the_start_of_the_backbones_is_part_of_the_training(
     runs: Path, tmp_path: Path, start: dict[str, str | None], words: str
 ) -> None:
     copied(runs, tmp_path, "longer")
@@ -273,7 +273,7 @@ def test_what_the_backbones_started_from_is_part_of_the_training(
     assert training(read_studies(["longer"], tmp_path)[0])["backbone starts from"] == words
 
 
-def test_recall_says_where_students_lose(found: Comparison) -> None:
+def test_recall_shows_where_students_are_behind(found: Comparison) -> None:
     frame = recalls(found).set_index("value")
     assert list(frame.index) == ["8–16 px", "16–32 px", "32–64 px", "64–128 px", "128 px and more"]
     teacher, student = group(found, "V1"), group(found, "V2 from V1")
@@ -359,7 +359,7 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     assert "\n\n\n" not in text
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     assert sum(token.type == "table_open" for token in tokens) == 5
-    assert text.index("**Not official.**") < text.index("## What was trained")
+    assert text.index("**Not official.**") < text.index("## Networks")
     trained = [
         TrialRecord.load(path.parent) for path in runs.glob("*/trials/*/record.json") if "other" not in path.parts
     ]
@@ -370,7 +370,7 @@ def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     assert {row["group"] for row in rows} >= {"V1", "V2 alone (one)", "0001 from V1"}
 
 
-def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
+def test_a_teacher_that_was_trained_here_has_a_learning_curve(found: Comparison) -> None:
     record = group(found, "V1").record
     ap = {"easy": 0.5, "medium": 0.4, "hard": 0.3, "mean": 0.4}
     try:
@@ -386,7 +386,7 @@ def test_a_teacher_that_was_trained_here_shows_how(found: Comparison) -> None:
     assert labels == {"box", "class", "easy", "medium", "hard", "mean"}
 
 
-def test_what_was_diagnosed_goes_along(runs: Path, found: Comparison, tmp_path: Path) -> None:
+def test_diagnoses_are_included(runs: Path, found: Comparison, tmp_path: Path) -> None:
     folder = runs / "one" / "diagnosis"
     folder.mkdir()
     (folder / "diagnosis.json").write_text(json.dumps(diagnosis(v2=student(moment(0.4), moment(-0.5)))))
@@ -436,6 +436,6 @@ def test_the_summary_is_plain_data_with_every_difference(found: Comparison) -> N
     assert len(plain["recall"]) == 5
 
 
-def test_the_audit_page_leaves_a_comparison_among_the_reports_aside(published: Path) -> None:
+def test_the_audit_page_ignores_comparisons_among_the_reports(published: Path) -> None:
     space = SearchSpace("tiny", "for this test", ARCHS["v2"], (Choice("neck.repeats", (1, 2)),))
     assert "`both`" not in audit_page(space, published.parent.parent)

@@ -30,12 +30,12 @@ def test_the_headline_says_what_was_searched_and_found(data: StudyData) -> None:
 def test_findings_are_computed_from_the_records(data: StudyData) -> None:
     said = " ".join(findings(data))
     for words in (
-        "Trial 0010, with 5,721 parameters fewer, is 1.1 points above V2 in mean validation AP",
-        "Mean search AP reaches V2's 68.0 % in 1 of 9 students.",
+        "Trial 0010, with 5,721 fewer parameters, is 1.1 points above V2 in mean validation AP",
+        "V2's mean search AP, 68.0 %, is reached by 1 of 9 students.",
         "11.9 points below the teacher in mean validation AP",
         "Mean search AP of the students trained to the end: 56.0 to 69.1 %",
         "Pruning saved 4 of 8 epochs",
-        "rejected before a trial existed: 31 over the budget, 2 not buildable.",
+        "rejected before they became trials: 31 over the budget, 2 not buildable.",
         "`attention.name`",
     ):
         assert words in said
@@ -48,23 +48,23 @@ def test_seeds_give_a_difference_its_interval(seeds: StudyData) -> None:
     assert sentence.endswith("Means over 3 and 3 seeds differ by +1.1 points [−0.7, +2.8] (95 %).")
 
 
-def test_what_a_difference_is_worth_is_measured_or_said_to_be_missing(data: StudyData, seeds: StudyData) -> None:
+def test_seed_variance_is_measured_or_said_to_be_missing(data: StudyData, seeds: StudyData) -> None:
     assert worth(data)[0].startswith("Seed variance was not measured: every network was trained once.")
     deviation, least, tied, rounding = worth(seeds)
     assert "1.5 points of mean search AP (4 degrees of freedom) and 0.8 points of mean validation AP" in deviation
-    assert "6.0 points of mean search AP and 3.0 points of mean validation AP before seed variance" in least
+    assert "up to 6.0 points of mean search AP and 3.0 points of mean validation AP" in least
     assert tied.startswith(
-        "Students nearer than that to trial 0010 by search AP (69.1 %), which tie with it: 0000 (67.2"
+        "Students that tie with trial 0010 (search AP 69.1 %), since they are within that difference: 0000 (67.2"
     )
     assert "0011" not in tied, "9.1 points below"
-    assert "on another machine, the same command may choose another student" in rounding
+    assert "on another machine, the same command may select another student" in rounding
 
 
-def test_nobody_ties_with_a_student_far_ahead(seeds: StudyData) -> None:
+def test_no_student_ties_with_one_far_ahead(seeds: StudyData) -> None:
     ahead: dict[str, float | None] = {"easy": 0.99, "medium": 0.99, "hard": 0.99, "mean": 0.99}
     records = [replace(r, search_ap=ahead) if r.label == "0010" else r for r in seeds.records]
     records = [replace(r, search_ap=ahead) if r.repeat_of == "0010" else r for r in records]
-    assert "No other student is nearer than that to trial 0010 by search AP (99.0 %)." in worth(
+    assert "No other student is within that difference of trial 0010 (search AP 99.0 %)." in worth(
         replace(seeds, records=records)
     )
 
@@ -81,7 +81,7 @@ def test_search_and_validation_protocols_are_both_told(data: StudyData) -> None:
         assert words in said
 
 
-def test_nothing_is_said_that_was_not_measured(tmp_path: Path) -> None:
+def test_figures_that_were_not_measured_have_no_sentence(tmp_path: Path) -> None:
     data = load(write_study(tmp_path, trials=0, references=False))
     assert "no student has a search AP" in headline(data)
     assert len(findings(data)) == 2

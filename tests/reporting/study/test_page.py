@@ -54,7 +54,7 @@ def test_a_second_report_is_the_same_byte_for_byte(runs: Path, built: Path) -> N
     assert {p.name: p.read_bytes() for p in built.parent.iterdir()} == before
 
 
-def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_missing_parts_are_explained_in_a_sentence(tmp_path: Path) -> None:
     path = build_report(write_study(tmp_path, trials=0, references=False))
     text = path.read_text(encoding="utf-8")
     for words in (
@@ -128,7 +128,7 @@ def test_best_is_chosen_by_search_ap_and_graded_by_validation_ap(runs: Path) -> 
 
 
 @pytest.mark.slow
-def test_what_a_difference_is_worth_is_in_the_report_and_the_summary(runs: Path, tmp_path: Path) -> None:
+def test_seed_variance_is_in_the_report_and_the_summary(runs: Path, tmp_path: Path) -> None:
     once = summary(runs / "fake")
     assert once["noise"] is once["validation_noise"] is once["ties"] is None
     folder = write_study(tmp_path, seeds=3)
@@ -165,12 +165,12 @@ def test_json_is_one_object_on_stdout(runs: Path, capsys: pytest.CaptureFixture[
         ("../fake", "is a path"),
     ],
 )
-def test_a_name_that_is_none_lists_the_studies(runs: Path, given: str, words: str) -> None:
+def test_an_unknown_name_lists_the_studies(runs: Path, given: str, words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         report.main([given, "--runs", str(runs)])
 
 
-def test_without_any_study_the_way_to_one_is_named(tmp_path: Path) -> None:
+def test_without_any_study_the_command_to_run_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"harness\.study"):
         report.main(["fake", "--runs", str(tmp_path)])
 

@@ -1,4 +1,4 @@
-"""Pictures are looked at by people; here is only what a machine can say: that they hold what they should."""
+"""The content of the pictures; their appearance is not tested."""
 
 import io
 from pathlib import Path

@@ -52,7 +52,7 @@ def test_the_ranking_holds_candidates_only_and_references_stand_apart(data: Stud
     assert frame.set_index("trial").loc["v2", "against budget"] == "+8"
 
 
-def test_a_trial_is_described_by_what_v2_has_not(data: StudyData) -> None:
+def test_a_trial_is_described_by_its_differences_from_v2(data: StudyData) -> None:
     named = {record.label: tables.difference_from_v2(record, data) for record in data.records}
     assert named["v2"] == "nothing"
     assert named["v1"] == "the arch `v1`"
@@ -61,13 +61,13 @@ def test_a_trial_is_described_by_what_v2_has_not(data: StudyData) -> None:
     assert "no teacher" in tables.difference_from_v2(alone, data)
 
 
-def test_what_was_not_trained_to_the_end_keeps_its_reason(data: StudyData) -> None:
+def test_networks_not_trained_to_the_end_keep_their_reason(data: StudyData) -> None:
     frame = tables.unfinished(data).set_index("trial")
     assert frame["state"].tolist() == ["pruned", "failed", "pruned"]
     assert "class=3.1" in str(frame["reason"]["0006"])
 
 
-def test_the_machine_table_has_one_row_a_network_and_full_precision(data: StudyData) -> None:
+def test_results_have_one_row_per_network_and_full_precision(data: StudyData) -> None:
     frame = tables.results(data)
     assert len(frame) == 14
     row = frame.set_index("label").loc["v2"]
