@@ -114,7 +114,7 @@ _REDUCTIONS = (
     Claim(
         "reduction.bifpn_conv",
         NECK,
-        "reduction of the parameters of one BiFPN convolution by 32 instead of 74 channels",
+        "reduction of the parameters of one BiFPN convolution with 32 instead of 74 channels",
         56.8,
         "%",
         "56.8% moins de paramètres par convolution",
@@ -231,7 +231,7 @@ _SETTINGS = (
     Claim("v2.shuffle_groups", HEADS, "V2, ChannelShuffle_Light's groups", 4, "count", "groups=4"),
     Claim("v2.shuffle_modules", FINAL, "V2, ChannelShuffle_Light modules", 3, "count", "3 modules"),
     Claim("v2.head_instances", FINAL, "V2, SharedMultiHead instances", 3, "count", "3 instances"),
-    Claim("v2.head_anchors", HEADS, "V2, anchors a position", 2, "count", "num_anchors=2"),
+    Claim("v2.head_anchors", HEADS, "V2, anchors per position", 2, "count", "num_anchors=2"),
     Claim("distill.temperature", STRATEGY, "distillation temperature T", 4.0, "", "T=4.0"),
     Claim("distill.alpha", STRATEGY, "distillation weight α", 0.7, "", "α=0.7"),
 )

@@ -12,7 +12,7 @@ PARTS = {
 }
 """Part in the documents → slots. The documents count both attentions as one part."""
 
-COUNTED = "Parameters: every one counts, frozen or not; no buffers, no BatchNorm folded into convolutions."
+COUNTED = "Every parameter counts, frozen or not; buffers do not count, and no BatchNorm is folded into a convolution."
 
 
 def part_counts(slots: Mapping[str, int]) -> dict[str, int]:
