@@ -75,7 +75,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "[ARCH:]PATH",
         "help": "weights of V1, or of a named arch as featherface:PATH (default: auto, which trains V1 once)",
     },
-    "--init-backbone": {"type": Path, "metavar": "PATH", "help": "weights file that initialises the backbones"},
+    "--init-backbone": {
+        "type": Path,
+        "metavar": "PATH",
+        "help": "weights file that V1's backbone starts from, or with --teacher the students'",
+    },
     "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
     "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
     "--max-megabytes": {

@@ -15,8 +15,9 @@ from harness.errors import InputError
 
 EXAMPLES = """
 Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. Writes
-everything to runs/NAME/, the report to runs/NAME/report/. Students start from the teacher's backbone unless
---init-backbone or --from-scratch is given. Run the same command again to resume an interrupted study.
+everything to runs/NAME/, the report to runs/NAME/report/. V1 starts from --init-backbone, students from the teacher's
+backbone; if --teacher and --init-backbone are both given, students start from the latter. Run the same command again
+to resume an interrupted study.
 
 examples:
   python -m harness.study                                  the built-in data, minutes on two CPU cores

@@ -29,8 +29,8 @@ class Resources:
         threads: PyTorch threads per training; None: 1 on a CPU. On a CPU, results depend on it.
         device: ``cpu``, ``cuda`` or ``cuda:N``. Results depend on it.
         teacher: ``auto``, the path of V1 weights, or ``ARCH:PATH``.
-        init_backbone: weights for the backbones of the students, and of the teacher if it is trained; None: students
-            start from the teacher's backbone.
+        init_backbone: weights for the backbone of the teacher if it is trained, else for those of the students.
+            Students start from the teacher's backbone unless the teacher's weights and this file are both given.
         storage: a database URL; None: a SQLite file in the study's folder.
         tracking_uri: None: a SQLite file in ``runs``; ``none``: no tracking.
         command: the command that repeats this study, for its report; without secrets.
@@ -99,7 +99,7 @@ def check_resources(config: StudyConfig, resources: Resources) -> Checked:
         threads,
         url,
         teacher=begun if weights is None else f"{label} {file_digest(weights)}",
-        start=_start(config, backbone),
+        start=_start(config, backbone, trained=weights is None),
     )
 
 
@@ -121,7 +121,8 @@ def _cores(config: StudyConfig, resources: Resources, *, cuda: bool) -> tuple[in
     return workers, threads
 
 
-def _start(config: StudyConfig, backbone: Path | None) -> Start:
+def _start(config: StudyConfig, backbone: Path | None, *, trained: bool) -> Start:
+    """Return what the students' backbones start from: the teacher's, or the file if no teacher is trained from it."""
     if config.from_scratch:
         return Start("random")
-    return Start("teacher") if backbone is None else Start("file", file_digest(backbone))
+    return Start("teacher") if backbone is None or trained else Start("file", file_digest(backbone))

@@ -90,7 +90,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             teacher=teacher,
             search_protocol=manifest.search_protocol,
             protocol=manifest.protocol,
-            start=None if checked.start.kind == "random" else resources.init_backbone or teacher.path,
+            start={"random": None, "teacher": teacher.path, "file": resources.init_backbone}[checked.start.kind],
             device=resources.device,
             threads=checked.threads,
             provenance=provenance(device_name(checked.device)),
