@@ -1,6 +1,6 @@
 """Images and faces: synthetic scenes, WIDER FACE folders, augmentation and batches.
 
-``load_split`` returns every image set. Only ``batches`` imports torch.
+``load_split`` returns every image set. Only ``batches``, ``render`` and ``on_device`` import torch.
 """
 
 import hashlib
