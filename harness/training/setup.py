@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from harness.core.machine import available_cores
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
+from harness.data.on_device import device_batches, room_for_images, upload
 from harness.detection.boxes import make_priors
 from harness.detection.losses import Targets
 from harness.errors import DataError, InputError
@@ -24,9 +27,6 @@ from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
 from harness.training.job import Job
 from harness.training.schedule import average_statistics, moving_average, train_mode
-
-_LOADERS = 4
-"""Threads that prepare batches for a CUDA device. On the CPU, training itself has every core."""
 
 
 @dataclass
@@ -72,11 +72,22 @@ class Setup:
         """Return the side of an epoch's training crops, pixels."""
         return self.job.train.size(epoch, self.job.data.size)
 
+    @cached_property
+    def pixels(self) -> Tensor | None:
+        """The training images' pixels on the device, where it has room for them."""
+        return upload(self.faces, self.device, room_for_images(self.device))
+
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield an epoch's images and faces on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
-        threads, settings = _LOADERS if on_cuda else 0, augmentation(job.train)
+        # All cores but the one that drives a CUDA device prepare for it. On the CPU, training itself has every core.
+        threads, settings = max(1, available_cores() - 1) if on_cuda else 0, augmentation(job.train)
         size = self.size(epoch)
+        if self.pixels is not None:
+            yield from device_batches(
+                self.faces, self.pixels, size, job.train.batch, job.seed, epoch, settings, threads
+            )
+            return
         for batch in batches(self.faces, size, job.train.batch, job.seed, epoch, settings, threads=threads):
             if on_cuda:
                 images, *targets = (
