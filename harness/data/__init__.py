@@ -1,6 +1,6 @@
 """Images and faces: synthetic scenes, WIDER FACE folders, augmentation and batches.
 
-``load_split`` loads every split. Only ``batches`` imports torch.
+``load_split`` loads every split. Only ``batches``, ``render`` and ``on_device`` import torch.
 """
 
 import hashlib

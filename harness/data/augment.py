@@ -7,7 +7,7 @@ halving. Landmarks outside the crop keep their position, while the published cod
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,9 +19,11 @@ MEAN = (104.0, 117.0, 123.0)
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+SMOOTH = -1
+"""Resizing by repeated halving, then linear interpolation; beside OpenCV's own methods."""
+
 _MIRRORED = np.array([2, 3, 0, 1, 4, 5, 8, 9, 6, 7])
-_SMOOTH = -1
-_METHODS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, _SMOOTH)
+_METHODS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, SMOOTH)
 _FIRST_TRIES = 10
 _VALUES = np.arange(256, dtype=np.float32)
 
@@ -50,6 +52,44 @@ class Augmentation:
     colour: float = 0.5
 
 
+class Colours(NamedTuple):
+    """What happens to a sample's colours, in this order.
+
+    Attributes:
+        brightness: is added to every value; 0 changes nothing.
+        contrast: factor of every value; 1 changes nothing.
+        saturation: factor of the saturation; 1 changes nothing.
+        hue: is added to the hue, of 180; 0 changes nothing.
+        late_contrast: as ``contrast``, which is then 1.
+        in_hsv: whether saturation or hue is changed, and the sample rounded to whole HSV values on the way.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: int
+    late_contrast: float
+    in_hsv: bool
+
+
+class Plan(NamedTuple):
+    """All that is random about one sample.
+
+    Attributes:
+        left, top, side: the crop in the image's pixels; it may reach beyond the image.
+        method: how it is resized: one of OpenCV's ``INTER_NEAREST``, ``INTER_LINEAR``, ``INTER_CUBIC``, or ``SMOOTH``.
+        colours: what happens to its colours.
+        flip: whether it is mirrored.
+    """
+
+    left: int
+    top: int
+    side: int
+    method: int
+    colours: Colours
+    flip: bool
+
+
 def augment(
     image: Image,
     boxes: Floats,
@@ -68,20 +108,32 @@ def augment(
         rng: source of all random numbers, drawn in a fixed order.
         settings: the augmentation.
     """
-    window = draw_crop(image.shape[0], image.shape[1], boxes, size, rng, settings)
-    left, top, side = window or (0, 0, max(image.shape[:2]))
+    plan = draw(image.shape[0], image.shape[1], boxes, size, rng, settings)
+    return render(image, size, plan), *follow(boxes, landmarks, size, plan, settings.least)
+
+
+def draw(height: int, width: int, boxes: Floats, size: int, rng: np.random.Generator, settings: Augmentation) -> Plan:
+    """Return the random part of a sample of an image with these faces, drawn from ``rng`` in a fixed order."""
+    left, top, side = draw_crop(height, width, boxes, size, rng, settings) or (0, 0, max(height, width))
     method = _METHODS[int(rng.integers(len(_METHODS)))]
-    (x1, x2), (column, width) = _visible(left, side, image.shape[1], size)
-    (y1, y2), (row, height) = _visible(top, side, image.shape[0], size)
-    sample = jitter(resize(image[y1:y2, x1:x2], width, height, method), rng, settings.colour)
+    return Plan(left, top, side, method, draw_colours(rng, settings.colour), bool(rng.random() < settings.flip))
+
+
+def render(image: Image, size: int, plan: Plan) -> Image:
+    """Return the sample (size, size, 3) of ``image`` that ``plan`` describes."""
+    (x1, x2), (column, width) = visible(plan.left, plan.side, image.shape[1], size)
+    (y1, y2), (row, height) = visible(plan.top, plan.side, image.shape[0], size)
+    sample = recolour(resize(image[y1:y2, x1:x2], width, height, plan.method), plan.colours)
     if (height, width) != (size, size):
         below, right = size - height - row, size - width - column
         sample = cv2.copyMakeBorder(sample, row, below, column, right, cv2.BORDER_CONSTANT, value=MEAN)  # type: ignore[assignment]
-    boxes, landmarks = move(boxes, landmarks, left, top, side, size, settings.least)
-    if rng.random() < settings.flip:
-        sample = cv2.flip(sample, 1)  # type: ignore[assignment]
-        boxes, landmarks = mirror(boxes, landmarks, size)
-    return sample, boxes, landmarks
+    return cv2.flip(sample, 1) if plan.flip else sample  # type: ignore[return-value]
+
+
+def follow(boxes: Floats, landmarks: Floats, size: int, plan: Plan, least: float) -> tuple[Floats, Floats]:
+    """Return the faces of an image that ``plan``'s sample shows, in the sample's pixels; see ``move`` for ``least``."""
+    boxes, landmarks = move(boxes, landmarks, plan.left, plan.top, plan.side, size, least)
+    return mirror(boxes, landmarks, size) if plan.flip else (boxes, landmarks)
 
 
 def draw_crop(
@@ -122,7 +174,7 @@ def draw_crop(
     return None
 
 
-def _visible(start: int, side: int, length: int, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def visible(start: int, side: int, length: int, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return what a crop shows along one axis: pixels ``first`` … ``end`` of the image, and where the sample has them.
 
     The second pair is the first pixel of the sample that shows the image, and how many do.
@@ -133,8 +185,8 @@ def _visible(start: int, side: int, length: int, size: int) -> tuple[tuple[int, 
 
 
 def resize(image: Image, width: int, height: int, method: int) -> Image:
-    """Return ``image`` resized. ``_SMOOTH`` halves it by area averaging while possible, then interpolates linearly."""
-    if method == _SMOOTH:
+    """Return ``image`` resized. ``SMOOTH`` halves it by area averaging while possible, then interpolates linearly."""
+    if method == SMOOTH:
         method = cv2.INTER_LINEAR
         while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
             halves = (max(1, image.shape[1] // 2), max(1, image.shape[0] // 2))
@@ -168,23 +220,44 @@ def mirror(boxes: Floats, landmarks: Floats, width: int) -> tuple[Floats, Floats
 
 
 def jitter(image: Image, rng: np.random.Generator, probability: float) -> Image:
-    """Return ``image`` with changed brightness (±32), contrast, saturation (× 0.5 to 1.5) and hue (±18 of 180).
+    """Return ``image`` with the changed colours that ``draw_colours`` draws."""
+    return recolour(image, draw_colours(rng, probability))
+
+
+def draw_colours(rng: np.random.Generator, probability: float) -> Colours:
+    """Return a brightness (±32), contrast, saturation (× 0.5 to 1.5) and hue (±18 of 180).
 
     Each is changed with ``probability``. Contrast comes before or after saturation and hue, with equal chance.
     """
-    changed = rng.random(4) < probability
+    brighter, contrasted, saturated, tinted = (rng.random(4) < probability).tolist()
     contrast_first = bool(rng.random() < 0.5)
     brightness, hue = rng.uniform(-32, 32), int(rng.integers(-18, 19))
-    contrast, saturation = rng.uniform(0.5, 1.5, size=2)
-    offset = np.clip(_VALUES + brightness, 0, 255) if changed[0] else _VALUES
-    scaled = np.clip(offset * contrast, 0, 255) if changed[1] and contrast_first else offset
-    if changed[:2].any():
-        image = _look_up(image, scaled)
-    if changed[2:].any():
-        image = _saturate(image, saturation if changed[2] else 1.0, hue if changed[3] else 0)
-    if changed[1] and not contrast_first:
-        image = _look_up(image, np.clip(_VALUES * contrast, 0, 255))
+    contrast, saturation = rng.uniform(0.5, 1.5, size=2).tolist()
+    return Colours(
+        brightness=brightness if brighter else 0.0,
+        contrast=contrast if contrasted and contrast_first else 1.0,
+        saturation=saturation if saturated else 1.0,
+        hue=hue if tinted else 0,
+        late_contrast=contrast if contrasted and not contrast_first else 1.0,
+        in_hsv=saturated or tinted,
+    )
+
+
+def recolour(image: Image, colours: Colours) -> Image:
+    """Return ``image`` with changed colours, the same object where nothing changes. Each step cuts to whole values."""
+    if colours.brightness != 0 or colours.contrast != 1:
+        offset = np.clip(_VALUES + colours.brightness, 0, 255)
+        image = _look_up(image, _scaled(offset, colours.contrast))
+    if colours.in_hsv:
+        image = _saturate(image, colours.saturation, colours.hue)
+    if colours.late_contrast != 1:
+        image = _look_up(image, _scaled(_VALUES, colours.late_contrast))
     return image
+
+
+def _scaled(values: Floats, factor: float) -> NDArray[np.float64]:
+    # A plain float would be rounded to float32 and cut some products to another whole value.
+    return np.clip(values * np.float64(factor), 0, 255)
 
 
 def _look_up(image: Image, table: NDArray[Any]) -> Image:
@@ -194,7 +267,7 @@ def _look_up(image: Image, table: NDArray[Any]) -> Image:
 def _saturate(image: Image, saturation: float, hue: int) -> Image:
     table = np.empty((1, 256, 3), dtype=np.uint8)
     table[0, :, 0] = (_VALUES + hue) % 180
-    table[0, :, 1] = np.clip(_VALUES * saturation, 0, 255)
+    table[0, :, 1] = _scaled(_VALUES, saturation)
     table[0, :, 2] = _VALUES
     hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), table)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)  # type: ignore[return-value]

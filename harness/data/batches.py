@@ -1,9 +1,9 @@
 """Training batches of augmented samples. Each sample can be reproduced without the others."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,12 @@ from torch import Tensor
 from harness.data.augment import MEAN, Augmentation, augment
 from harness.data.faces import FaceSet
 from harness.detection.matching import Targets
+
+Faces = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Boxes (n, 4) and landmarks (n, 10) of one sample."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 _MEAN = np.array([*MEAN, 0.0])
 """The mean as an OpenCV scalar: four float64 numbers."""
@@ -58,21 +64,37 @@ def batches(
         threads: number of threads that prepare batches in advance, so that an accelerator does not wait. 0 prepares
             each batch on demand, which costs the least CPU time and suits training on the CPU.
     """
-    settings = settings or Augmentation()
     # OpenCV's threads would compete with the training threads, and the images are too small to benefit from them.
     cv2.setNumThreads(1)
+
+    def make(indices: NDArray[np.int64]) -> Batch:
+        return make_batch(faces, indices, size, seed, epoch, settings or Augmentation())
+
+    yield from prepare_ahead(make, epoch_order(faces, batch, seed, epoch), threads)
+
+
+def epoch_order(faces: FaceSet, batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Return the images of each of an epoch's batches."""
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
-    steps = steps_per_epoch(faces, batch)
-    chosen = [order[step * batch : (step + 1) * batch] for step in range(steps)]
+    return [order[step * batch : (step + 1) * batch] for step in range(steps_per_epoch(faces, batch))]
+
+
+def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Return the random numbers of the sample that an epoch shows of image ``index``."""
+    # SeedSequence pads with zeros, so image 0 would get the random stream of the epoch's order.
+    return np.random.default_rng((seed, epoch, index + 1))
+
+
+def prepare_ahead(make: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
+    """Yield ``make`` of everything given, in order, prepared ahead by ``threads`` threads; by none on demand."""
     if threads == 0:
-        for indices in chosen:
-            yield make_batch(faces, indices, size, seed, epoch, settings)
+        yield from map(make, given)
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[Future[Made]] = deque()
         try:
-            for indices in chosen:
-                waiting.append(pool.submit(make_batch, faces, indices, size, seed, epoch, settings))
+            for item in given:
+                waiting.append(pool.submit(make, item))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -86,16 +108,16 @@ def make_batch(
     faces: FaceSet, indices: NDArray[np.int64], size: int, seed: int, epoch: int, settings: Augmentation
 ) -> Batch:
     """Return the augmented samples of the images ``indices``."""
-    count = len(indices)
-    images = np.empty((count, size, size, 3), dtype=np.float32)
-    found: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-    for row, index in enumerate(indices):
-        # SeedSequence pads with zeros, so image 0 would get the random stream of the epoch's order.
-        rng = np.random.default_rng((seed, epoch, int(index) + 1))
+    images = np.empty((len(indices), size, size, 3), dtype=np.float32)
+    found: list[Faces] = []
+    for row, index in enumerate(indices.tolist()):
+        rng = sample_rng(seed, epoch, index)
         image, boxes, landmarks = augment(faces.image(index), *faces.faces(index), size, rng, settings)
         cv2.subtract(image, _MEAN, dst=images[row], dtype=cv2.CV_32F)
         found.append((boxes, landmarks))
-    return Batch(
-        images=torch.from_numpy(images).permute(0, 3, 1, 2),
-        targets=Targets.of([(torch.from_numpy(boxes), torch.from_numpy(landmarks)) for boxes, landmarks in found]),
-    )
+    return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), targets_of(found))
+
+
+def targets_of(found: Sequence[Faces]) -> Targets:
+    """Return the targets of a batch's samples."""
+    return Targets.of([(torch.from_numpy(boxes), torch.from_numpy(landmarks)) for boxes, landmarks in found])

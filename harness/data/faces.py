@@ -59,7 +59,8 @@ class FaceSet:
     pixels: NDArray[np.uint8]
 
     @cached_property
-    def _starts(self) -> list[int]:
+    def starts(self) -> list[int]:
+        """Where each image begins in ``pixels``, and where the last one ends."""
         return [0, *np.cumsum(self.shapes.prod(axis=1) * 3).tolist()]
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ class FaceSet:
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return image ``index`` as a read-only (H, W, 3) BGR uint8 view."""
         height, width = (int(side) for side in self.shapes[index])
-        start = self._starts[index]
+        start = self.starts[index]
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def faces(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

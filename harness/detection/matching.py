@@ -45,14 +45,12 @@ class Targets:
         return cls(boxes, landmarks, tuple(len(of) for of, _ in faces))
 
     def to(self, device: torch.device) -> "Targets":
-        """Return the targets on a device; from pinned memory, the copy does not wait."""
-        return Targets(
-            self.boxes.to(device, non_blocking=True), self.landmarks.to(device, non_blocking=True), self.counts
-        )
-
-    def pin_memory(self) -> "Targets":
-        """Return the targets in pinned memory."""
-        return Targets(self.boxes.pin_memory(), self.landmarks.pin_memory(), self.counts)
+        """Return the targets on a device; a CUDA device copies them while the CPU goes on."""
+        tensors = (self.boxes, self.landmarks)
+        if device.type == "cuda":
+            tensors = (self.boxes.pin_memory(), self.landmarks.pin_memory())
+        boxes, landmarks = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        return Targets(boxes, landmarks, self.counts)
 
     def slices(self) -> list[slice]:
         """Return the rows of each image's faces."""

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from harness.core.machine import available_cores
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
 from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
+from harness.data.on_device import device_batches, room_for_images, upload
 from harness.detection.boxes import make_priors
 from harness.detection.matching import Targets
 from harness.errors import DataError, InputError
@@ -23,9 +26,6 @@ from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
 from harness.training.job import Job
 from harness.training.schedule import MovingAverage, average_statistics, train_mode
-
-_LOADERS = 4
-"""Number of threads that prepare batches for a CUDA device. On the CPU, training itself uses all cores."""
 
 
 @dataclass
@@ -71,15 +71,26 @@ class Setup:
         """Return the side of an epoch's training crops, pixels."""
         return self.job.train.size(epoch, self.job.data.size)
 
+    @cached_property
+    def pixels(self) -> Tensor | None:
+        """The training images' pixels on the device, where it has room for them."""
+        return upload(self.faces, self.device, room_for_images(self.device))
+
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield the batches of an epoch, images and faces, on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
-        threads, settings = _LOADERS if on_cuda else 0, augmentation(job.train)
+        # All cores but the one that drives a CUDA device prepare for it. On the CPU, training itself has every core.
+        threads, settings = max(1, available_cores() - 1) if on_cuda else 0, augmentation(job.train)
         size = self.size(epoch)
+        if self.pixels is not None:
+            yield from device_batches(
+                self.faces, self.pixels, size, job.train.batch, job.seed, epoch, settings, threads
+            )
+            return
         for batch in batches(self.faces, size, job.train.batch, job.seed, epoch, settings, threads=threads):
             if on_cuda:
                 images = batch.images.pin_memory().to(self.device, non_blocking=True)
-                yield images, batch.targets.pin_memory().to(self.device)
+                yield images, batch.targets.to(self.device)
             else:
                 yield batch
 

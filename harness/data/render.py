@@ -1,0 +1,112 @@
+"""Samples of images that lie on a torch device, computed there as ``harness.data.augment`` does with OpenCV.
+
+Crops, methods, colours and flips are those of the plans. Nearest samples equal OpenCV's. Interpolated ones differ by up
+to two grey levels, because OpenCV's weights are fixed-point numbers; a new hue or saturation of an almost grey pixel
+makes more of that (``tests/data/test_on_device.py`` holds the bounds). The device is never waited for.
+
+Each sample is resized by itself, as a view of its image, and everything else happens to whole batches.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import torch
+from torch import Tensor
+
+from harness.data.augment import MEAN, SMOOTH, Plan, visible
+
+
+def render(images: Sequence[Tensor], plans: Sequence[Plan], size: int) -> Tensor:
+    """Return the samples (B, 3, size, size) float32 that ``plans`` describe: BGR minus the mean, channels_last.
+
+    Args:
+        images: (H, W, 3) uint8 BGR each, all on one device.
+        plans: one for each image.
+        size: side of the samples, pixels.
+    """
+    device = images[0].device
+    # Not a number where a sample shows no image: nothing below changes that, and in the end it becomes the mean.
+    samples = torch.full((len(plans), size, size, 3), torch.nan, device=device)
+    for sample, image, plan in zip(samples, images, plans, strict=True):
+        (x1, x2), (column, width) = visible(plan.left, plan.side, image.shape[1], size)
+        (y1, y2), (row, height) = visible(plan.top, plan.side, image.shape[0], size)
+        shown = resize(image[y1:y2, x1:x2], width, height, plan.method)
+        sample[row : row + height, column : column + width] = shown
+    samples = recolour(samples.round_().clamp_(0, 255), plans)
+    flipped = to_device(torch.tensor([plan.flip for plan in plans]), device)
+    samples = torch.where(flipped[:, None, None, None], samples.flip(2), samples)
+    for channel, mean in enumerate(MEAN):
+        samples[..., channel] -= mean
+    return samples.nan_to_num_(0.0).permute(0, 3, 1, 2)
+
+
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on ``device``; a CUDA device copies it while the CPU goes on."""
+    return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
+
+
+def resize(image: Tensor, width: int, height: int, method: int) -> Tensor:
+    """Return ``image`` (H, W, 3) uint8 resized to (height, width, 3); not rounded and, if cubic, not clipped."""
+    if method == cv2.INTER_NEAREST:
+        rows, columns = _nearest(image.shape[0], height, image.device), _nearest(image.shape[1], width, image.device)
+        return image.index_select(0, rows).index_select(1, columns)
+    planes = image.permute(2, 0, 1)[None].float()
+    if method == SMOOTH:
+        while planes.shape[2] >= 2 * height and planes.shape[3] >= 2 * width:
+            # OpenCV rounds halves up.
+            planes = (halve(halve(planes).mT).mT + 0.5).floor_()
+    # Called by name, because the functions of torch.nn compute these by many small kernels in deterministic mode, for
+    # the sake of gradients, which nobody needs here.
+    cubic = method == cv2.INTER_CUBIC
+    interpolate = torch.ops.aten.upsample_bicubic2d if cubic else torch.ops.aten.upsample_bilinear2d
+    resized: Tensor = interpolate(planes, (height, width), align_corners=False)
+    return resized[0].permute(1, 2, 0)
+
+
+def _nearest(length: int, wanted: int, device: torch.device) -> Tensor:
+    """Return which of ``length`` pixels each of the ``wanted`` ones shows, in OpenCV's arithmetic."""
+    step = 1 / (wanted / length)
+    return (torch.arange(wanted, dtype=torch.float64, device=device) * step).long().clamp_(max=length - 1)
+
+
+def halve(values: Tensor) -> Tensor:
+    """Return ``values`` (…, n) averaged over equal areas to (…, n // 2), as OpenCV's ``INTER_AREA`` does.
+
+    An area of an odd n is a little longer than two pixels: of the first and of a third one, it has a part.
+    """
+    half = values.shape[-1] // 2
+    first, second = values[..., 0 : 2 * half : 2], values[..., 1 : 2 * half : 2]
+    if values.shape[-1] == 2 * half:
+        return (first + second) / 2
+    part = torch.arange(half, device=values.device) / half
+    return ((1 - part) * first + second + (part + 1 / half) * values[..., 2::2]) / (2 + 1 / half)
+
+
+def recolour(samples: Tensor, plans: Sequence[Plan]) -> Tensor:
+    """Return ``samples`` (B, H, W, 3), whole values from 0 to 255, with the colours of ``plans``."""
+    drawn = to_device(torch.tensor([plan.colours for plan in plans], dtype=torch.float32), samples.device)
+    brightness, contrast, saturation, hue, late_contrast, in_hsv = drawn[:, :, None, None, None].unbind(1)
+    samples = (samples + brightness).clamp_(0, 255).mul_(contrast).clamp_(0, 255).floor_()
+    samples = torch.where(in_hsv > 0, _saturate(samples, saturation[..., 0], hue[..., 0]), samples)
+    return samples.mul_(late_contrast).clamp_(0, 255).floor_()
+
+
+def _saturate(samples: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
+    """Change saturation and hue by way of OpenCV's HSV: hues of 180, saturations and values of 255, whole numbers."""
+    blue, green, red = samples.unbind(-1)
+    value = samples.amax(-1)
+    chroma = value - samples.amin(-1)
+    below = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
+    turn = (_share(torch.where(value == red, green - blue, below), chroma, 30) + hue) % 180 / 30
+    paint = (_share(chroma, value, 255) * saturation).clamp_(0, 255).floor_() / 255
+    # How far each of blue, green and red falls below the value (Smith, Color gamut transform pairs, SIGGRAPH 1978).
+    away = (turn[..., None] + torch.arange(1, 7, 2, device=samples.device)) % 6
+    drop = torch.minimum(away, 4 - away).clamp_(0, 1)
+    # OpenCV's vector code cuts here. Its scalar code, for the last columns of odd widths, rounds.
+    return (value[..., None] * (1 - paint[..., None] * drop)).floor_()
+
+
+def _share(part: Tensor, of: Tensor, scale: int) -> Tensor:
+    """Return ``part / of * scale`` as a whole number, with OpenCV's reciprocals of 12 binary digits."""
+    reciprocal = (scale * 4096 / of.clamp(min=1)).round_()
+    return ((part * reciprocal + 2048) / 4096).floor_()
