@@ -20,7 +20,7 @@ BATCH = 8
 """Images per step."""
 
 SCENES, EPOCHS = 1_000, 3
-"""The training that rare work is set against: that of a student in the study ``default``."""
+"""The training that rare work is set against. The study ``default`` trains its students on as many."""
 
 
 def prepared(folder: Path, arch: str, size: int, steps: int) -> Setup:
