@@ -1,112 +1,65 @@
-"""Time and memory of the WIDER FACE evaluator on a published detector's 3,226 images, compared with a plain loop.
+"""The evaluator beside the plain loop that the tests hold it to."""
 
-    python benchmarks/evaluator.py PATH/TO/WIDERFACE
-
-writes ``benchmarks/results/evaluator.json``. Wall and CPU time are both given; on a busy machine, only CPU time is
-reliable. The plain loop is the oracle of the tests. It and the evaluator are compared on every tenth image.
-"""
-
-import argparse
-import json
-import platform
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.core.provenance import provenance
-from harness.data.truth import LISTS, load_ground_truth, load_ids
+from benchmarks.timing import Case, Given, Variant
+from harness.data.truth import LISTS, GroundTruth
 from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
-from harness.evaluation.predictions import load_predictions
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-from tests.evaluation.ap_oracle import average_precision  # noqa: E402
+# The loop shares no code with the evaluator and is kept right by the tests: a second one would be neither.
+from tests.evaluation.ap_oracle import average_precision
 
-REFERENCE = {
-    "all": {"easy": 0.8978665559972287, "medium": 0.8732664854984611, "hard": 0.7594359398644278},
-    "600": {"easy": 0.8867421359757705, "medium": 0.8766141776925465, "hard": 0.7677506414336969},
-}
-"""APs of the commonly used Python evaluator for the same files; it took 28 s for all images."""
+SIDE = 1_024
+"""Width and height of the images, pixels."""
 
 
-class Timed:
-    """The answer of the last of ``repeats`` runs, and the median wall and CPU time of the runs, seconds."""
-
-    def __init__(self, run: Callable[[], Any], repeats: int) -> None:
-        walls, processors = [], []
-        for _ in range(repeats):
-            wall, processor = time.perf_counter(), time.process_time()
-            self.answer = run()
-            walls.append(time.perf_counter() - wall)
-            processors.append(time.process_time() - processor)
-        self.wall = statistics.median(walls)
-        self.processor = statistics.median(processors)
+def cases(given: Given) -> Iterator[Case]:
+    """Yield one case. The finding: time of the plain loop over that of the evaluator."""
+    images, faces, spurious = (3, 4, 10) if given.quick else (40, 12, 100)
+    yield against_loop(f"{images} generated images", *generated(images, faces, spurious), rounds=5)
 
 
-def main() -> None:
-    """Measure, print and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("widerface", type=Path)
-    parser.add_argument("--repeats", type=int, default=9)
-    given = parser.parse_args()
-    archive = given.widerface / "published_predictions" / "retinaface_mnet025.tar.gz"
-    truth = load_ground_truth(given.widerface / "ground_truth")
-    read = Timed(lambda: load_predictions(archive, truth.ids), 1)
-    detections = read.answer
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    whole = Timed(lambda: evaluate_ap(detections, truth), given.repeats)
-    result = whole.answer
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-    ids = load_ids(given.widerface / "val" / "wider_val.txt")
-    part_truth = load_ground_truth(given.widerface / "ground_truth", ids)
-    part = evaluate_ap(load_predictions(archive, ids), part_truth)
-
-    few_truth = load_ground_truth(given.widerface / "ground_truth", truth.ids[::10])
-    few = detections[::10]
-    own = Timed(lambda: evaluate_ap(few, few_truth), given.repeats)
-    rows, faces = [d.tolist() for d in few], [b.tolist() for b in few_truth.boxes]
-    keep = {name: [mask.tolist() for mask in few_truth.keep[name]] for name in LISTS}
-    plain = Timed(lambda: {name: average_precision(rows, faces, keep[name]) for name in LISTS}, 1)
-
-    measured = {
-        "evaluator": EVALUATOR_VERSION,
-        "images": result.images,
-        "faces": result.faces,
-        "detections": sum(map(len, detections)),
-        "seconds": round(whole.wall, 4),
-        "processor_seconds": round(whole.processor, 4),
-        "read_processor_seconds": round(read.processor, 4),
-        "peak_memory_mib": round(memory / 1024),
-        "memory_of_evaluation_mib": round((memory - before) / 1024),
-        "ap": result.to_dict(),
-        "ap_600": part.to_dict(),
-        "largest_difference_to_reference": max(
-            abs(getattr(answer, name) - REFERENCE[which][name])
-            for which, answer in (("all", result), ("600", part))
-            for name in LISTS
-        ),
-        "plain_loop": {
-            "images": len(few),
-            "processor_seconds": round(plain.processor, 3),
-            "evaluator_processor_seconds": round(own.processor, 5),
-            "times_faster": round(plain.processor / own.processor),
-            "largest_difference": max(abs(getattr(own.answer, name) - (plain.answer[name] or 0.0)) for name in LISTS),
-        },
-        "machine": {"cpu": provenance().machine["cpu"], "python": platform.python_version(), "numpy": np.__version__},
-        "command": "python benchmarks/evaluator.py PATH/TO/WIDERFACE",
-    }
-    text = json.dumps(measured, indent=1)
-    (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
-    (ROOT / "benchmarks" / "results" / "evaluator.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+def generated(images: int, faces: int, spurious: int) -> tuple[list[NDArray[np.float64]], GroundTruth]:
+    """Return detections and faces: each face is found with a small error, and ``spurious`` detections hold none."""
+    rng = np.random.default_rng(0)
+    found, truth = [], []
+    for _ in range(images):
+        corner = rng.uniform(0, SIDE - 200, (faces + spurious, 2))
+        side = 8 * 25 ** rng.uniform(0, 1, (faces + spurious, 1))
+        boxes = np.concatenate((corner, corner + side), axis=1)
+        truth.append(boxes[:faces])
+        moved = boxes + 0.1 * side * rng.normal(size=boxes.shape)
+        scores = np.concatenate((rng.uniform(0.3, 1, faces), rng.uniform(0.02, 0.7, spurious)))
+        found.append(np.concatenate((moved, scores[:, None]), axis=1))
+    heights = [boxes[:, 3] - boxes[:, 1] for boxes in truth]
+    keep = {name: [height >= least for height in heights] for name, least in zip(LISTS, (50, 30, 10), strict=True)}
+    return found, GroundTruth(truth, keep, [f"{index}" for index in range(images)])
 
 
-if __name__ == "__main__":
-    main()
+def against_loop(name: str, detections: Sequence[NDArray[Any]], truth: GroundTruth, rounds: int, **facts: Any) -> Case:
+    """Return the comparison on these detections. Its facts hold the largest difference between the two answers."""
+    rows, faces = [found.tolist() for found in detections], [boxes.tolist() for boxes in truth.boxes]
+    keep = {name: [mask.tolist() for mask in truth.keep[name]] for name in LISTS}
+
+    def loop() -> dict[str, float | None]:
+        return {name: average_precision(rows, faces, keep[name]) for name in LISTS}
+
+    own, plain = evaluate_ap(detections, truth).to_dict(), loop()
+    return Case(
+        name,
+        Variant("plain loop", loop),
+        Variant("evaluator", lambda: evaluate_ap(detections, truth)),
+        rounds=rounds,
+        facts={
+            "evaluator": EVALUATOR_VERSION,
+            "images": len(truth.ids),
+            "faces": truth.faces,
+            "detections": sum(map(len, detections)),
+            "largest_difference": max(abs((own[name] or 0.0) - (plain[name] or 0.0)) for name in LISTS),
+        }
+        | facts,
+    )

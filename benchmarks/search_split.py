@@ -41,7 +41,8 @@ from harness.evaluation.predictions import load_predictions
 from harness.evaluation.stats import difference, resample
 from harness.models.builder import build
 from harness.models.weights import load_weights
-from harness.training.loop import Job, train
+from harness.training.job import Job
+from harness.training.loop import train
 
 ROOT = Path(__file__).parent.parent
 POOLS = {"default": 1_200, "widerface_mini": 600}
@@ -112,7 +113,7 @@ def students(study: StudyConfig, data: DataConfig, backbone: Path, runs: Path) -
             train(job, on_epoch)
         detector = build(ARCHS[arch])
         load_weights(detector, folder / "weights.safetensors")
-        detections[label] = predict(detector, faces, study.evaluation, data.eval_side, kept=folder / faces.digest)
+        detections[label] = predict(detector, faces, study.evaluation, data.eval_side, chunks=folder / faces.digest)
     schedule = {"training_images": data.train_images, "epochs": study.train.epochs, "batch": study.train.batch}
     return schedule | report(detections, faces.truth(), PAIRS)
 
@@ -122,7 +123,7 @@ def published(predictions: Path, faces: FaceSet, weights: Path, runs: Path) -> d
     detector = build(ARCHS["featherface"])
     load_weights(detector, weights)
     found: dict[str, Detections] = {
-        "featherface": predict(detector, faces, EvalConfig(), 0, kept=runs / "search_split" / "featherface"),
+        "featherface": predict(detector, faces, EvalConfig(), 0, chunks=runs / "search_split" / "featherface"),
         "published": load_predictions(predictions, faces.ids),
     }
     return report(found, faces.truth(), (("featherface", "published"),))

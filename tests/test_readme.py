@@ -13,7 +13,8 @@ import pytest
 from harness.core.names import space_names, study_names
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path.exists()]
+NAMES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+DOCUMENTS = [ROOT / name for name in NAMES if (ROOT / name).exists()]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -26,11 +27,13 @@ def code_lines(text: str) -> list[str]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """Return the words of every ``python -m harness.…`` and ``make …`` that a text names."""
+    """Return the words of every ``python -m harness.…``, ``python -m benchmarks`` and ``make …`` that a text names."""
     found = []
     for line in code_lines(text):
         for part in re.split(r"&&|;|\|", line.split(" #")[0]):
-            command = re.search(r"(?:^|[\s/])python3? -m (harness\.\S+.*)$|^\s*(?:\$ )?(make\b.*)$", part)
+            command = re.search(
+                r"(?:^|[\s/])python3? -m ((?:harness\.|benchmarks\b)\S*.*)$|^\s*(?:\$ )?(make\b.*)$", part
+            )
             if command:
                 found.append(shlex.split(command[1] or command[2]))
     return found
@@ -69,12 +72,12 @@ def check(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for target in (word for word in words[1:] if "=" not in word and not word.startswith("-")):
         runs = recipe(target)
         assert runs is not None, f"make {target}: there is no such target"
-        module = re.search(r"-m (harness\.[\w.]+)", runs)
+        module = re.search(r"-m (harness\.[\w.]+|benchmarks\b)", runs)
         if module and passed:
             check_module(module[1], shlex.split(passed[0]), capsys)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_exists(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in commands(path.read_text(encoding="utf-8")):
         try:
@@ -83,7 +86,7 @@ def test_every_command_exists(path: Path, capsys: pytest.CaptureFixture[str]) ->
             raise AssertionError(f"{path.name} says '{' '.join(words)}': {error}") from error
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r"(?:src|href)=\"([^\"#]+)\"", text):
@@ -98,11 +101,12 @@ def test_the_readme_names_the_two_commands() -> None:
 
 
 def test_every_target_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """The head of the Makefile lists study, test, ui and clean, and all of them exist."""
-    for target in ("study", "test", "ui", "clean"):
+    """The head of the Makefile lists study, test, bench, ui and clean, and all of them exist."""
+    for target in ("study", "test", "bench", "ui", "clean"):
         assert recipe(target), target
         assert re.search(rf"^# make {target} ", MAKEFILE, flags=re.MULTILINE)
     check(["make", "ui", "ARGS=--port 5001"], capsys)
+    check(["make", "bench", "ARGS=losses --quick"], capsys)
 
 
 SAMPLE = """

@@ -4,6 +4,12 @@ from typing import Any
 
 THRESHOLDS = 1_000
 
+REFERENCE = {
+    "all": (0.8978665559972287, 0.8732664854984611, 0.7594359398644278),
+    "part": (0.8867421359757705, 0.8766141776925465, 0.7677506414336969),
+}
+"""Easy, medium and hard of the evaluator in common use for the published detections."""
+
 
 def overlap(a: list[float], b: list[float]) -> float:
     width = min(a[2], b[2]) - max(a[0], b[0]) + 1

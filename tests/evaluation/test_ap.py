@@ -197,13 +197,6 @@ def test_more_columns_and_single_precision_are_welcome() -> None:
     assert single.mean == pytest.approx(evaluate_ap(detections, truth).mean, abs=1e-3)
 
 
-REFERENCE = {
-    "all": (0.8978665559972287, 0.8732664854984611, 0.7594359398644278),
-    "part": (0.8867421359757705, 0.8766141776925465, 0.7677506414336969),
-}
-"""Easy, medium and hard of the evaluator in common use for the published detections."""
-
-
 @pytest.mark.parametrize(("which", "images"), [("all", 3_226), ("part", 600)])
 def test_equals_the_reference_on_published_detections(which: str, images: int, widerface_root: Path) -> None:
     ids = None if which == "all" else load_ids(widerface_root / "val" / "wider_val.txt")
@@ -211,7 +204,7 @@ def test_equals_the_reference_on_published_detections(which: str, images: int, w
     detections = load_predictions(widerface_root / "published_predictions" / "retinaface_mnet025.tar.gz", truth.ids)
     result = evaluate_ap(detections, truth)
     assert result.images == images
-    assert (result.easy, result.medium, result.hard) == pytest.approx(REFERENCE[which], abs=1e-6)
+    assert (result.easy, result.medium, result.hard) == pytest.approx(oracle.REFERENCE[which], abs=1e-6)
 
 
 def test_equals_the_oracle_on_real_images(widerface_root: Path) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: one module each, with one ``cases``. ``python -m benchmarks`` runs them; ``registry`` lists them."""
