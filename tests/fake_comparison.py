@@ -89,6 +89,13 @@ def write_study(
 
     def save(label: str, role: str, skill: float, seed: int, arch: dict[str, Any], **values: Any) -> None:
         record = TrialRecord(label, role, state="complete", seed=seed, arch=arch, **values)
+        record.train, record.seconds = asdict(config.train), {"train": 30.0 * config.train.epochs}
+        if role != "teacher":
+            levels = ("easy", "medium", "hard", "mean")
+            record.epochs = [
+                {"epoch": n, "losses": {"total": 3.0}, "seconds": 30.0, "ap": dict.fromkeys(levels, skill - 0.3 / n)}
+                for n in range(1, config.train.epochs + 1)
+            ]
         record.search_ap = dict.fromkeys(("easy", "medium", "hard", "mean"), skill)
         record.search_protocol = search_protocol
         if role == "candidate" and skill < max(skills) + lift:

@@ -1,6 +1,7 @@
 """Findings of a comparison: sentences that are computed from its records."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from statistics import fmean
 
 from harness.evaluation.stats import CONFIDENCE
@@ -44,15 +45,19 @@ def differing(found: Comparison) -> list[str]:
     for data in found.studies[1:]:
         names = f"`{data.study.name}` against `{first.study.name}`"
         said.append(f"{names}: {differences(_choices(data), _choices(first)) or 'no choice differs'}.")
-        if differences(training(data), training(first)):
+        if differences(_schedule(data), _schedule(first)):
             said.append(f"{names}: trained differently, so that their trainings are never averaged.")
     return said
+
+
+def _schedule(data: StudyData) -> dict[str, object]:
+    return training(data, asdict(data.study.config.train))
 
 
 def _choices(data: StudyData) -> dict[str, object]:
     config, teacher = data.study.config, data.study.teacher
     return {
-        **training(data),
+        **_schedule(data),
         "teacher": f"{teacher.label} ({teacher.digest})",
         "space": config.space,
         "budget": str(config.budget),

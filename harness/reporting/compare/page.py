@@ -9,7 +9,7 @@ import pandas as pd
 from harness.core.record import write_json
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting import diagnosis, landmarks, publish
-from harness.reporting.compare import tables
+from harness.reporting.compare import ranks, tables
 from harness.reporting.compare.data import Comparison, Group
 from harness.reporting.compare.findings import differing, findings, headline, noise
 from harness.reporting.compare.pictures import pictures_of
@@ -83,6 +83,7 @@ def summary(found: Comparison, hide: Callable[[str], str] = str) -> dict[str, An
             }
             for pair in found.pairs
         ],
+        "ranks": [rank._asdict() for rank in ranks.ranks(found)],
         "noise": None if (measured := noise(found)) is None else measured.to_dict(),
         "recall": recalls(found).to_dict(orient="records"),
         "published": {name: tables.numbers(ap) for name, ap in found.published.items()},
@@ -134,6 +135,8 @@ def _render(
         method=_method(found),
         findings=findings(found),
         pairs=markdown(tables.pairs(found)),
+        ranks=markdown(ranks.table(found), text=("against",)),
+        confidence=f"{100 * CONFIDENCE:.0f}",
         recalls=markdown(recall_table(found)),
         recall_findings=recall_findings(found),
         shared=[

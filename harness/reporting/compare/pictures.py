@@ -19,7 +19,7 @@ def pictures_of(found: Comparison) -> list[Picture]:
     """Return the pictures of a comparison, in the order of the report."""
     measured = f"Validation AP: protocol `{protocol_digest(found.protocol)}`."
     drawn = [_aps(found, measured), _parameters(found, measured), _differences(found, measured), _recalls(found)]
-    return [*drawn, *_learning(found)]
+    return [*drawn, *_seconds(found), *_learning(found)]
 
 
 def _look(group: Group) -> str:
@@ -91,6 +91,26 @@ def _differences(found: Comparison, measured: str) -> Picture:
         f"networks was trained only once. {measured}"
     )
     return Picture(title, name, text, plots.differences(pd.DataFrame(rows)))
+
+
+def _seconds(found: Comparison) -> Iterator[Picture]:
+    """Yield search AP against training time, for the students whose search APs share the first study's protocol."""
+    protocol = found.studies[0].study.search_protocol
+    rows = []
+    for group in (group for group in found.groups if group.kind != TEACHER):
+        elapsed = 0.0
+        for info in group.record.epochs:
+            elapsed += info["seconds"]
+            mean = info["ap"].get("mean")
+            if mean is not None and group.record.search_protocol == protocol:
+                rows.append({"name": group.name, "look": _look(group), "minutes": elapsed / 60, "ap": 100 * mean})
+    if rows:
+        text = (
+            "Mean search AP after an epoch against the training time so far, of the first training of each network; "
+            "evaluations take no time here. Compare times within one machine only. Search AP: protocol "
+            f"`{protocol_digest(protocol)}`."
+        )
+        yield Picture("AP against training time", "seconds", text, plots.against_time(pd.DataFrame(rows)))
 
 
 def _learning(found: Comparison) -> Iterator[Picture]:

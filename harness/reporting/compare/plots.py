@@ -90,6 +90,29 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
     return figure
 
 
+def against_time(frame: pd.DataFrame) -> Figure:
+    """Mean AP against training time, one line per network, named at its end.
+
+    Args:
+        frame: columns name, look, minutes, ap in %; the rows of a network in the order of its epochs.
+    """
+    figure = Figure(figsize=(9.0, 4.8), layout="constrained")
+    axes = style.plain(figure.subplots())
+    labels = []
+    for position, (name, rows) in enumerate(frame.groupby("name", sort=False)):
+        look, line = LOOKS[rows["look"].iloc[0]], LINES[position % len(LINES)]
+        axes.plot(rows["minutes"], rows["ap"], color=look.colour, linestyle=line, linewidth=1.6, alpha=0.8)
+        style.mark(axes, rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look)
+        labels.append(Label(str(name), rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look.colour))
+    axes.set_xlabel("training time, minutes")
+    axes.set_ylabel("mean search AP, %")
+    axes.set_xlim(left=0)
+    axes.margins(x=0.25)
+    axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
+    style.place(axes, labels, [(label.x, label.y) for label in labels], sides=("right", "left"))
+    return figure
+
+
 def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attributes: Sequence[str]) -> Figure:
     """Recall of every group by the faces' attributes, one panel per attribute.
 

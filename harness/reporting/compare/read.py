@@ -7,7 +7,7 @@ training images, schedule and start. Nothing else is ever averaged.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +160,19 @@ def _member(data: StudyData, record: TrialRecord, truth: GroundTruth, resamples:
     return Member(data.study.name, record, ap, found_faces(detections, truth))
 
 
-def training(data: StudyData) -> dict[str, Any]:
-    """Return what the training of a study's students depends on, except arch, teacher and seed, as a flat dict."""
+def training(data: StudyData, schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the training of a student depends on, except arch, teacher and seed, as a flat dict.
+
+    Args:
+        data: its study.
+        schedule: ``TrainConfig`` as a dict.
+    """
     config, start = data.study.config, data.study.start
     return {
         "training images": data.study.data["train"].digest,
         "training size": config.data.size,
-        **asdict(config.train),
-        **({"search split": data.study.data["search"].digest} if config.train.patience else {}),
+        **schedule,
+        **({"search split": data.study.data["search"].digest} if schedule.get("patience") else {}),
         "backbone starts from": "random numbers" if start.kind == "random" else start.digest,
     }
 
@@ -176,7 +181,7 @@ def _key(data: StudyData, record: TrialRecord) -> str:
     if record.role == "teacher":
         return digest({"teacher": data.study.teacher.digest})
     taught = {"teacher": record.teacher.get("digest", ""), "distill": record.distill}
-    return digest({"kind": _KIND[record.role], "arch": record.arch, **taught, "training": training(data)})
+    return digest({"kind": _KIND[record.role], "arch": record.arch, **taught, "training": training(data, record.train)})
 
 
 def _group(found: Sequence[tuple[StudyData, Member]], remarks: list[str]) -> Group:
@@ -198,7 +203,7 @@ def _group(found: Sequence[tuple[StudyData, Member]], remarks: list[str]) -> Gro
             _KIND[record.role],
             teacher,
             record.teacher.get("digest", ""),
-            training(data),
+            training(data, record.train),
             data.budget,
             tuple(members.values()),
         )

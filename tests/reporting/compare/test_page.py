@@ -28,7 +28,7 @@ from tests import fake_comparison
 from tests.fake_diagnosis import diagnosis, moment, student
 
 RESAMPLES = 100
-PICTURES = ("aps", "parameters", "differences", "recall")
+PICTURES = ("aps", "parameters", "differences", "recall", "seconds")
 COMMAND = "python -m harness.compare one other"
 
 
@@ -248,9 +248,9 @@ def test_unfinished_networks_are_counted_and_left_out(runs: Path, tmp_path: Path
 
 def test_wider_face_images_and_a_search_split_for_the_epoch_are_mentioned(runs: Path, tmp_path: Path) -> None:
     copied(runs, tmp_path, "longer")
-    study = json.loads((tmp_path / "longer" / "study.json").read_text(encoding="utf-8"))
-    study["config"]["train"]["patience"] = 2
-    write_json(tmp_path / "longer" / "study.json", study)
+    for label in ("v2", "v2-s2", "v2-s3", "v2-alone", "v2-alone-s2", "v2-alone-s3"):
+        record = TrialRecord.load(tmp_path / "longer" / "trials" / label)
+        change(tmp_path / "longer" / "trials" / label / "record.json", train={**record.train, "patience": 2})
     found = compared(tmp_path, "longer")
     assert found.of_kind("reference")[0].training["search split"] == "3c8d10fae2b96a75"
     text = write_comparison(found, tmp_path / "report", COMMAND, public=False).read_text(encoding="utf-8")
@@ -270,7 +270,7 @@ def test_the_start_of_the_backbones_is_part_of_the_training(
 ) -> None:
     copied(runs, tmp_path, "longer")
     change(tmp_path / "longer" / "study.json", start=start)
-    assert training(read_studies(["longer"], tmp_path)[0])["backbone starts from"] == words
+    assert training(read_studies(["longer"], tmp_path)[0], {})["backbone starts from"] == words
 
 
 def test_recall_shows_where_students_are_behind(found: Comparison) -> None:

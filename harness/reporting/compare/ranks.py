@@ -1,0 +1,108 @@
+"""Rank stability: whether two studies rank the candidates that both trained alike.
+
+Studies of one space, sampler and seed propose the same candidates as long as no result decides, so that two schedules
+are compared on the same networks. Kendall's τ (tau-b) is 1 where both rank all pairs alike, 0 where they are unrelated.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from harness.core.protocol import digest
+from harness.core.record import TrialRecord
+from harness.evaluation.stats import CONFIDENCE, Interval
+from harness.reporting.compare.data import Comparison
+from harness.reporting.format import bounds
+from harness.reporting.study.data import StudyData
+
+FEWEST = 5
+"""Common candidates below which τ says nothing."""
+
+_RESAMPLES = 2_000
+
+
+class Rank(NamedTuple):
+    """How alike two studies rank their common candidates by mean search AP.
+
+    Attributes:
+        one, other: the studies, the one with the shorter trainings first.
+        candidates: how many both trained to the end.
+        tau: Kendall's τ, with the percentile interval over resampled candidates.
+        cost: median training time in ``one``, as a share of that in ``other``.
+    """
+
+    one: str
+    other: str
+    candidates: int
+    tau: float
+    interval: Interval
+    cost: float
+
+
+def ranks(found: Comparison) -> list[Rank]:
+    """Return the rank stability of every pair of studies with at least ``FEWEST`` common candidates.
+
+    Studies whose search APs were measured by different protocols are not compared.
+    """
+    stable = []
+    for pair in itertools.combinations(found.studies, 2):
+        protocols = {data.study.search_protocol.get("digest") for data in pair}
+        trained = [_candidates(data) for data in pair]
+        common = sorted(trained[0].keys() & trained[1].keys())
+        if len(protocols) > 1 or len(common) < FEWEST:
+            continue
+        costs = [float(np.median([of[key].seconds["train"] for key in common])) for of in trained]
+        short, long = (0, 1) if costs[0] <= costs[1] else (1, 0)
+        aps = np.array([[of[key].search_ap["mean"] for key in common] for of in trained], dtype=np.float64)
+        stable.append(
+            Rank(
+                pair[short].study.name,
+                pair[long].study.name,
+                len(common),
+                _tau(aps),
+                _interval(aps),
+                costs[short] / costs[long] if costs[long] else float("nan"),
+            )
+        )
+    return stable
+
+
+def _candidates(data: StudyData) -> dict[str, TrialRecord]:
+    """Return the candidates trained to the end by what they are: configuration, architecture and distillation."""
+    return {
+        digest({"arch": r.arch, "distill": r.distill, "configuration": r.configuration}): r
+        for r in data.ranked
+        if r.seconds.get("train") is not None
+    }
+
+
+def _tau(aps: np.ndarray) -> float:
+    return float(kendalltau(*aps).statistic)
+
+
+def _interval(aps: np.ndarray) -> Interval:
+    rng = np.random.default_rng(0)
+    draws = [_tau(aps[:, rng.integers(aps.shape[1], size=aps.shape[1])]) for _ in range(_RESAMPLES)]
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])  # A draw of one candidate alone has no τ.
+    return Interval(float(low), float(high))
+
+
+def table(found: Comparison) -> pd.DataFrame:
+    """Return the rank stability as text, one row per pair of studies."""
+    return pd.DataFrame(
+        [
+            {
+                "study": rank.one,
+                "against": rank.other,
+                "common candidates": str(rank.candidates),
+                "Kendall τ": f"{rank.tau:.2f}",
+                "interval": bounds(rank.interval, "{:.2f}".format),
+                "share of the training time": f"{100 * rank.cost:.0f} %",
+            }
+            for rank in ranks(found)
+        ]
+    )

@@ -1,0 +1,62 @@
+"""Rank stability between studies, and the picture of AP against training time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.reporting.compare.data import Comparison
+from harness.reporting.compare.pictures import pictures_of
+from harness.reporting.compare.ranks import ranks, table
+from harness.reporting.compare.read import compare, read_studies
+from tests import fake_comparison
+
+SKILLS = (0.50, 0.54, 0.58, 0.62, 0.66, 0.70)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    runs = tmp_path_factory.mktemp("runs")
+    faces = fake_comparison.write_images(runs)
+    swapped = (0.54, 0.50, 0.58, 0.62, 0.70, 0.66)
+    fake_comparison.write_study(runs, faces, "short", skills=SKILLS, epochs=3)
+    fake_comparison.write_study(runs, faces, "same", skills=[s + 0.1 for s in SKILLS], epochs=12)
+    fake_comparison.write_study(runs, faces, "swapped", skills=swapped, epochs=12)
+    fake_comparison.write_study(runs, faces, "reversed", skills=SKILLS[::-1], epochs=6)
+    fake_comparison.write_study(runs, faces, "few", skills=SKILLS[:4], epochs=3)
+    names = ["short", "same", "swapped", "reversed", "few"]
+    return compare(read_studies(names, runs), runs, None, {}, 100, lambda *_: None)
+
+
+def test_tau_counts_the_pairs_that_are_ranked_alike(found: Comparison) -> None:
+    """Of 15 pairs, none, two and all are ranked the other way round: τ is 1 - 2 · share."""
+    known = {frozenset((rank.one, rank.other)): rank for rank in ranks(found)}
+    wanted = {("short", "same"): 1.0, ("short", "swapped"): 1 - 4 / 15, ("short", "reversed"): -1.0}
+    for pair, tau in wanted.items():
+        rank = known[frozenset(pair)]
+        assert rank.tau == pytest.approx(tau)
+        assert rank.candidates == 6
+        assert rank.interval.low <= rank.tau <= rank.interval.high
+    swapped = known[frozenset(("short", "swapped"))]
+    assert swapped.interval.low < 0.7 < swapped.interval.high, "six candidates say little"
+
+
+def test_the_shorter_study_comes_first_with_its_share_of_the_time(found: Comparison) -> None:
+    rank = next(rank for rank in ranks(found) if {rank.one, rank.other} == {"same", "short"})
+    assert (rank.one, rank.other, rank.cost) == ("short", "same", 0.25)
+    row = next(row for row in table(found).to_dict("records") if row["study"] == "short" and row["against"] == "same")
+    assert (row["Kendall τ"], row["share of the training time"]) == ("1.00", "25 %")
+
+
+def test_too_few_common_candidates_have_no_rank(found: Comparison) -> None:
+    assert not [rank for rank in ranks(found) if "few" in (rank.one, rank.other)]
+
+
+def test_ap_is_drawn_against_the_training_time(found: Comparison, tmp_path: Path) -> None:
+    picture = next(picture for picture in pictures_of(found) if picture.file and picture.file.startswith("seconds"))
+    assert picture.figure is not None
+    (axes,) = picture.figure.axes
+    drawn = [line.get_xydata() for line in axes.lines]
+    long = next(points for points in drawn if len(np.atleast_2d(points)) == 12)
+    assert np.atleast_2d(long)[:, 0] == pytest.approx([0.5 * epoch for epoch in range(1, 13)])
+    picture.figure.savefig(tmp_path / "seconds.png")
