@@ -90,14 +90,15 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
         for group in setup.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
 
-        output = setup.student.raw(images)
-        truth = multibox_loss(output, targets, priors, config)
-        total, losses = truth.total, dict(truth.terms)
-        if setup.distiller is not None and setup.teacher is not None:
-            with torch.no_grad():
-                taught = setup.teacher.raw(images)
-            total, imitation = setup.distiller.loss(output, taught, truth)
-            losses |= imitation
+        with setup.autocast():
+            output = setup.student.raw(images)
+            truth = multibox_loss(output, targets, priors, config)
+            total, losses = truth.total, dict(truth.terms)
+            if setup.distiller is not None and setup.teacher is not None:
+                with torch.no_grad():
+                    taught = setup.teacher.raw(images)
+                total, imitation = setup.distiller.loss(output, taught, truth)
+                losses |= imitation
         losses["total"] = total
         unread.append((step, losses))
         if not on_accelerator(total) or len(unread) == _UNREAD or index == setup.steps - 1:

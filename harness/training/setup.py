@@ -1,6 +1,7 @@
 """``Setup``: networks, optimizer and images of a job, ready for the first step."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -66,6 +67,15 @@ class Setup:
     def identity(self) -> dict[str, Any]:
         """The identity that is stored in a checkpoint: that of the job, and the digests of the images."""
         return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return a context for forward passes: bfloat16 where a CUDA device computes in it, float32 elsewhere.
+
+        Losses take float32 all the same. bfloat16 has float32's range, so that no loss needs to be scaled.
+        """
+        if self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
 
     def size(self, epoch: int) -> int:
         """Return the side of an epoch's training crops, pixels."""

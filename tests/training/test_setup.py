@@ -1,14 +1,18 @@
-"""The two ways in which a training gets its images."""
+"""What a CUDA device does otherwise, tried on the CPU: images that lie on it, and bfloat16."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.models.builder import build
+from harness.models.weights import save_weights
 from harness.training.job import Job
-from harness.training.setup import prepare
+from harness.training.loop import train_epoch
+from harness.training.setup import Setup, prepare
 from tests.training.golden import images_of
 
 
@@ -45,3 +49,23 @@ def test_images_on_the_device_are_those_of_the_loaders(
         assert targets.counts == their_targets.counts
         assert torch.equal(targets.boxes, their_targets.boxes)
         assert torch.equal(targets.landmarks.nan_to_num(-7), their_targets.landmarks.nan_to_num(-7))
+
+
+@pytest.mark.trains
+def test_a_step_in_bfloat16_has_nearly_the_same_losses(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a CUDA device does, here on the CPU: networks and adapters in bfloat16, losses and weights in float32."""
+    save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
+    taught = {"distill": DistillConfig(feature_weight=0.5), "teacher": tmp_path / "v1.safetensors"}
+    job = replace(job, teacher_arch=ARCHS["v1"], **taught)
+    with images_of(tmp_path):
+        exact, half = prepare(job), prepare(replace(job, folder=tmp_path / "half"))
+        expected, _ = train_epoch(exact, 1, None)
+        monkeypatch.setattr(Setup, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
+        found, _ = train_epoch(half, 1, None)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] != value
+        assert found[name] == pytest.approx(value, rel=0.1), name
+    assert {parameter.dtype for parameter in half.parameters} == {torch.float32}
