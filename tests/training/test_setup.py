@@ -52,13 +52,11 @@ def test_images_on_the_device_are_those_of_the_loaders(
 
 
 @pytest.mark.trains
-def test_a_step_in_bfloat16_has_nearly_the_same_losses(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bfloat16_has_nearly_the_same_losses(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a CUDA device does, here on the CPU: networks and adapters in bfloat16, losses and weights in float32."""
     save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
-    taught = {"distill": DistillConfig(feature_weight=0.5), "teacher": tmp_path / "v1.safetensors"}
-    job = replace(job, teacher_arch=ARCHS["v1"], **taught)
+    distill = DistillConfig(feature_weight=0.5)
+    job = replace(job, distill=distill, teacher=tmp_path / "v1.safetensors", teacher_arch=ARCHS["v1"])
     with images_of(tmp_path):
         exact, half = prepare(job), prepare(replace(job, folder=tmp_path / "half"))
         expected, _ = train_epoch(exact, 1, None)
