@@ -7,6 +7,7 @@ that an ablation of the attention changes nothing else.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.models.modules.conv import conv_cost, conv_norm_cost
@@ -35,7 +36,8 @@ class ChannelGate(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, C, h, w) to gates (B, C, 1, 1) in (0, 1)."""
-        pooled = torch.stack((image.mean((2, 3)), image.amax((2, 3))))
+        # One maximum gets the gradient, as in the authors' code; amax would look for ties first, which takes longer.
+        pooled = torch.stack((image.mean((2, 3)), F.max_pool2d(image, image.shape[2:]).flatten(1)))
         scores = self.expand(torch.relu(self.reduce(pooled))).sum(0)
         return torch.sigmoid(scores)[:, :, None, None]
 
@@ -60,7 +62,7 @@ class SpatialGate(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, C, h, w) to gates (B, 1, h, w) in (0, 1)."""
-        pooled = torch.cat((image.amax(1, keepdim=True), image.mean(1, keepdim=True)), 1)
+        pooled = torch.cat((image.max(1, keepdim=True).values, image.mean(1, keepdim=True)), 1)
         return torch.sigmoid(self.norm(self.conv(pooled)))
 
     @staticmethod
