@@ -1,12 +1,14 @@
 """Properties of the search spaces in ``search_spaces/``."""
 
+import numpy as np
 import pytest
 
 from harness.core.arch import ARCHS
 from harness.core.names import load_space, space_names
-from harness.core.protocol import Budget, DistillConfig
-from harness.core.space import Configuration
+from harness.core.protocol import Budget, DistillConfig, TrainConfig
+from harness.core.space import Choice, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
+from harness.errors import BudgetError, InputError
 from harness.models.costs import count
 
 
@@ -84,3 +86,31 @@ def test_v1_to_v2_holds_both_ends() -> None:
     assert ARCHS["v1"] in archs
     assert ARCHS["v2"] in archs
     assert len(set(archs)) == len(archs) == 128
+
+
+@pytest.mark.parametrize("name", ["recipe", "recipe_scenes"])
+def test_recipes_train_one_architecture_in_many_ways(name: str) -> None:
+    space, counts = load_space(name), SpaceCounts(load_space(name))
+    assert counts.architectures == 1
+    assert counts.buildable == counts.size == space.size() == len({*map(str, space.recipes())})
+    assert counts.feasible(Budget(max_params=256_156)) == counts.size
+    with pytest.raises(BudgetError, match="its smallest configuration has 256,156"):
+        counts.sample(Budget(), np.random.default_rng(0))
+    for configuration in space.enumerate():
+        assert space.arch(configuration) == ARCHS["v2"]
+        TrainConfig(**space.train(configuration))
+        assert space.distill(configuration) == {}
+
+
+def test_axes_of_a_schedule_are_its_fields() -> None:
+    space = SearchSpace("s", "", ARCHS["v2"], (Choice("train.clip", (10, 35)), IntRange("train.late_epochs", 0, 2)))
+    chosen = space.train({"train.clip": 10, "train.late_epochs": 2})
+    assert chosen == {"clip": 10.0, "late_epochs": 2}
+    assert isinstance(chosen["clip"], float), "a record says 10.0 whoever wrote 10"
+    assert isinstance(chosen["late_epochs"], int)
+    with pytest.raises(InputError, match="unknown axis of train 'momentum'"):
+        Choice("train.momentum", (0.9,))
+    with pytest.raises(InputError, match="unknown axis of train 'epochs'"):
+        IntRange("train.epochs", 1, 9)
+    with pytest.raises(InputError, match=r"axis 'lr' must be GROUP.OPTION with GROUP one of backbone, .*, distill"):
+        Choice("lr", (0.1,))

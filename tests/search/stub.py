@@ -42,6 +42,7 @@ class Plan:
         fail: (label, epoch) → an exception that ends the training there, or ``killed``. Happens once.
         interrupt: number of the event at which Ctrl-C is pressed; None never.
         order: seed of the order in which jobs side by side get on.
+        jobs: label → the last job that was started.
         trained: labels of the trainings and gradings that were started.
         pool: the one that runs it.
     """
@@ -50,6 +51,7 @@ class Plan:
     fail: dict[tuple[str, int], Exception | str] = field(default_factory=dict)
     interrupt: int | None = None
     order: int = 0
+    jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
     pool: "Pool | None" = None
 
@@ -63,13 +65,14 @@ class Plan:
     def train(self, job: Job) -> Steps:
         """Yield every epoch of a training, receive whether to continue, and leave the files of a real one."""
         self.trained.append(job.label)
+        self.jobs[job.label] = job
         history: list[dict[str, Any]] = []
         for epoch in range(1, job.train.epochs + 1):
             failure = self.fail.pop((job.label, epoch), None)
             if failure is not None:
                 raise failure if isinstance(failure, Exception) else _KilledError(failure)
             mean = self.mean(job, epoch)
-            ap = {"easy": mean, "medium": mean, "hard": mean, "mean": mean}
+            ap = {"easy": mean, "medium": mean, "hard": mean, "mean": mean} if job.train.evaluates(epoch) else {}
             losses = {"box": 1 / epoch, "total": 3 / epoch}
             history.append(
                 {"epoch": epoch, "losses": losses, "ap": ap, "lr": 1e-3, "seconds": 0.5, "evaluate_seconds": 0.25}

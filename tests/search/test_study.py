@@ -4,7 +4,7 @@ import errno
 import itertools
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from harness import cli
 from harness.core.arch import ARCHS
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
-from harness.core.protocol import Budget
+from harness.core.protocol import Budget, TrainConfig, digest
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
@@ -304,6 +304,30 @@ def test_references_alone_with_another_teacher_and_start(stub: Stub, tmp_path: P
     assert (manifest.teacher.label, manifest.start.kind, manifest.standing.best) == ("v2_as_written", "file", None)
     with pytest.raises(InputError, match=r"start of the backbones file .*, not teacher"):
         stub.study(trials=0, resources={"teacher": given["teacher"]})
+
+
+def test_a_candidate_is_trained_by_the_schedule_that_its_axes_set(stub: Stub) -> None:
+    """References have the study's schedule; a candidate's record and job have its own."""
+    plan = Plan()
+    folder = stub.study(plan, space="recipe", budget=Budget(max_params=256_156), trials=3)
+    found = records(folder)
+    assert TrainConfig(**found["v2"].train) == QUICK.train
+    for record in (record for record in found.values() if record.role == "candidate"):
+        axes = {name.removeprefix("train."): value for name, value in record.configuration.items()}
+        assert len(axes) == 9
+        assert record.train == {**asdict(QUICK.train), **axes}
+        assert plan.jobs[record.label].train == TrainConfig(**record.train)
+    assert len({digest(record.train) for record in found.values()}) == 4
+
+
+def test_epochs_without_an_evaluation_prune_nothing(stub: Stub) -> None:
+    """Halving judges after epochs 1, 2 and 4; of a schedule that is evaluated every third, it sees 3 and the last."""
+    schedule = replace(QUICK.train, epochs=4, evaluate_every=3)
+    folder = stub.study(Plan(), pruner="halving", trials=6, train=schedule)
+    for trial, record in zip(trials(folder), list(records(folder).values())[-6:], strict=True):
+        assert [bool(info["ap"]) for info in record.epochs] == [False, False, True, True][: len(record.epochs)]
+        assert list(trial.intermediate_values) == [3, 4][: len(trial.intermediate_values)]
+        assert len(record.epochs) >= 3
 
 
 def test_the_manifest_says_what_is_searched(stub: Stub) -> None:

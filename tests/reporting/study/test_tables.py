@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +59,8 @@ def test_a_trial_is_described_by_its_differences_from_v2(data: StudyData) -> Non
     assert named["0010"] == "attention=eca; head.trunk=depthwise"
     alone = replace(data.candidates("complete")[0], distill={})
     assert "no teacher" in tables.difference_from_v2(alone, data)
+    other = replace(data.candidates("complete")[0], train={**asdict(data.study.config.train), "crops": "scrfd"})
+    assert "train.crops=scrfd" in tables.difference_from_v2(other, data)
 
 
 def test_networks_not_trained_to_the_end_keep_their_reason(data: StudyData) -> None:
