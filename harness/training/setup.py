@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.core.machine import available_cores
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
@@ -89,8 +88,8 @@ class Setup:
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield the batches of an epoch, images and faces, on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
-        # All cores but the one that drives a CUDA device prepare for it. On the CPU, training itself has every core.
-        threads, settings = max(1, available_cores() - 1) if on_cuda else 0, augmentation(job.train)
+        # A study divides the cores among its workers as threads: on CUDA they prepare batches.
+        threads, settings = job.threads if on_cuda else 0, augmentation(job.train)
         size = self.size(epoch)
         if self.pixels is not None:
             yield from device_batches(
