@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 BENCHMARKS = {
     "training_step": "a training step of the harness, beside the bare network's forward and backward pass",
-    "losses": "matching and multibox loss with 100 faces an image, as a share of the bare training step",
+    "losses": "matching and multibox loss with 100 faces per image, as a share of the bare training step",
     "inference": "V1's forward pass beside V2's; prediction beside its forward pass; suppression of all candidates",
     "evaluator": "the evaluator beside a plain loop, on generated detections",
     "evaluator_widerface": "the evaluator beside a plain loop, on a published detector's answers for WIDER FACE",

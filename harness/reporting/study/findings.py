@@ -102,7 +102,7 @@ def _against_references(data: StudyData) -> Iterator[str]:
         )
         yield (
             f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
-            f"The teacher {trained}; the students were trained for {epochs:,}."
+            f"The teacher {trained}; the students were trained for {counted(epochs, 'epoch')}."
         )
 
 
