@@ -9,7 +9,7 @@ from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 _SCHEDULE = TrainConfig(
     epochs=40,
     batch=8,
-    lr=4e-3,
+    lr=8e-3,
     backbone_lr=0.1,
     frozen_stages=1,
     landmark_weight=0.1,
