@@ -23,7 +23,7 @@ from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError, NonFiniteLossError
 from harness.models.builder import build
-from harness.models.weights import save_weights
+from harness.models.weights import file_digest, save_weights
 from harness.search.storage import single_writer
 from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
@@ -304,6 +304,17 @@ def test_references_alone_with_another_teacher_and_start(stub: Stub, tmp_path: P
     assert (manifest.teacher.label, manifest.start.kind, manifest.standing.best) == ("v2_as_written", "file", None)
     with pytest.raises(InputError, match=r"start of the backbones file .*, not teacher"):
         stub.study(trials=0, resources={"teacher": given["teacher"]})
+
+
+def test_students_start_from_the_backbone_of_a_teacher_that_was_trained(stub: Stub, tmp_path: Path) -> None:
+    """``--init-backbone`` is where V1 starts; its students start from V1."""
+    start, plan = tmp_path / "start.safetensors", Plan()
+    save_weights(build(ARCHS["v2"]), start)
+    manifest = Manifest.load(stub.study(plan, trials=0, resources={"init_backbone": start}))
+    assert (manifest.start.kind, manifest.start.digest) == ("teacher", manifest.teacher.digest)
+    begun = plan.jobs["v2"].init_backbone
+    assert begun is not None
+    assert file_digest(begun) == manifest.teacher.digest != file_digest(start)
 
 
 def test_a_candidate_is_trained_by_the_schedule_that_its_axes_set(stub: Stub) -> None:
