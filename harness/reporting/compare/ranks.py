@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
+from numpy.typing import NDArray
 
 from harness.core.protocol import digest
 from harness.core.record import TrialRecord
@@ -22,6 +22,9 @@ FEWEST = 5
 """Common candidates below which τ says nothing."""
 
 _RESAMPLES = 2_000
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 class Rank(NamedTuple):
@@ -62,7 +65,7 @@ def ranks(found: Comparison) -> list[Rank]:
                 pair[short].study.name,
                 pair[long].study.name,
                 len(common),
-                _tau(aps),
+                float(kendall(aps, np.arange(len(common))[None])[0]),
                 _interval(aps),
                 costs[short] / costs[long] if costs[long] else float("nan"),
             )
@@ -79,15 +82,25 @@ def _candidates(data: StudyData) -> dict[str, TrialRecord]:
     }
 
 
-def _tau(aps: np.ndarray) -> float:
-    return float(kendalltau(*aps).statistic)
+def kendall(aps: Floats, drawn: Indices) -> Floats:
+    """Return Kendall's τ-b (R,) of R draws of candidates; not a number where a draw has no two different APs.
+
+    Args:
+        aps: (2, n), the APs of n candidates in two studies.
+        drawn: (R, m) positions of candidates.
+    """
+    order = np.sign(aps[:, :, None] - aps[:, None, :])
+    one, other = order[:, drawn[:, :, None], drawn[:, None, :]]
+    with np.errstate(invalid="ignore"):
+        tau: Floats = (one * other).sum((1, 2)) / np.sqrt((one**2).sum((1, 2)) * (other**2).sum((1, 2)))
+    return tau
 
 
-def _interval(aps: np.ndarray) -> Interval:
-    rng = np.random.default_rng(0)
-    draws = [_tau(aps[:, rng.integers(aps.shape[1], size=aps.shape[1])]) for _ in range(_RESAMPLES)]
+def _interval(aps: Floats) -> Interval:
+    count = aps.shape[1]
+    draws = kendall(aps, np.random.default_rng(0).integers(count, size=(_RESAMPLES, count)))
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(draws, [tail, 100 - tail])  # A draw of one candidate alone has no τ.
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 

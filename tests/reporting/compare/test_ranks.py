@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from harness.reporting.compare.data import Comparison
 from harness.reporting.compare.pictures import pictures_of
-from harness.reporting.compare.ranks import ranks, table
+from harness.reporting.compare.ranks import kendall, ranks, table
 from harness.reporting.compare.read import compare, read_studies
 from tests import fake_comparison
 
@@ -39,6 +40,17 @@ def test_tau_counts_the_pairs_that_are_ranked_alike(found: Comparison) -> None:
         assert rank.interval.low <= rank.tau <= rank.interval.high
     swapped = known[frozenset(("short", "swapped"))]
     assert swapped.interval.low < 0.7 < swapped.interval.high, "six candidates say little"
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_tau_equals_scipy_s(ties: bool) -> None:
+    rng = np.random.default_rng(int(ties))
+    aps = rng.normal(size=(2, 9))
+    if ties:
+        aps = aps.round()
+    drawn = rng.integers(9, size=(40, 9))
+    for found, draw in zip(kendall(aps, drawn), drawn, strict=True):
+        assert found == pytest.approx(kendalltau(*aps[:, draw]).statistic, nan_ok=True)
 
 
 def test_the_shorter_study_comes_first_with_its_share_of_the_time(found: Comparison) -> None:
