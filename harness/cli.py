@@ -5,6 +5,7 @@ down, interrupted). Every message is one line on stderr.
 """
 
 import argparse
+import difflib
 import errno
 import json
 import math
@@ -68,7 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--val-images": {"type": int, "metavar": "N", "help": "number of validation images; 0 uses all images of a folder"},
     "--seed": {"type": int, "metavar": "N", "help": "seed of all random numbers"},
-    "--epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
+    "--epochs": {"type": int, "metavar": "N", "help": "students' passes over the training images"},
     "--threads": {"type": int, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
@@ -114,7 +115,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2."""
+        """Print one line and exit with 2. Suggest the closest option for one that is unknown."""
+        _, unknown, given = message.partition("unrecognized arguments: ")
+        options = [option for action in self._actions for option in action.option_strings]
+        close = difflib.get_close_matches(given.split()[0], options, n=1) if unknown else []
+        message += f"; did you mean {close[0]}?" if close else ""
         print(f"{self.prog}: {mask_text(message)} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "labels", nargs="*", metavar="LABEL", help="trainings (default: distilled references, first seed; best student)"
     )
     parser.add_argument("--batches", type=int, default=BATCHES, metavar="N", help="training batches (%(default)s)")
-    cli.add(parser, "--data", "--init-backbone", "--device", "--plot", "--runs", "--json")
+    cli.add(parser, "--init-backbone", help="weights file that the students' backbones started from")
+    cli.add(parser, "--data", "--device", "--plot", "--runs", "--json")
     given = parser.parse_intermixed_args(argv)
     if given.batches < 1:
         parser.error(f"--batches must be at least 1, got {given.batches}")

@@ -34,7 +34,7 @@ examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
-  python -m harness.evaluate --trial default/4 --data synthetic
+  python -m harness.evaluate --trial default-v2_light-synthetic/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
 Prediction files: one event/name.txt per image, with the image's name, the number of boxes, then one line
@@ -73,7 +73,9 @@ def _parser() -> cli.Parser:
         "--ground-truth", type=Path, metavar="DIR", help="folder of wider_{face,easy,medium,hard}_val.mat"
     )
     network = parser.add_argument_group("a network")
-    network.add_argument("--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, as in default/7")
+    network.add_argument(
+        "--trial", metavar="STUDY/LABEL", help="a network of a study in --runs: the study's name, a slash, the trial"
+    )
     network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
     network.add_argument(

@@ -72,7 +72,8 @@ def _parser() -> cli.Parser:
         "--ema", type=float, metavar="DECAY", help="keep a moving average of the weights with this decay"
     )
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
-    cli.add(parser, "--seed", "--teacher", "--init-backbone", "--threads", "--device", "--runs", "--json")
+    cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from")
+    cli.add(parser, "--seed", "--teacher", "--threads", "--device", "--runs", "--json")
     return parser
 
 

@@ -108,6 +108,17 @@ def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     assert (process.wait(60), errors) == (1, "")
 
 
+def test_a_misspelt_option_is_named_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = cli.Parser("harness.example", "An example.", "examples:")
+    cli.add(parser, "--epochs", "--seed")
+    for given, hint in (("--epohs", "; did you mean --epochs?"), ("--nothing-like-it", "")):
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args([given, "3"])
+        assert ended.value.code == 2
+        said = f"python -m harness.example: unrecognized arguments: {given} 3{hint} (see --help)\n"
+        assert capsys.readouterr().err == said
+
+
 def test_options_are_the_same_everywhere_and_chosen_ones_are_found() -> None:
     parser = cli.Parser("harness.example", "An example.", "examples:")
     cli.add(parser, "--data", "--size", "--runs", "--max-megabytes")

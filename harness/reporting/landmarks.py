@@ -10,7 +10,8 @@ NOTHING = "–"
 
 CAPTION = (
     "Landmark NME: mean distance of the five points from the annotated ones, in % of the face's size √(w·h), over the "
-    "faces matched by a detection (IoU 0.5 or more). “Matched” counts these among all faces with annotated landmarks."
+    "faces matched by a detection (IoU 0.5 or more). “Matched” counts these among all faces with annotated landmarks. "
+    "WIDER FACE's validation images have none: there, these are training images that no network was trained on."
 )
 
 Error = Mapping[str, Any]

@@ -241,7 +241,7 @@ class Search:
         self._busy += time.monotonic() - training.begun
         del self._running[event.label]
         del self.board.running[event.label]
-        self._say(record)
+        self._say(record, graded=training.grading)
         self._tell()
 
     def _finish(self, record: TrialRecord, result: TrainResult) -> None:
@@ -343,11 +343,12 @@ class Search:
         """Return the candidates' records by number."""
         return sorted((r for r in self.records.values() if r.number is not None), key=lambda r: r.label)
 
-    def _say(self, record: TrialRecord) -> None:
-        ap = record.search_ap.get("mean")
-        what = "" if ap is None else f", AP {100 * ap:.1f}"
+    def _say(self, record: TrialRecord, *, graded: bool) -> None:
+        ap = (record.ap if graded else record.search_ap).get("mean")
+        what = "" if ap is None else f", {'validation' if graded else 'search'} AP {100 * ap:.1f}"
         why = f" ({record.reason})" if record.reason else ""
-        self.progress.line(f"{record.label}: {record.state}{why}{what}, {record.params:,} parameters")
+        state = "graded" if graded else record.state
+        self.progress.line(f"{record.label}: {state}{why}{what}, {record.params:,} parameters")
 
     def _show(self) -> None:
         states = [record.state for record in self.candidates()]

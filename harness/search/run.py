@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.core.arch import ARCHS
 from harness.core.manifest import FILE, Images, Manifest, Space, UsedTeacher
 from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
@@ -16,9 +17,8 @@ from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
-from harness.errors import InputError
+from harness.errors import InputError, unknown_name
 from harness.evaluation.protocol import ap_protocol
-from harness.models.builder import resolve_arch
 from harness.models.device import device_name
 from harness.models.weights import file_digest
 from harness.search import identity
@@ -103,7 +103,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
 def _check_search(config: StudyConfig) -> tuple[SearchSpace, Proposer]:
     space = load_space(config.space)
     for name in config.references:
-        resolve_arch(name.removesuffix(ALONE))
+        if name.removesuffix(ALONE) not in ARCHS:
+            raise unknown_name("reference", name, (*ARCHS, *(f"{arch}{ALONE}" for arch in ARCHS)))
     directions = [DIRECTIONS[name] for name in config.objectives]
     return space, Proposer(space, SpaceCounts(space), config.budget, config.sampler, directions, config.seed)
 

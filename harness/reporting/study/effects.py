@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from harness.core.record import TrialRecord
 from harness.evaluation.stats import CONFIDENCE, Interval
-from harness.reporting.format import bounds, minus, points
+from harness.reporting.format import bounds, points
 from harness.reporting.study.data import StudyData
 
 LEAST_FREEDOM = 4
@@ -27,7 +27,6 @@ class Effect(NamedTuple):
         base, value: as text.
         trials: candidates that have it.
         difference, low, high: with the limits of its interval.
-        seconds: difference in training seconds, by the same model.
     """
 
     axis: str
@@ -37,7 +36,6 @@ class Effect(NamedTuple):
     difference: float
     low: float
     high: float
-    seconds: float
 
 
 def effects(data: StudyData) -> list[Effect]:
@@ -51,15 +49,13 @@ def effects(data: StudyData) -> list[Effect]:
     if not columns or freedom < LEAST_FREEDOM or np.linalg.matrix_rank(design) < design.shape[1]:
         return []
     aps = np.array([record.search_ap["mean"] for record in records], dtype=np.float64)
-    seconds = np.array([record.seconds.get("train", np.nan) for record in records])
     inverse = np.linalg.inv(design.T @ design)
     fitted = inverse @ design.T @ aps
     variance = float(((aps - design @ fitted) ** 2).sum()) / freedom
     reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * np.sqrt(variance * inverse.diagonal())
-    slower = inverse @ design.T @ seconds
     return [
-        Effect(*column, int(has.sum()), float(mean), float(mean - half), float(mean + half), float(cost))
-        for column, has, mean, half, cost in zip(columns, design.T[1:], fitted[1:], reach[1:], slower[1:], strict=True)
+        Effect(*column, int(has.sum()), float(mean), float(mean - half), float(mean + half))
+        for column, has, mean, half in zip(columns, design.T[1:], fitted[1:], reach[1:], strict=True)
     ]
 
 
@@ -88,7 +84,6 @@ def table(data: StudyData) -> pd.DataFrame:
                 "candidates": str(effect.trials),
                 "search AP mean, points": points(effect.difference),
                 "interval": bounds(Interval(effect.low, effect.high), points),
-                "training, s": minus(f"{effect.seconds:+,.0f}"),
             }
             for effect in effects(data)
         ]

@@ -21,7 +21,9 @@ def headline(data: StudyData) -> str:
     if not data.searches:
         return _references(data)
     ended = data.candidates("complete")
-    text = (
+    made, wanted = len(data.candidates("complete", "pruned", "failed")), config.trials
+    unfinished = f"**Unfinished: {made:,} of {counted(wanted, 'trial')} have ended.** " if made < wanted else ""
+    text = unfinished + (
         f"The study searched the space `{config.space}` ({study.space.size:,} configurations, "
         f"{study.space.feasible:,} of them within the budget of {data.bounds}) with Optuna's {config.sampler} "
         f"sampler. Of {counted(config.trials, 'student')}, {len(ended):,} were trained to the end, "
@@ -175,4 +177,4 @@ def _importance(data: StudyData) -> Iterator[str]:
     if data.importance:
         top = sorted(data.importance.items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"`{axis}` ({100 * share:.0f} %)" for axis, share in top)
-        yield f"Most important axes (PED-ANOVA): {named}."
+        yield f"Axes in which the best trials differ most from all trials (PED-ANOVA): {named}."

@@ -142,7 +142,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         method=method(data),
         unfinished=markdown(tables.unfinished(data), text=("state", "reason")),
         best="" if best is None else best.label,
-        configuration="" if best is None else _lines({**best.arch, "distill": best.distill}),
+        configuration="" if best is None else _lines({**best.arch, "train": best.train, "distill": best.distill}),
         timing=markdown(tables.timing(data)),
         timing_note=_timing_note(data),
         search_protocol=protocol_digest(study.search_protocol),

@@ -39,6 +39,8 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
     title, name = "Search AP against parameters", "pareto"
     if data.best is None:
         return Picture(title, name, "No student has a search AP yet.")
+    if len(scored) > 1 and scored["params"].nunique() == 1:
+        return Picture(title, name, f"All networks have {data.best.params:,} parameters.")
     text = (
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
         f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
@@ -73,12 +75,16 @@ def _learning(data: StudyData) -> Picture:
     rows = [
         {"label": r.label, "role": r.role, "state": r.state, "epoch": epoch["epoch"], "ap": epoch["ap"]["mean"]}
         for r in data.records
+        if not r.repeat_of
         for epoch in r.epochs
         if (epoch.get("ap") or {}).get("mean") is not None
     ]
     if not rows:
         return Picture(title, name, "No AP after an epoch has been recorded yet.")
-    text = f"Mean search AP after every epoch; a cross marks where a trial was pruned or failed. {_search(data)}"
+    text = (
+        "Mean search AP after each epoch that was evaluated, of first trainings; a cross marks where a trial was "
+        f"pruned or failed. {_search(data)}"
+    )
     return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), _headings(data)))
 
 

@@ -193,14 +193,15 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
             axes.plot(x, y, color=colour, linewidth=2, marker="o", markersize=3.5, zorder=3)
             ends.append(Label(heading, x[-1], y[-1], colour))
         elif rows["state"].iloc[0] == "complete":
-            axes.plot(x, y, color=style.MIDDLE, linewidth=1, zorder=2)
+            axes.plot(x, y, color=style.MIDDLE, linewidth=1, marker="o" if len(x) == 1 else "", markersize=3, zorder=2)
         else:
             axes.plot(x, y, zorder=1, markevery=[-1], **stopped)
     if (epochs["state"] != "complete").any():
         axes.plot([], [], label="not trained to the end", **stopped)
         axes.plot([], [], color=style.MIDDLE, linewidth=1, label="trained to the end")
         axes.legend(frameon=False, fontsize=9, loc="lower right")
-    low, high = axes.get_xlim()
+    students = epochs[epochs["role"] != "teacher"]["epoch"]
+    low, high = (students.min() - 0.5, students.max() + 0.5) if len(students) else axes.get_xlim()
     axes.set_xlim(low, high + 0.16 * (high - low))
     axes.margins(y=0.1)
     teacher = epochs[epochs["role"] == "teacher"].sort_values("epoch")

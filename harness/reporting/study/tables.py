@@ -16,7 +16,7 @@ from harness.data.truth import LISTS
 from harness.evaluation.stats import LEVELS, spread
 from harness.models.costs import count
 from harness.reporting import landmarks
-from harness.reporting.format import NOTHING, deviation, percent, signed, terminal
+from harness.reporting.format import NOTHING, deviation, minus, percent, signed, terminal
 from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
@@ -112,7 +112,7 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     return {
         "parameters": f"{record.params:,}",
         **{f"· {name}": f"{count:,}" for name, count in part_counts(record.parts).items()},
-        "fewer than V1, %": percent(fewer),
+        "fewer than V1, %": minus(percent(fewer)),
         "against budget": signed(record.params, data.budget),
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
         "MACs, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
