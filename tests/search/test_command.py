@@ -117,7 +117,7 @@ REFUSED = {
     "more threads than cores": (["--workers", "64", "--threads", "4"], "64 workers of 4 threads need 256 cores"),
     "unknown device": (["--device", "tpu"], "unknown device 'tpu': use cpu, cuda or cuda:N"),
     "no teacher file": (["--teacher", "missing.safetensors"], "there is no file missing.safetensors"),
-    "a teacher that is no arch": (["--teacher", "v3:x.pth"], "unknown reference 'v3-alone'"),
+    "a teacher that is no arch": (["--teacher", "v3:x.pth"], "unknown arch 'v3'"),
     "a teacher that is a reference": (["--teacher", "v2:x.pth"], "'v2' is both the teacher and a reference"),
     "unknown reference": (["--references", "v3-alone"], "unknown reference 'v3-alone'"),
     "nothing to train": (["--trials", "0", "--references", ""], "trials must be positive, or 0 to train"),
