@@ -39,8 +39,9 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
     title, name = "Search AP against parameters", "pareto"
     if data.best is None:
         return Picture(title, name, "No student has a search AP yet.")
-    if len(scored) > 1 and scored["params"].nunique() == 1:
-        return Picture(title, name, f"All networks have {data.best.params:,} parameters.")
+    students = scored[scored["role"] == "candidate"]
+    if len(students) > 1 and students["params"].nunique() == 1:
+        return Picture(title, name, f"All students have {data.best.params:,} parameters.")
     text = (
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
         f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
@@ -81,6 +82,8 @@ def _learning(data: StudyData) -> Picture:
     ]
     if not rows:
         return Picture(title, name, "No AP after an epoch has been recorded yet.")
+    if len({row["epoch"] for row in rows if row["role"] != "teacher"}) == 1:
+        return Picture(title, name, "Every student was evaluated after one epoch only: the tables have these APs.")
     text = (
         "Mean search AP after each epoch that was evaluated, of first trainings; a cross marks where a trial was "
         f"pruned or failed. {_search(data)}"

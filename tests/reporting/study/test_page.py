@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,9 @@ from markdown_it import MarkdownIt
 from harness import report
 from harness.errors import DataError, InputError
 from harness.reporting import build_report, publish_report, summary
+from harness.reporting.study import tables
+from harness.reporting.study.data import load
+from harness.reporting.study.pictures import pictures
 from tests.reporting.fake_study import EASIER, write_study
 
 PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
@@ -195,3 +199,21 @@ def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, 
     assert text.index("**Not the official images.**") < text.index("## V1, V2 and the best student")
     assert "--publish --as elsewhere --note 'Not the official images.'" in text
     assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == "Not the official images."
+
+
+def test_pictures_without_a_contrast_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    """Students of one size have no front, and APs of one epoch no curve."""
+    data = load(write_study(tmp_path))
+    for record in data.candidates():
+        record.params = 250_000
+    for record in data.records:
+        for info in record.epochs[:-1]:
+            info["ap"] = {}
+    drawn = {picture.name: picture for picture in pictures(data, tables.results(data))}
+    assert drawn["pareto"].figure is None
+    assert drawn["pareto"].text == "All students have 250,000 parameters."
+    assert drawn["learning_curves"].figure is not None, "pruned students were evaluated after another epoch"
+    only = replace(data, records=[record for record in data.records if record.state == "complete"])
+    (curves,) = (picture for picture in pictures(only, tables.results(only)) if picture.name == "learning_curves")
+    assert curves.figure is None
+    assert "after one epoch only" in curves.text
