@@ -1,6 +1,7 @@
 """Findings of a study: sentences that are computed from its records."""
 
 from collections.abc import Iterator, Mapping
+from operator import le
 from statistics import fmean, median
 
 import pandas as pd
@@ -81,7 +82,41 @@ def worth(data: StudyData) -> list[str]:
 
 def findings(data: StudyData) -> list[str]:
     """Return statements about the result; a statement without data is left out."""
-    return [*_against_references(data), *_spread(data), *_space(data), *_importance(data)]
+    return [*_against_references(data), *_front(data), *_spread(data), *_space(data), *_importance(data)]
+
+
+def _front(data: StudyData) -> Iterator[str]:
+    """Yield the Pareto front of a study with several objectives: students that no other one beats in all of them."""
+    objectives = data.study.config.objectives
+    if len(objectives) < 2:
+        return
+    costs = {
+        record.label: tuple(cost for name in objectives if (cost := _cost(record, name)) is not None)
+        for record in data.ranked
+    }
+    known = {label: cost for label, cost in costs.items() if len(cost) == len(objectives)}
+    front = [
+        label
+        for label, cost in known.items()
+        if not any(other != cost and all(map(le, other, cost)) for other in known.values())
+    ]
+    named = ", ".join(
+        f"{label} ({percent(record.search_ap['mean'])} %, {record.params:,} parameters)"
+        for label in front
+        if (record := data.named(label)) is not None
+    )
+    yield f"Pareto front of {', '.join(objectives)}: {len(front):,} of {counted(len(known), 'student')}: {named}."
+
+
+def _cost(record: TrialRecord, objective: str) -> float | None:
+    """Return what is minimised: the negative mean search AP, parameters, or latency relative to V1's."""
+    if objective == "ap":
+        mean = record.search_ap.get("mean")
+        return None if mean is None else -mean
+    if objective == "params":
+        return float(record.params)
+    ratio = record.speed.get("ratio_to_v1")
+    return 1 / ratio if ratio else None
 
 
 def _against_references(data: StudyData) -> Iterator[str]:

@@ -98,3 +98,29 @@ def test_a_missing_ap_is_not_zero(data: StudyData) -> None:
     assert "V2 0.0 %" not in said
     nothing = [replace(r, search_ap={**r.search_ap, "mean": None}) for r in data.records]
     assert replace(data, records=nothing).best is None
+
+
+def test_several_objectives_have_their_front(data: StudyData) -> None:
+    """A student is on the front if none has as high an AP with as few parameters."""
+    config = replace(data.study.config, objectives=("ap", "params"), pruner="none")
+    several = replace(data, study=replace(data.study, config=config))
+    (sentence,) = [said for said in findings(several) if "Pareto" in said]
+    wanted = [
+        one.label
+        for one in data.ranked
+        if not any(
+            (other.search_ap["mean"] or 0) >= (one.search_ap["mean"] or 0) and other.params <= one.params
+            for other in data.ranked
+            if other is not one
+        )
+    ]
+    assert 1 < len(wanted) < 9
+    assert sentence.startswith(f"Pareto front of ap, params: {len(wanted)} of 9 students: {wanted[0]} (69.1 %, ")
+    assert all(f"{label} (" in sentence for label in wanted)
+    assert not [said for said in findings(data) if "Pareto" in said]
+
+
+def test_an_unfinished_study_says_so_first(data: StudyData) -> None:
+    assert not headline(data).startswith("**Unfinished")
+    running = replace(data, records=data.records[:-3])
+    assert headline(running).startswith("**Unfinished: 9 of 12 trials have ended.** ")
