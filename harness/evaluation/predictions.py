@@ -109,7 +109,7 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
     if missing:
         raise DataError(
             f"{path} has no prediction file for {len(missing):,} of {len(ids):,} images, the first is "
-            f"{missing[0]}.txt; to score a part of the images name them with --images LIST"
+            f"{missing[0]}.txt; {_hint(path)}"
         )
     found = []
     for name in ids:
@@ -119,6 +119,14 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
             raise DataError(f"{path}/{name}.txt is not a text file: {error}") from error
         found.append(parse_predictions(text, f"{path}/{name}.txt"))
     return found
+
+
+def _hint(path: Path) -> str:
+    """Return what to do about images without a file: a folder may hold the archive that was meant."""
+    archives = sorted(path.glob("*.tar*")) if path.is_dir() else []
+    if archives:
+        return f"if you mean the archive in that folder, give {archives[0]}"
+    return "to score a part of the images name them with --images LIST"
 
 
 def write_predictions(folder: Path, ids: Sequence[str], detections: Sequence[NDArray[np.floating]]) -> None:

@@ -48,8 +48,8 @@ def one_protocol(rows: Mapping[str, Protocol]) -> Protocol:
     if named:
         others = len(rows) - len(named)
         raise InputError(
-            f"two protocols in one AP column: {'; '.join(named)}, against {others} other rows; evaluate all rows "
-            "by one protocol"
+            f"two protocols in one AP column: {'; '.join(named)}, against {others} other rows; studies of the same "
+            "images, size and evaluation share one, and `python -m harness.evaluate` measures a network by another"
         )
     return usual
 

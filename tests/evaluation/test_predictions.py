@@ -60,6 +60,12 @@ def test_nothing_is_extracted(tmp_path: Path) -> None:
     assert set(tmp_path.rglob("*")) == before
 
 
+def test_the_folder_of_an_archive_names_the_archive(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "results.tar.gz", {f"{name}.txt": text for name, text in TEXTS.items()})
+    with pytest.raises(DataError, match=f"if you mean the archive in that folder, give {archive}"):
+        load_predictions(tmp_path, IDS)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "found")
     (folder / "1--Talk/c.txt").unlink()
