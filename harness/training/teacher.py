@@ -172,7 +172,7 @@ def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResul
 
     def on_batch(step: int, steps: int) -> None:
         if progress is not None:
-            progress(latest, step, steps)
+            progress(f"{latest}, steps", step, steps)
 
     return train(job, on_epoch, on_batch)
 

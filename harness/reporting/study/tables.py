@@ -214,8 +214,17 @@ def unfinished(data: StudyData) -> pd.DataFrame:
 
 def timing(data: StudyData) -> pd.DataFrame:
     """Return the study's time by purpose, as text; empty if it has not been written."""
-    spent = data.study.standing.timing
-    names = {"train": "training", "evaluate": "evaluation", "speed": "speed measurement", "total": "wall clock"}
+    spent = dict(data.study.standing.timing)
+    teacher = data.teacher.seconds.get("total") if data.teacher is not None else None
+    if spent and teacher:
+        spent["teacher"] = teacher
+    names = {
+        "teacher": "teacher, trained before the workers start",
+        "train": "training",
+        "evaluate": "evaluation",
+        "speed": "speed measurement",
+        "total": "wall clock of the study",
+    }
     return pd.DataFrame([{"": names[key], "seconds": f"{spent[key]:,.1f}"} for key in names if key in spent])
 
 
