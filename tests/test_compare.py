@@ -17,6 +17,8 @@ from harness.evaluation.predictions import write_predictions
 from tests import fake_comparison
 from tests.mat import column
 
+pytestmark = pytest.mark.slow
+
 FEW = ["--resamples", "100"]
 
 

@@ -27,6 +27,8 @@ from harness.reporting.format import bounds, points
 from tests import fake_comparison
 from tests.fake_diagnosis import diagnosis, moment, student
 
+pytestmark = pytest.mark.slow
+
 RESAMPLES = 100
 PICTURES = ("aps", "parameters", "differences", "recall", "seconds")
 COMMAND = "python -m harness.compare one other"

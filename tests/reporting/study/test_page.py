@@ -17,6 +17,8 @@ from harness.reporting.study.data import load
 from harness.reporting.study.pictures import pictures
 from tests.reporting.fake_study import EASIER, write_study
 
+pytestmark = pytest.mark.slow
+
 PICTURES = ("pareto", "parts", "speed", "learning_curves", "precision_recall", "importance", "examples")
 
 
