@@ -27,6 +27,8 @@ from harness.models.weights import file_digest, save_weights
 from harness.search.storage import single_writer
 from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
+pytestmark = pytest.mark.slow
+
 SEARCH: dict[str, Any] = {"trials": 14, "pruner": "halving"}
 """Long enough that the sampler is asked: the first trials are drawn uniformly."""
 
