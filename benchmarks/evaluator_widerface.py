@@ -1,4 +1,4 @@
-"""The evaluator on a published detector's answers for the validation images of WIDER FACE."""
+"""Time of the evaluator on a published detector's prediction files for WIDER FACE's validation images."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -7,7 +7,7 @@ BENCHMARKS = {
     "losses": "matching and multibox loss with 100 faces per image, as a share of the bare training step",
     "inference": "V1's forward pass beside V2's; prediction beside its forward pass; suppression of all candidates",
     "evaluator": "the evaluator beside a plain loop, on generated detections",
-    "evaluator_widerface": "the evaluator beside a plain loop, on a published detector's answers for WIDER FACE",
+    "evaluator_widerface": "the evaluator against a plain loop, on a published detector's files for WIDER FACE",
     "counting": "building networks to count their parameters, beside listing the space",
     "scenes": "making a synthetic scene, beside training V2 on one image",
     "proposals": "proposing a trial after 100 others, beside training V2 on 1,000 scenes for 3 epochs",

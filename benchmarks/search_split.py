@@ -97,7 +97,9 @@ def report(detections: dict[str, Detections], truth: GroundTruth, pairs: tuple[t
 
 def on_epoch(info: dict[str, Any]) -> bool:
     """Print the epoch's AP and never stop the training."""
-    print(f"epoch {info['epoch']}: mean AP {info['ap']['mean']}, {info['seconds'] + info['evaluate_seconds']:.0f} s")
+    print(
+        f"epoch {info['epoch']}: mean AP {info['ap'].get('mean')}, {info['seconds'] + info['evaluate_seconds']:.0f} s"
+    )
     return True
 
 

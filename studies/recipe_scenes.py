@@ -4,7 +4,7 @@ from harness.core.protocol import Budget, DataConfig, DistillConfig, SpeedConfig
 
 STUDY = StudyConfig(
     name="recipe_scenes",
-    description="Schedules for V2 without a teacher on synthetic scenes at 128 pixels; ten minutes on two cores",
+    description="Schedules for V2 without a teacher on synthetic scenes at 128 pixels; minutes on two cores",
     space="recipe_scenes",
     budget=Budget(max_params=256_156),  # The documented student as it is counted.
     data=DataConfig(size=128, train_images=1_000, search_images=400, val_images=400),

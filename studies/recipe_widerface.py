@@ -4,7 +4,7 @@ from harness.core.protocol import Budget, DataConfig, DistillConfig, StudyConfig
 
 STUDY = StudyConfig(
     name="recipe_widerface",
-    description="Schedules for V2 without a teacher on WIDER FACE at 320 pixels; two hours on two cores. Needs --data",
+    description="Schedules for V2 without a teacher on WIDER FACE at 320 pixels; hours on CPU. Needs --data",
     space="recipe",
     budget=Budget(max_params=256_156),  # The documented student as it is counted.
     data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=700, landmark_images=100),

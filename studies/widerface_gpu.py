@@ -1,6 +1,6 @@
 """WIDER FACE on one data-centre GPU: V1, V2 alone and distilled to convergence, and a search. Needs ``--data``.
 
-Trainings are resumed after their last whole epoch, so that the study can be run in pieces.
+Trainings resume after their last complete epoch, so that the study can be run in pieces. It has not been run yet.
 """
 
 from dataclasses import replace

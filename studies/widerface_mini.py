@@ -1,7 +1,6 @@
 """WIDER FACE on two CPU cores: V2 with and without its teacher, and a search. Needs ``--data`` and a trained backbone.
 
-The schedule is what ``recipe_widerface`` found, longer: the first stage stays as it was trained, the rest of the
-backbone learns slowly, and landmarks weigh little.
+The schedule is the best one of ``recipe_widerface``, with more epochs and a moving average.
 """
 
 from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
@@ -9,7 +8,7 @@ from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 _SCHEDULE = TrainConfig(
     epochs=40,
     batch=8,
-    lr=8e-3,
+    lr=4e-3,
     backbone_lr=0.1,
     frozen_stages=1,
     landmark_weight=0.1,

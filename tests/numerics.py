@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         command += ["--dist", "loadfile", *arguments]
         environment = os.environ | limits
         environment |= {"HARNESS_TEST_THREADS": str(threads), "HARNESS_TEST_SEED": str(seed)}
-        environment |= {"OMP_WAIT_POLICY": "PASSIVE"}  # A thread that spins takes its core from whoever has work.
+        environment |= {"OMP_WAIT_POLICY": "PASSIVE"}  # A waiting thread must not occupy a core by spinning.
         begun = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         outcome = (done.stdout.strip().splitlines() or [""])[-1]

@@ -106,7 +106,7 @@ def test_axes_of_a_schedule_are_its_fields() -> None:
     space = SearchSpace("s", "", ARCHS["v2"], (Choice("train.clip", (10, 35)), IntRange("train.late_epochs", 0, 2)))
     chosen = space.train({"train.clip": 10, "train.late_epochs": 2})
     assert chosen == {"clip": 10.0, "late_epochs": 2}
-    assert isinstance(chosen["clip"], float), "a record says 10.0 whoever wrote 10"
+    assert isinstance(chosen["clip"], float), "an integer axis value is converted to the field's float"
     assert isinstance(chosen["late_epochs"], int)
     with pytest.raises(InputError, match="unknown axis of train 'momentum'"):
         Choice("train.momentum", (0.9,))

@@ -168,8 +168,8 @@ CROPS = {
 }
 """Sides of the square training crop, as shares of the image's shorter side; above 1 the crop is padded.
 
-``retinaface``: RetinaFace's published code (Deng et al., arXiv 1905.00641). ``scrfd``: SCRFD's (Guo et al., arXiv
-2105.04714, section 4.1), whose larger crops show faces smaller than they are.
+``retinaface``: RetinaFace's published code (Deng et al., arXiv 1905.00641). ``scrfd``: the published configurations of
+SCRFD (Guo et al., arXiv 2105.04714), whose larger crops shrink the faces.
 """
 
 

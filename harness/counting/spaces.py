@@ -72,7 +72,7 @@ class SpaceCounts:
     Attributes:
         space: the space.
         size: number of configurations.
-        architectures: number of buildable architectures, that is, configurations without the distillation axes.
+        architectures: number of buildable architectures: configurations without the axes of ``train`` and ``distill``.
         buildable: number of configurations that can be built.
 
     Raises:

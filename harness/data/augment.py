@@ -1,9 +1,10 @@
 """The training augmentation of RetinaFace's published code (Deng et al., arXiv 1905.00641), on OpenCV.
 
 A random square crop that keeps faces, colour jitter, and a horizontal flip that swaps left and right landmarks.
-It differs from the published code in three points. The crop is resized before its colours change, which is faster and
-equal up to rounding. The resizing method is one of four: the slow Lanczos is left out, and area averaging is repeated
-halving. Landmarks outside the crop keep their position, while the published code moves them to the crop's edge.
+Settings that differ from the published code are listed at ``Augmentation``. Three operations differ too. The crop is
+resized before its colours change, which is faster and equal up to rounding. The resizing method is one of four: the
+slow Lanczos is left out, and area averaging is repeated halving. Landmarks outside the crop keep their position, while
+the published code moves them to the crop's edge.
 """
 
 from dataclasses import dataclass

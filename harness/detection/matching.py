@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ BEST_PRIOR_IOU = 0.2
 """A face is matched to its best prior if their IoU is at least this, even if that prior matched another face."""
 
 IGNORE_IOU = 0.03
-"""A prior that overlaps an ignored face by at least this may be kept out of mining: a 16-pixel prior over 3 pixels."""
+"""Least IoU of an ignored prior with an unmatched face; it is reached by a 16-pixel prior around a 3-pixel face."""
 
 _TOGETHER = 32
 """Faces that are compared with all priors at once on the CPU, so that their overlaps stay in its cache."""
@@ -54,8 +55,7 @@ class Targets:
 
     def slices(self) -> list[slice]:
         """Return the rows of each image's faces."""
-        ends = [sum(self.counts[: image + 1]) for image in range(len(self.counts))]
-        return [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
+        return [slice(start, end) for start, end in pairwise(accumulate(self.counts, initial=0))]
 
 
 class Matching(NamedTuple):
@@ -63,7 +63,7 @@ class Matching(NamedTuple):
 
     Attributes:
         face: (B, A) int64, the row of the targets that the prior must predict, or -1.
-        ignored: (B, A) bool, priors that predict no face and overlap a face that no prior fits by ``IGNORE_IOU``.
+        ignored: (B, A) bool, unmatched priors whose IoU with an unmatched face is at least ``IGNORE_IOU``.
     """
 
     face: Tensor

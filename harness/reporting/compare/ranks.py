@@ -19,7 +19,7 @@ from harness.reporting.format import bounds
 from harness.reporting.study.data import StudyData
 
 FEWEST = 5
-"""Common candidates below which τ says nothing."""
+"""Least number of common candidates for a rank correlation."""
 
 _RESAMPLES = 2_000
 

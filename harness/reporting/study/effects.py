@@ -17,7 +17,7 @@ from harness.reporting.format import bounds, points
 from harness.reporting.study.data import StudyData
 
 LEAST_FREEDOM = 4
-"""Residual degrees of freedom below which intervals say nothing, and no table is made."""
+"""Least residual degrees of freedom; with fewer, the intervals are too wide and no table is written."""
 
 
 class Effect(NamedTuple):
