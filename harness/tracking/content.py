@@ -148,7 +148,7 @@ def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
         elapsed += float(epoch.get("seconds") or 0.0)
         metrics = {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
         metrics |= _prefixed("epoch/search_ap_", epoch.get("ap") or {}, DIFFICULTIES)
-        metrics |= _prefixed("epoch/", epoch, ("lr", "seconds"))
+        metrics |= _prefixed("epoch/", epoch, ("lr", "gradient_norm", "clipped", "seconds"))
         curves.append((int(epoch.get("epoch", number)), elapsed, _numbers(metrics)))
     return curves
 

@@ -1,7 +1,8 @@
-"""Rank stability: whether two studies rank the candidates that both trained alike.
+"""Rank stability: the agreement of two studies on the order of the candidates that both trained.
 
-Studies of one space, sampler and seed propose the same candidates as long as no result decides, so that two schedules
-are compared on the same networks. Kendall's τ (tau-b) is 1 where both rank all pairs alike, 0 where they are unrelated.
+Studies with the same space, seed and uniform sampler train the same candidates, so that two schedules are compared on
+the same networks. Kendall's τ-b is 1 if both studies order all pairs of candidates alike, and 0 if the two orders are
+unrelated.
 """
 
 import itertools
@@ -24,15 +25,14 @@ FEWEST = 5
 _RESAMPLES = 2_000
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 class Rank(NamedTuple):
-    """How alike two studies rank their common candidates by mean search AP.
+    """The agreement of two studies on the order of their common candidates by mean search AP.
 
     Attributes:
         one, other: the studies, the one with the shorter trainings first.
-        candidates: how many both trained to the end.
+        candidates: number of candidates that both trained to the end.
         tau: Kendall's τ, with the percentile interval over resampled candidates.
         cost: median training time in ``one``, as a share of that in ``other``.
     """
@@ -48,7 +48,8 @@ class Rank(NamedTuple):
 def ranks(found: Comparison) -> list[Rank]:
     """Return the rank stability of every pair of studies with at least ``FEWEST`` common candidates.
 
-    Studies whose search APs were measured by different protocols are not compared.
+    Studies whose search APs were measured by different protocols are not compared. A study whose candidates all have
+    the same AP has no ranking.
     """
     stable = []
     for pair in itertools.combinations(found.studies, 2):
@@ -59,17 +60,11 @@ def ranks(found: Comparison) -> list[Rank]:
             continue
         costs = [float(np.median([of[key].seconds["train"] for key in common])) for of in trained]
         short, long = (0, 1) if costs[0] <= costs[1] else (1, 0)
-        aps = np.array([[of[key].search_ap["mean"] for key in common] for of in trained], dtype=np.float64)
-        stable.append(
-            Rank(
-                pair[short].study.name,
-                pair[long].study.name,
-                len(common),
-                float(kendall(aps, np.arange(len(common))[None])[0]),
-                _interval(aps),
-                costs[short] / costs[long] if costs[long] else float("nan"),
-            )
-        )
+        one, other = np.array([[of[key].search_ap["mean"] for key in common] for of in trained], dtype=np.float64)
+        tau = kendall(one, other)
+        if np.isfinite(tau):
+            names = pair[short].study.name, pair[long].study.name
+            stable.append(Rank(*names, len(common), tau, _interval(one, other), costs[short] / costs[long]))
     return stable
 
 
@@ -82,25 +77,19 @@ def _candidates(data: StudyData) -> dict[str, TrialRecord]:
     }
 
 
-def kendall(aps: Floats, drawn: Indices) -> Floats:
-    """Return Kendall's τ-b (R,) of R draws of candidates; not a number where a draw has no two different APs.
-
-    Args:
-        aps: (2, n), the APs of n candidates in two studies.
-        drawn: (R, m) positions of candidates.
-    """
-    order = np.sign(aps[:, :, None] - aps[:, None, :])
-    one, other = order[:, drawn[:, :, None], drawn[:, None, :]]
+def kendall(one: Floats, other: Floats) -> float:
+    """Return Kendall's τ-b of two rankings (n,); not a number if all values of one are equal."""
+    first, second = (np.sign(values[:, None] - values[None, :]) for values in (one, other))
     with np.errstate(invalid="ignore"):
-        tau: Floats = (one * other).sum((1, 2)) / np.sqrt((one**2).sum((1, 2)) * (other**2).sum((1, 2)))
-    return tau
+        return float((first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum()))
 
 
-def _interval(aps: Floats) -> Interval:
-    count = aps.shape[1]
-    draws = kendall(aps, np.random.default_rng(0).integers(count, size=(_RESAMPLES, count)))
+def _interval(one: Floats, other: Floats) -> Interval:
+    rng = np.random.default_rng(0)
+    draws = (rng.integers(len(one), size=len(one)) for _ in range(_RESAMPLES))
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(draws, [tail, 100 - tail])
+    # A draw of candidates with equal APs has no τ.
+    low, high = np.nanpercentile([kendall(one[draw], other[draw]) for draw in draws], [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 
