@@ -113,8 +113,6 @@ def _check(given: argparse.Namespace) -> None:
             "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --arch, --weights "
             "and --data"
         )
-    if given.trial is not None and "/" not in given.trial:
-        raise InputError(f"--trial names a study and a trial's number, as STUDY/{given.trial}, got '{given.trial}'")
     if given.trial is not None and (given.arch is not None or given.weights is not None):
         raise InputError("--trial names a network with its weights: drop --arch and --weights")
     if missing:

@@ -213,7 +213,6 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
     ("arguments", "message"),
     [
         ([], "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --arch,"),
-        (["--trial", "4"], "--trial names a study and a trial's number, as STUDY/4, got '4'"),
         (["--predictions", "x"], "--ground-truth must be given with --predictions"),
         (["--images", "x"], "nothing to evaluate"),
         (["--arch", "v2"], "--weights and --data must be given with --arch"),

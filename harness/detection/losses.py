@@ -10,6 +10,7 @@ from harness.core.protocol import TrainConfig
 from harness.detection.boxes import encode, encode_landmarks
 from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput
+from harness.models.device import on_accelerator
 
 NEGATIVES = 7
 """Number of hardest negatives per positive prior of an image that enter the class loss."""
@@ -27,22 +28,17 @@ class MultiboxResult(NamedTuple):
     mined: Tensor
 
 
-def on_accelerator(tensor: Tensor) -> bool:
-    """Return whether reading a value of the tensor would wait for a device."""
-    return tensor.device.type != "cpu"
-
-
 def mine(losses: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:
     """Return the hardest negatives: (B, A) bool, seven for each positive of the same image.
 
     Args:
         losses: (B, A) classification losses.
         positive: (B, A) bool.
-        ignored: (B, A) bool, priors that are no negatives either.
+        ignored: (B, A) bool, priors that must not be mined.
     """
     wanted = NEGATIVES * positive.sum(dim=1, keepdim=True)
     count = losses.shape[1]
-    # On an accelerator, everything is ranked: to read how many are wanted would wait for it.
+    # On an accelerator, all priors are ranked, because reading the largest number wanted would wait for it.
     most = count if on_accelerator(losses) else min(int(wanted.max()), count)
     apart = positive if ignored is None else positive | ignored
     hardest = losses.masked_fill(apart, -torch.inf).topk(most, dim=1).indices
@@ -51,10 +47,10 @@ def mine(losses: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Ten
 
 
 def taking_part(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the image and the prior, (n,) each, over which a sum over the priors of ``mask``, (B, A) bool, runs.
+    """Return the images and priors, (n,) each, over which to sum a loss of the priors in ``mask``, (B, A) bool.
 
-    On the CPU these are the priors of the mask, which saves work. On an accelerator they are all priors, since to know
-    how many are in the mask would wait for it: every summand is therefore multiplied by ``mask[image, prior]``.
+    On the CPU, these are the priors in the mask. On an accelerator, these are all priors, because reading the number of
+    priors in the mask would wait for it. The caller therefore multiplies every summand by ``mask[image, prior]``.
     """
     if on_accelerator(mask):
         image, prior = torch.meshgrid(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.detection.boxes import corners, iou
+from harness.models.device import on_accelerator
 
 MATCH_IOU = 0.35
 """A prior whose IoU with a face is at least this is positive."""
@@ -25,9 +26,9 @@ _TOGETHER = 32
 
 @dataclass(frozen=True)
 class Targets:
-    """The faces of a batch, image after image.
+    """The faces of all images of a batch, in the order of the images.
 
-    The numbers are known to the host, so that nothing has to wait for the device to learn them.
+    The number of faces per image is stored on the host, so that no code has to read it from the device.
 
     Attributes:
         boxes: (N, 4) x1, y1, x2, y2 in pixels of the network's input.
@@ -59,7 +60,7 @@ class Targets:
 
 
 class Matching(NamedTuple):
-    """What the faces of a batch ask of each prior.
+    """The result of matching the priors to the faces of a batch.
 
     Attributes:
         face: (B, A) int64, the row of the targets that the prior must predict, or -1.
@@ -91,7 +92,7 @@ def _match_image(boxes: Tensor, first: int, edges: Tensor) -> tuple[Tensor, Tens
     face = torch.full((count,), -1, device=device)
     taken = torch.full((count,), -1, device=device)
     ignored = torch.zeros(count, dtype=torch.bool, device=device)
-    together = max(1, len(boxes)) if boxes.is_cuda else _TOGETHER
+    together = max(1, len(boxes)) if on_accelerator(boxes) else _TOGETHER
     for start in range(0, len(boxes), together):
         overlaps = iou(boxes[start : start + together], edges)
         row = torch.arange(first + start, first + start + len(overlaps), device=device)

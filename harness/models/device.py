@@ -3,7 +3,7 @@
 import os
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.errors import InputError
 
@@ -30,6 +30,11 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return ``cpu``, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def on_accelerator(tensor: Tensor) -> bool:
+    """Return whether reading a value of the tensor waits for a device other than the CPU."""
+    return tensor.device.type != "cpu"
 
 
 def place(module: nn.Module, device: torch.device) -> None:

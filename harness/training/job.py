@@ -122,7 +122,7 @@ def job_of(
     device: str = "cpu",
     threads: int = 1,
 ) -> Job:
-    """Return the job that trains a record's network. Raises ``InputError`` where the record has no schedule.
+    """Return the job that trains a record's network.
 
     Args:
         record: gives architecture, seed, schedule and distillation. Candidates are not graded, all other roles are.
@@ -130,6 +130,9 @@ def job_of(
         teacher, teacher_arch: weights and architecture of the study's teacher.
         start: weights file for the initial backbone; None for random weights.
         folder, cache, device, threads: as in ``Job``.
+
+    Raises:
+        InputError: the record has no schedule, because an earlier version wrote it.
     """
     if not record.train:
         raise InputError(f"{record.label} has no schedule on record: it was trained by an earlier version")

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.detection.losses import multibox_loss, on_accelerator
+from harness.detection.losses import multibox_loss
 from harness.errors import NonFiniteLossError
+from harness.models.device import on_accelerator
 from harness.models.weights import save_weights, state_digest
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
 from harness.training.grade import grade, search_ap
@@ -23,7 +24,7 @@ from harness.training.schedule import learning_rate, reset_statistics, train_mod
 from harness.training.setup import Setup, prepare
 
 _UNREAD = 50
-"""Steps on an accelerator after which their losses are read. On the CPU every loss is read before it is used."""
+"""On an accelerator, losses are checked every so many steps; on the CPU, every loss is checked before its gradient."""
 
 OnEpoch = Callable[[dict[str, Any]], bool]
 OnBatch = Callable[[int, int], None]
