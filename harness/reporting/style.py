@@ -123,9 +123,8 @@ def place(
         point = (label.x, label.y)
         style |= {"color": label.colour, "zorder": 4, "va": "bottom", "arrowprops": leader}
         text = write(axes, label.text, point, (0, 0), **style)
-        text.set_in_layout(
-            False
-        )  # The label lies within the axes, and the layout must not change once places are chosen.
+        # The label lies within the axes, and the layout must not change once places are chosen.
+        text.set_in_layout(False)
         size = Text.get_window_extent(text)
         x, y = axes.transData.transform(point)
         choices = [

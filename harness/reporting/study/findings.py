@@ -1,6 +1,6 @@
 """Findings of a study: sentences that are computed from its records."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import le
 from statistics import fmean, median
 
@@ -85,38 +85,28 @@ def findings(data: StudyData) -> list[str]:
     return [*_against_references(data), *_front(data), *_spread(data), *_space(data), *_importance(data)]
 
 
+_COSTS: dict[str, Callable[[TrialRecord], float]] = {
+    "ap": lambda record: -means([record.search_ap])[0],
+    "params": lambda record: float(record.params),
+    "latency": lambda record: 1 / float(record.speed["ratio_to_v1"]),
+}
+"""Objective → what it minimises: negative mean search AP, parameters, latency relative to V1's."""
+
+
 def _front(data: StudyData) -> Iterator[str]:
-    """Yield the Pareto front of a study with several objectives: students that no other one beats in all of them."""
+    """Yield the Pareto front of a study with several objectives: the students that no other student dominates."""
     objectives = data.study.config.objectives
     if len(objectives) < 2:
         return
-    costs = {
-        record.label: tuple(cost for name in objectives if (cost := _cost(record, name)) is not None)
-        for record in data.ranked
-    }
-    known = {label: cost for label, cost in costs.items() if len(cost) == len(objectives)}
+    measured = [r for r in data.ranked if r.speed or "latency" not in objectives]
+    costs = [tuple(_COSTS[name](record) for name in objectives) for record in measured]
     front = [
-        label
-        for label, cost in known.items()
-        if not any(other != cost and all(map(le, other, cost)) for other in known.values())
+        f"{record.label} ({percent(record.search_ap['mean'])} %, {record.params:,} parameters)"
+        for record, cost in zip(measured, costs, strict=True)
+        if not any(other != cost and all(map(le, other, cost)) for other in costs)
     ]
-    named = ", ".join(
-        f"{label} ({percent(record.search_ap['mean'])} %, {record.params:,} parameters)"
-        for label in front
-        if (record := data.named(label)) is not None
-    )
-    yield f"Pareto front of {', '.join(objectives)}: {len(front):,} of {counted(len(known), 'student')}: {named}."
-
-
-def _cost(record: TrialRecord, objective: str) -> float | None:
-    """Return what is minimised: the negative mean search AP, parameters, or latency relative to V1's."""
-    if objective == "ap":
-        mean = record.search_ap.get("mean")
-        return None if mean is None else -mean
-    if objective == "params":
-        return float(record.params)
-    ratio = record.speed.get("ratio_to_v1")
-    return 1 / ratio if ratio else None
+    students = counted(len(measured), "student")
+    yield f"Pareto front of {', '.join(objectives)}: {len(front):,} of {students}: {', '.join(front)}."
 
 
 def _against_references(data: StudyData) -> Iterator[str]:
