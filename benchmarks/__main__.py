@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure what this code costs, each time beside something that it must be compared with."""
+"""``python -m benchmarks``: measures ratios of run times."""
 
 import importlib
 import os
@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.emit(BENCHMARKS) if given.json else cli.show(*(f"{name}: {what}" for name, what in BENCHMARKS.items()))
         return 0
 
-    # What was refused so far costs nothing; PyTorch takes seconds to load.
-
+    # Imported after the cheap checks: PyTorch takes seconds to load.
     from benchmarks.table import write
     from benchmarks.timing import Given, SkippedError
 
@@ -86,12 +85,12 @@ def run(name: str, given: "Given", on_stage: Callable[[str, int, int], None]) ->
 
     Args:
         name: a module of ``benchmarks`` with ``cases``.
-        given: what it may use.
-        on_stage: called with the case, the rounds done and the rounds in all.
+        given: its inputs.
+        on_stage: called with the case, the number of rounds done and the total.
 
     Returns:
         ``name``, ``measures``, ``cases`` (as ``timing.measure`` returns them), ``versions``, ``processor``, ``cores``,
-        ``load`` (processes that wanted a core when it began), ``commit`` and ``command``.
+        ``load`` (the load average at the start), ``commit`` and ``command``.
 
     Raises:
         SkippedError: the benchmark lacks what it needs.

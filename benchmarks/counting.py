@@ -1,4 +1,4 @@
-"""How much faster closed forms count a search space than its networks are built."""
+"""Time of counting a search space in closed form against the time of building its networks."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The evaluator beside the plain loop that the tests hold it to."""
+"""Time of the evaluator against the plain loop that the tests compare it with."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from benchmarks.timing import Case, Given, Variant
 from harness.data.truth import LISTS, GroundTruth
 from harness.evaluation.ap import EVALUATOR_VERSION, evaluate_ap
 
-# The loop shares no code with the evaluator and is kept right by the tests: a second one would be neither.
+# The tests' loop, because it is independent of the evaluator and tested itself.
 from tests.evaluation.ap_oracle import average_precision
 
 SIDE = 1_024

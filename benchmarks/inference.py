@@ -1,4 +1,4 @@
-"""V2 beside V1, prediction beside the forward pass alone, and suppression beside suppressing every candidate."""
+"""Times of V1 against V2, of prediction against the forward pass, and of NMS with and without an early end."""
 
 import copy
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ BATCHES = 2
 """Batches of each prediction."""
 
 FEW = 300
-"""Candidates an image that a trained network finds in a crowd. An untrained one finds as many as are allowed."""
+"""Candidates per image of a trained network in a crowd; an untrained network has as many as are allowed."""
 
 
 def cases(given: Given) -> Iterator[Case]:
@@ -110,7 +110,7 @@ def _candidates(network: Detector, pixels: list[Tensor], evaluation: EvalConfig)
 
 
 def _fewer(network: Detector, pixels: list[Tensor], evaluation: EvalConfig) -> EvalConfig:
-    """Return the evaluation with the threshold that ``FEW`` priors an image exceed, or all where there are fewer."""
+    """Return the evaluation with the threshold that ``FEW`` priors per image exceed, or all if there are fewer."""
     with torch.inference_mode():
         scores = torch.cat([network(batch)[1][..., 1] for batch in pixels])
     wanted = min(FEW, scores.shape[1] - 1) * len(scores)

@@ -1,4 +1,4 @@
-"""What crowded images cost in the loss: at most a tenth of a training step is wanted."""
+"""Time of the loss with crowded images; the aim is at most a tenth of a training step."""
 
 from collections.abc import Iterator
 

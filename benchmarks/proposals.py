@@ -1,4 +1,4 @@
-"""What choosing the next candidate costs beside training it."""
+"""Time of proposing a candidate against the time of training it."""
 
 from collections.abc import Iterator
 

@@ -1,27 +1,27 @@
-"""What is measured here: benchmarks by name, and the validations that stand beside them."""
+"""The benchmarks and the validations, by name."""
 
 from typing import NamedTuple
 
 BENCHMARKS = {
-    "training_step": "a training step of the harness, beside the bare network's forward and backward pass",
-    "losses": "matching and multibox loss with 100 faces per image, as a share of the bare training step",
-    "inference": "V1's forward pass beside V2's; prediction beside its forward pass; suppression of all candidates",
-    "evaluator": "the evaluator beside a plain loop, on generated detections",
-    "evaluator_widerface": "the evaluator against a plain loop, on a published detector's files for WIDER FACE",
-    "counting": "building networks to count their parameters, beside listing the space",
-    "scenes": "making a synthetic scene, beside training V2 on one image",
-    "proposals": "proposing a trial after 100 others, beside training V2 on 1,000 scenes for 3 epochs",
-    "reports": "writing a study's report, beside training V2 on 1,000 scenes for 3 epochs",
+    "training_step": "a training step of the harness / the network's forward and backward pass",
+    "losses": "matching and multibox loss with 100 faces per image / the network's forward and backward pass",
+    "inference": "V1 / V2; prediction / forward pass; NMS of all candidates / NMS until enough boxes are kept",
+    "evaluator": "a plain loop / the evaluator, on generated detections",
+    "evaluator_widerface": "a plain loop / the evaluator, on a published detector's files for WIDER FACE",
+    "counting": "building networks to count their parameters / listing the space",
+    "scenes": "generating a synthetic scene / training V2 on one image",
+    "proposals": "proposing a trial after 100 others / training V2 on 1,000 scenes for 3 epochs",
+    "reports": "writing a study's report / training V2 on 1,000 scenes for 3 epochs",
 }
-"""Module → what is measured: time of the first thing over time of the second."""
+"""Module → the two times whose ratio it measures."""
 
 
 class Validation(NamedTuple):
-    """A script that shows that a result is right, not how long it takes.
+    """A script that checks that a result is correct; it measures no time.
 
     Attributes:
-        shows: what its result says.
-        arguments: what it needs on the command line.
+        shows: the content of its result.
+        arguments: its arguments on the command line.
     """
 
     shows: str
@@ -30,12 +30,12 @@ class Validation(NamedTuple):
 
 VALIDATIONS = {
     "featherface": Validation(
-        "the AP of the released FeatherFace's weights, beside the reference implementation's",
+        "the AP of the released FeatherFace's weights, and that of the reference implementation",
         "PATH/TO/WIDERFACE PATH/TO/WEIGHTS",
     ),
-    "search_lists": Validation("how well lists by face height reproduce the official ones", "PATH/TO/WIDERFACE"),
+    "search_lists": Validation("agreement of lists by face height with the official lists", "PATH/TO/WIDERFACE"),
     "search_split": Validation(
         "the standard error of a difference in mean AP, by number of images", "PATH/TO/WIDERFACE PATH/TO/BACKBONE"
     ),
 }
-"""Module → what it shows. Each is a script of its own: they take minutes to hours, and need data."""
+"""Module → its validation. Each is a separate script, because it needs data and takes minutes to hours."""

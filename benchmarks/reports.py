@@ -1,4 +1,4 @@
-"""What a report costs beside one of the trainings that it shows."""
+"""Time of writing a study's report against the time of one training."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Whether one core makes synthetic scenes faster than it trains on them."""
+"""Time of generating a synthetic scene against the time of training on one image."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Training steps that other times are set against: the harness's own, and the bare network's."""
+"""Training steps for comparison: those of the harness, and those of the network alone."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ BATCH = 8
 """Images per step."""
 
 SCENES, EPOCHS = 1_000, 3
-"""The training that rare work is set against. The study ``default`` trains its students on as many."""
+"""The training that rare work is compared with; the study ``default`` trains its students on as many scenes."""
 
 
 def prepared(folder: Path, arch: str, size: int, steps: int) -> Setup:
@@ -45,7 +45,7 @@ def epoch(setup: Setup) -> None:
 
 
 def bare_network(arch: str) -> Detector:
-    """Return a new network in train mode, as it lies in memory while the harness trains it."""
+    """Return a new network in train mode, in the memory format of training."""
     torch.manual_seed(0)
     network = build(ARCHS[arch]).train()
     place(network, torch.device("cpu"))
@@ -53,7 +53,7 @@ def bare_network(arch: str) -> Detector:
 
 
 def bare_step(network: Detector, images: Tensor) -> None:
-    """Run the forward pass, and the backward pass of ones: no loss, no clipping, no update."""
+    """Run the forward pass, and the backward pass with gradients of ones: no loss, no clipping, no update."""
     network.zero_grad(set_to_none=True)
     output = network.raw(images)
     answers = (output.boxes, output.classes, output.landmarks)

@@ -1,4 +1,4 @@
-"""Results as JSON in ``benchmarks/results``, and the one table that is made of them."""
+"""Writes the results as JSON to ``benchmarks/results``, and the table in ``benchmarks/README.md``."""
 
 import json
 from collections import defaultdict
@@ -15,33 +15,33 @@ README = HERE / "README.md"
 
 HEAD = """# Benchmarks
 
-`make bench` measures all of them, writes `results/NAME.json` and makes this file anew: do not edit it.
-`make bench ARGS="NAME --quick"` shows in seconds that one still runs, and writes nothing. `make bench ARGS=--list` says
-what each measures.
+`make bench` runs all benchmarks, writes `results/NAME.json` and regenerates this file: do not edit it.
+`make bench ARGS="NAME --quick"` checks in seconds that a benchmark runs, and writes nothing. `make bench ARGS=--list`
+prints what each measures.
 
-A benchmark compares two things that are timed in turns in one process, because a busy machine slows both alike. A ratio
-is the time of the first over the time of the second. The table shows its median over the rounds and its middle half
-(first to third quartile); each JSON file has the times too. *Training, 3 × 1,000 scenes* is V2's, at 128 pixels in
-batches of 8 without a teacher; a few of its steps are run, and the rest is extrapolated.
+A benchmark times two variants alternately in one process, so that other load on the machine affects both. A ratio is
+the time of the first variant divided by the time of the second. The table has its median over the rounds and its middle
+half (first to third quartile); the JSON files also have the times. *Training, 3 × 1,000 scenes* is V2's training at 128
+pixels in batches of 8 without a teacher, extrapolated from a few steps.
 
 """
 
 VALIDATED = """
 ## Validations
 
-These show that a result is right, not how long it takes.
+These check that a result is correct.
 
 """
 
 
 def load() -> dict[str, dict[str, Any]]:
-    """Return the results that are there, by name, in the order of the registry."""
+    """Return name → result for all existing results, in the order of the registry."""
     paths = {name: RESULTS / f"{name}.json" for name in BENCHMARKS}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 
 def write(result: Mapping[str, Any]) -> None:
-    """Write one result, and the table of all."""
+    """Write one result, and regenerate the table of all."""
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{result['name']}.json", dict(result))
     README.write_text(render(load()), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How everything here is timed: two variants in turns, so that other load on the machine slows both alike."""
+"""Times two variants alternately, so that other load on the machine affects both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ QUICK_ROUNDS = 2
 
 
 class SkippedError(Exception):
-    """A benchmark lacks what it needs; the message says what that is."""
+    """A benchmark needs data that were not given; the message names them."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a benchmark may use.
+    """The inputs of a benchmark.
 
     Attributes:
         folder: an empty folder, removed afterwards.
-        quick: whether sizes are toys that show only that the benchmark runs.
-        data: a WIDER FACE copy, None where none is given.
+        quick: whether to use toy sizes, which only check that the benchmark runs.
+        data: folder of a WIDER FACE copy; None if none was given.
     """
 
     folder: Path
@@ -34,12 +34,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Variant:
-    """One of two things that are timed in turns.
+    """One of the two variants of a case.
 
     Attributes:
-        label: what it is, in a few words.
-        run: does it once.
-        amount: how many of what is compared one run does; its time is divided by this.
+        label: its name in the table.
+        run: runs it once.
+        amount: number of units per run, for example images; the time of a run is divided by it.
     """
 
     label: str
@@ -49,14 +49,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Case:
-    """One finding: the time of ``measured`` over the time of ``against``.
+    """One ratio: the time of ``measured`` divided by the time of ``against``.
 
     Attributes:
-        name: what sets it apart from the benchmark's other cases.
+        name: its name among the benchmark's cases.
         measured, against: the two variants.
-        rounds: how often each runs, after one run that is not timed.
-        threads: PyTorch's and OpenCV's.
-        facts: what else must be known to read the ratio, as plain data.
+        rounds: number of timed runs of each variant, after one run that is not timed.
+        threads: number of threads of PyTorch and of OpenCV.
+        facts: further data on the case.
     """
 
     name: str
@@ -68,17 +68,17 @@ class Case:
 
 
 def measure(case: Case, quick: bool, on_round: Callable[[int, int], None]) -> dict[str, Any]:
-    """Run both variants in every round, and swap their order from round to round.
+    """Time both variants in every round, in alternating order.
 
     Args:
-        case: what to time.
+        case: the case.
         quick: whether to run ``QUICK_ROUNDS`` rounds only.
-        on_round: called with the rounds done and the rounds in all.
+        on_round: called with the number of rounds done and the total.
 
     Returns:
-        plain data: ``case``, ``ratio`` (what is divided by what), ``median`` and ``quartiles`` of the ratio over the
-        rounds, ``spread`` (its interquartile range), ``rounds``, ``threads``, ``seconds`` (label → median time of one
-        of what is compared) and ``facts``.
+        plain data: ``case``, ``ratio`` (the labels of the two variants), ``median`` and ``quartiles`` of the ratio over
+        the rounds, ``spread`` (its interquartile range), ``rounds``, ``threads``, ``seconds`` (label → median time per
+        unit) and ``facts``.
     """
     rounds = QUICK_ROUNDS if quick else case.rounds
     times = np.zeros((rounds, 2))
@@ -117,5 +117,5 @@ def measure(case: Case, quick: bool, on_round: Callable[[int, int], None]) -> di
 
 
 def significant(value: float) -> float:
-    """Return a number rounded to four significant digits: no timing here is known better."""
+    """Return a number rounded to four significant digits; timings are not more precise."""
     return float(f"{value:.4g}")

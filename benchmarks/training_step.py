@@ -1,4 +1,4 @@
-"""What batches, loss, clipping and AdamW add to a network's forward and backward pass."""
+"""Time of a training step, with batches, loss, clipping and AdamW, against the network's forward and backward pass."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Training batches of images that lie on a device: the CPU draws what is random, the device computes the pixels."""
+"""Training batches from images in device memory: the CPU draws the random numbers, the device computes the pixels."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from harness.detection.matching import Targets
 from harness.errors import HarnessError
 
 _PIECE = 2**28
-"""Bytes that are copied at a time, so that the host never holds a second copy of all images."""
+"""Bytes copied at a time, so that the host never holds a second copy of all images."""
 
 
 class Drawn(NamedTuple):
@@ -24,7 +24,7 @@ class Drawn(NamedTuple):
 
     Attributes:
         images: indices of the images in their set.
-        plans: what is random about each sample.
+        plans: the random part of each sample.
         targets: the faces of the samples, on the CPU.
     """
 
@@ -34,9 +34,10 @@ class Drawn(NamedTuple):
 
 
 def room_for_images(device: torch.device) -> int:
-    """Return how many bytes training images may take on ``device``: half of a CUDA device's memory, none elsewhere.
+    """Return the bytes that training images may take on ``device``: half of a CUDA device's memory, none elsewhere.
 
-    Not half of what is free: the two ways to make batches round differently, so what else runs must not choose one.
+    The limit depends on the total memory, not on the free memory: the two ways to make batches round differently, and
+    other processes must not decide which one is used.
     """
     return torch.cuda.get_device_properties(device).total_memory // 2 if device.type == "cuda" else 0
 
@@ -57,7 +58,7 @@ def upload(faces: FaceSet, device: torch.device, room: int) -> Tensor | None:
             f"the images of {faces.name} take {needed:,} bytes and {device} has less left: start fewer workers on it"
         ) from error
     for start in range(0, len(pixels), _PIECE):
-        # Copied once more on the way, because torch takes no array that is read-only.
+        # The array is copied first, because torch does not accept read-only arrays.
         pixels[start : start + _PIECE] = torch.from_numpy(faces.pixels[start : start + _PIECE].copy())
     return pixels
 

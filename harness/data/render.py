@@ -1,10 +1,11 @@
-"""Samples of images that lie on a torch device, computed there as ``harness.data.augment`` does with OpenCV.
+"""Renders training samples on a torch device, as ``harness.data.augment`` renders them with OpenCV.
 
-Crops, methods, colours and flips are those of the plans. Nearest samples equal OpenCV's. Interpolated ones differ by up
-to two grey levels, because OpenCV's weights are fixed-point numbers; a new hue or saturation of an almost grey pixel
-makes more of that (``tests/data/test_on_device.py`` holds the bounds). The device is never waited for.
+Crops, resizing methods, colours and flips are those of the plans. Samples resized by the nearest method equal OpenCV's.
+Interpolated samples differ by up to two grey levels, because OpenCV's weights are fixed-point numbers. A change of hue
+or saturation amplifies this difference in almost grey pixels; ``tests/data/test_on_device.py`` tests the bounds. No
+operation waits for the device.
 
-Each sample is resized by itself, as a view of its image, and everything else happens to whole batches.
+Every sample is resized separately, as a view of its image. All other operations process whole batches.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def render(images: Sequence[Tensor], plans: Sequence[Plan], size: int) -> Tensor
         size: side of the samples, pixels.
     """
     device = images[0].device
-    # Not a number where a sample shows no image: nothing below changes that, and in the end it becomes the mean.
+    # NaN marks pixels outside the image. All steps below keep it, and at the end it is replaced by the mean.
     samples = torch.full((len(plans), size, size, 3), torch.nan, device=device)
     for sample, image, plan in zip(samples, images, plans, strict=True):
         (x1, x2), (column, width) = visible(plan.left, plan.side, image.shape[1], size)
@@ -41,7 +42,7 @@ def render(images: Sequence[Tensor], plans: Sequence[Plan], size: int) -> Tensor
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """Return a CPU tensor on ``device``; a CUDA device copies it while the CPU goes on."""
+    """Return a CPU tensor on ``device``; the copy to a CUDA device is asynchronous."""
     return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
 
 
@@ -55,8 +56,8 @@ def resize(image: Tensor, width: int, height: int, method: int) -> Tensor:
         while planes.shape[2] >= 2 * height and planes.shape[3] >= 2 * width:
             # OpenCV rounds halves up.
             planes = (halve(halve(planes).mT).mT + 0.5).floor_()
-    # Called by name, because the functions of torch.nn compute these by many small kernels in deterministic mode, for
-    # the sake of gradients, which nobody needs here.
+    # Called directly: in deterministic mode, torch.nn.functional.interpolate uses many small kernels so that gradients
+    # are deterministic. No gradients are needed here.
     cubic = method == cv2.INTER_CUBIC
     interpolate = torch.ops.aten.upsample_bicubic2d if cubic else torch.ops.aten.upsample_bilinear2d
     resized: Tensor = interpolate(planes, (height, width), align_corners=False)
@@ -64,7 +65,7 @@ def resize(image: Tensor, width: int, height: int, method: int) -> Tensor:
 
 
 def _nearest(length: int, wanted: int, device: torch.device) -> Tensor:
-    """Return which of ``length`` pixels each of the ``wanted`` ones shows, in OpenCV's arithmetic."""
+    """Return the source pixel of each of ``wanted`` pixels of a row of ``length``, with OpenCV's arithmetic."""
     step = 1 / (wanted / length)
     return (torch.arange(wanted, dtype=torch.float64, device=device) * step).long().clamp_(max=length - 1)
 
@@ -72,7 +73,7 @@ def _nearest(length: int, wanted: int, device: torch.device) -> Tensor:
 def halve(values: Tensor) -> Tensor:
     """Return ``values`` (…, n) averaged over equal areas to (…, n // 2), as OpenCV's ``INTER_AREA`` does.
 
-    An area of an odd n is a little longer than two pixels: of the first and of a third one, it has a part.
+    For odd n, an area is slightly longer than two pixels, so it includes parts of a first and of a third pixel.
     """
     half = values.shape[-1] // 2
     first, second = values[..., 0 : 2 * half : 2], values[..., 1 : 2 * half : 2]
@@ -99,7 +100,7 @@ def _saturate(samples: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
     below = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
     turn = (_share(torch.where(value == red, green - blue, below), chroma, 30) + hue) % 180 / 30
     paint = (_share(chroma, value, 255) * saturation).clamp_(0, 255).floor_() / 255
-    # How far each of blue, green and red falls below the value (Smith, Color gamut transform pairs, SIGGRAPH 1978).
+    # By how much blue, green and red are below the value (Smith, Color gamut transform pairs, SIGGRAPH 1978).
     away = (turn[..., None] + torch.arange(1, 7, 2, device=samples.device)) % 6
     drop = torch.minimum(away, 4 - away).clamp_(0, 1)
     # OpenCV's vector code cuts here. Its scalar code, for the last columns of odd widths, rounds.

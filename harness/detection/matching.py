@@ -47,7 +47,7 @@ class Targets:
         return cls(boxes, landmarks, tuple(len(of) for of, _ in faces))
 
     def to(self, device: torch.device) -> "Targets":
-        """Return the targets on a device; a CUDA device copies them while the CPU goes on."""
+        """Return the targets on a device; the copy to a CUDA device is asynchronous."""
         tensors = (self.boxes, self.landmarks)
         if device.type == "cuda":
             tensors = (self.boxes.pin_memory(), self.landmarks.pin_memory())

@@ -123,7 +123,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
 
 
 def _require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -> None:
-    """Read the total losses of some steps, which waits for the device, and refuse the first that is not finite."""
+    """Check the total losses of some steps, which waits for the device; raise an error for the first one not finite."""
     totals = torch.stack([losses["total"].detach() for _, losses in unread])
     for (step, losses), finite in zip(unread, totals.isfinite().tolist(), strict=True):
         if not finite:

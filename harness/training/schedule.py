@@ -24,8 +24,8 @@ class MovingAverage:
     """An exponential moving average of a network's parameters, held by a copy of the network.
 
     The decay at step n is at most (1 + n) / (10 + n), as in TensorFlow's ``ExponentialMovingAverage``, so that the
-    initial weights soon lose their influence. PyTorch's ``AveragedModel`` counts its steps on the device, and waits for
-    it in every step.
+    initial weights soon lose their influence. PyTorch's ``AveragedModel`` counts its steps on the device, and
+    reading that count waits for the device in every step.
 
     Args:
         network: the network to average; the average starts as its copy.
@@ -39,18 +39,18 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, network: Detector) -> None:
-        """Take in the parameters after a step, and copy the buffers."""
+        """Update the average with the parameters after a step, and copy the buffers."""
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 1.0
         torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), weight)
         torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that ``load_state_dict`` needs to go on."""
+        """Return the averaged network and the number of steps."""
         return {"network": self.network.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
+        """Restore the state that ``state_dict`` returned."""
         self.network.load_state_dict(state["network"])
         self.steps = state["steps"]
 
@@ -79,7 +79,7 @@ def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def train_mode(student: Detector, frozen_stages: int) -> None:
-    """Put a detector into train mode, but for the first stages of its backbone, which get no gradient either.
+    """Put a detector into train mode; the first stages of its backbone stay in eval mode, without gradients.
 
     Raises:
         InputError: the backbone has no such stage.

@@ -70,7 +70,7 @@ class Setup:
     def autocast(self) -> AbstractContextManager[object]:
         """Return a context for forward passes: bfloat16 where a CUDA device computes in it, float32 elsewhere.
 
-        Losses take float32 all the same. bfloat16 has float32's range, so that no loss needs to be scaled.
+        Losses are computed in float32. bfloat16 has float32's range, so that losses need no scaling.
         """
         if self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
             return torch.autocast("cuda", torch.bfloat16)
@@ -82,13 +82,13 @@ class Setup:
 
     @cached_property
     def pixels(self) -> Tensor | None:
-        """The training images' pixels on the device, where it has room for them."""
+        """The training images' pixels in device memory; None if they do not fit, and on the CPU."""
         return upload(self.faces, self.device, room_for_images(self.device))
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield the batches of an epoch, images and faces, on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
-        # A study divides the cores among its workers as threads: on CUDA they prepare batches.
+        # On CUDA, the threads of a training prepare its batches.
         threads, settings = job.threads if on_cuda else 0, augmentation(job.train)
         size = self.size(epoch)
         if self.pixels is not None:
@@ -167,13 +167,13 @@ def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
 
 
 def augmentation(config: TrainConfig) -> Augmentation:
-    """Return the augmentation that a schedule asks for: ignored faces stay in the sample, down to a pixel."""
+    """Return the augmentation of a schedule. With ``ignore_unmatched``, samples keep faces down to one pixel."""
     usual = Augmentation(scales=CROPS[config.crops])
     return replace(usual, least=1.0) if config.ignore_unmatched else usual
 
 
 def parameter_groups(student: Detector, distiller: Distiller | None, config: TrainConfig) -> list[dict[str, Any]]:
-    """Return what is trained, for an optimizer: with ``factor``, that of the learning rate, and ``weight_decay``."""
+    """Return the optimizer's parameter groups, with ``factor`` (of the learning rate) and ``weight_decay``."""
     inside = {id(parameter) for parameter in student.backbone.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in (*student.parameters(), *(distiller.parameters() if distiller is not None else ())):

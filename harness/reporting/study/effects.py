@@ -1,8 +1,8 @@
-"""What each value of each axis does to the search AP, estimated from all candidates at once.
+"""The effect of each value of each axis on the search AP, estimated from all candidates together.
 
-The model is additive: AP = constant + one term per axis. Every candidate then informs every term, so that a few dozen
-trainings tell more of ten axes than trainings that change one value at a time (factorial designs; Fisher, The Design of
-Experiments, 1935). Interactions are not in the model: they widen the intervals.
+The model is additive: AP = constant + one term per axis, fitted by least squares. Every candidate contributes to the
+estimate of every term, so a few dozen trainings give narrower intervals than trainings that change one value at a time
+(factorial designs; Fisher, The Design of Experiments, 1935). The model has no interactions; they widen the intervals.
 """
 
 from typing import NamedTuple
@@ -21,12 +21,12 @@ LEAST_FREEDOM = 4
 
 
 class Effect(NamedTuple):
-    """How much the mean search AP in [0, 1] differs between a value of an axis and the axis's first value.
+    """The difference in mean search AP, in [0, 1], between a value of an axis and the axis's first value.
 
     Attributes:
-        base, value: as text.
-        trials: candidates that have it.
-        difference, low, high: with the limits of its interval.
+        base, value: the first value and the other value, as text.
+        trials: number of candidates with ``value``.
+        difference, low, high: the estimate and the limits of its interval.
     """
 
     axis: str
