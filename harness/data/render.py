@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.data.augment import MEAN, SMOOTH, Plan, visible
+from harness.models.device import to_device
 
 
 def render(images: Sequence[Tensor], plans: Sequence[Plan], size: int) -> Tensor:
@@ -39,11 +40,6 @@ def render(images: Sequence[Tensor], plans: Sequence[Plan], size: int) -> Tensor
     for channel, mean in enumerate(MEAN):
         samples[..., channel] -= mean
     return samples.nan_to_num_(0.0).permute(0, 3, 1, 2)
-
-
-def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """Return a CPU tensor on ``device``; the copy to a CUDA device is asynchronous."""
-    return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
 
 
 def resize(image: Tensor, width: int, height: int, method: int) -> Tensor:

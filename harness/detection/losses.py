@@ -1,5 +1,6 @@
 """The multibox loss: matching of priors to faces, hard negative mining, three terms (RetinaFace, arXiv 1905.00641)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -46,19 +47,16 @@ def mine(losses: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Ten
     return torch.zeros_like(positive).scatter_(1, hardest, rank < wanted) & ~apart
 
 
-def taking_part(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the images and priors, (n,) each, over which to sum a loss of the priors in ``mask``, (B, A) bool.
+def picker(mask: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a function from values (B, A, …) to the rows (n, …) over which a loss of the priors in ``mask`` is summed.
 
-    On the CPU, these are the priors in the mask. On an accelerator, these are all priors, because reading the number of
-    priors in the mask would wait for it. The caller therefore multiplies every summand by ``mask[image, prior]``.
+    On the CPU, these are the rows of the priors in ``mask``, (B, A) bool. On an accelerator, these are all rows,
+    because reading the number of priors in the mask would wait for it. The caller therefore masks every summand.
     """
     if on_accelerator(mask):
-        image, prior = torch.meshgrid(
-            *(torch.arange(length, device=mask.device) for length in mask.shape), indexing="ij"
-        )
-        return image.flatten(), prior.flatten()
+        return lambda values: values.flatten(0, 1)
     image, prior = mask.nonzero(as_tuple=True)
-    return image, prior
+    return lambda values: values[image, prior]
 
 
 def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: TrainConfig) -> MultiboxResult:
@@ -84,21 +82,16 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
     mined = mine(losses.detach(), positive, matching.ignored if config.ignore_unmatched else None)
     class_loss = losses.masked_fill(~(positive | mined), 0).sum() / count
 
-    image, prior = taking_part(positive)
-    face = matching.face[image, prior].clamp(min=0)
-    own = positive[image, prior]
+    at = picker(positive)
+    face, own, own_priors = at(matching.face).clamp(min=0), at(positive), at(priors.expand(len(positive), -1, -1))
     boxes, landmarks = (_at_least_one(of) for of in (targets.boxes, targets.landmarks))
-    errors = F.smooth_l1_loss(
-        output.boxes[image, prior].float(), encode(boxes[face], priors[prior]), reduction="none"
-    ).sum(1)
+    errors = F.smooth_l1_loss(at(output.boxes).float(), encode(boxes[face], own_priors), reduction="none").sum(1)
     box_loss = torch.where(own, errors, 0).sum() / count
 
     points = landmarks[face]
     known = own & points.isfinite().all(dim=1)
     errors = F.smooth_l1_loss(
-        output.landmarks[image, prior].float(),
-        encode_landmarks(points.nan_to_num(), priors[prior]),
-        reduction="none",
+        at(output.landmarks).float(), encode_landmarks(points.nan_to_num(), own_priors), reduction="none"
     ).sum(1)
     landmark_loss = torch.where(known, errors, 0).sum() / known.sum().clamp(min=1)
 

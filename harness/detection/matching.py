@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.detection.boxes import corners, iou
-from harness.models.device import on_accelerator
+from harness.models.device import on_accelerator, to_device
 
 MATCH_IOU = 0.35
 """A prior whose IoU with a face is at least this is positive."""
@@ -21,7 +21,7 @@ IGNORE_IOU = 0.03
 """Least IoU of an ignored prior with an unmatched face; it is reached by a 16-pixel prior around a 3-pixel face."""
 
 _TOGETHER = 32
-"""Faces that are compared with all priors at once on the CPU, so that their overlaps stay in its cache."""
+"""Number of faces that are compared with all priors at once on the CPU, so that their overlaps stay in its cache."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,7 @@ class Targets:
 
     def to(self, device: torch.device) -> "Targets":
         """Return the targets on a device; the copy to a CUDA device is asynchronous."""
-        tensors = (self.boxes, self.landmarks)
-        if device.type == "cuda":
-            tensors = (self.boxes.pin_memory(), self.landmarks.pin_memory())
-        boxes, landmarks = (tensor.to(device, non_blocking=True) for tensor in tensors)
-        return Targets(boxes, landmarks, self.counts)
+        return Targets(to_device(self.boxes, device), to_device(self.landmarks, device), self.counts)
 
     def slices(self) -> list[slice]:
         """Return the rows of each image's faces."""
@@ -80,22 +76,49 @@ def match(targets: Targets, priors: Tensor) -> Matching:
     ignored. In RetinaFace's published code, such a face replaces the target of its best prior.
     """
     edges = corners(priors)
+    if on_accelerator(targets.boxes):
+        return _match_together(targets, edges)
     found = [_match_image(targets.boxes[rows], rows.start, edges) for rows in targets.slices()]
     face, ignored = (torch.stack(of) for of in zip(*found, strict=True))
     return Matching(face, ignored)
 
 
+def _match_together(targets: Targets, edges: Tensor) -> Matching:
+    """Match all images at once: on an accelerator, the number of operations costs more than their size."""
+    device, none = targets.boxes.device, len(targets.boxes)
+    shape = (len(targets.counts), len(edges))
+    numbers = torch.repeat_interleave(torch.arange(shape[0]), torch.tensor(targets.counts))
+    image = to_device(numbers, device)[:, None]
+    overlaps = iou(targets.boxes, edges)
+    row = torch.arange(none, device=device)[:, None]
+
+    where = image.expand(overlaps.shape)
+    highest = torch.full(shape, MATCH_IOU, device=device).scatter_reduce_(0, where, overlaps, "amax")
+    first = torch.where(overlaps == highest[image[:, 0]], row, none)
+    face = torch.full(shape, none, device=device).scatter_reduce_(0, where, first, "amin")
+
+    fit, prior = overlaps.max(dim=1)
+    fits = fit >= BEST_PRIOR_IOU
+    taken = torch.full(shape, -1, device=device).flatten()
+    taken.scatter_reduce_(0, image[:, 0] * shape[1] + prior, torch.where(fits, row[:, 0], -1), "amax")
+    taken = taken.view(shape)
+    face = torch.where(taken >= 0, taken, torch.where(face < none, face, -1))
+
+    near = ((overlaps >= IGNORE_IOU) & ~fits[:, None]).int()
+    ignored = torch.zeros(shape, dtype=torch.int32, device=device).scatter_reduce_(0, where, near, "amax") > 0
+    return Matching(face, ignored & (face < 0))
+
+
 def _match_image(boxes: Tensor, first: int, edges: Tensor) -> tuple[Tensor, Tensor]:
     """Return one image's matched rows (A,), counted from ``first``, and its ignored priors (A,)."""
-    count, device = len(edges), edges.device
-    best = torch.full((count,), MATCH_IOU, device=device)
-    face = torch.full((count,), -1, device=device)
-    taken = torch.full((count,), -1, device=device)
-    ignored = torch.zeros(count, dtype=torch.bool, device=device)
-    together = max(1, len(boxes)) if on_accelerator(boxes) else _TOGETHER
-    for start in range(0, len(boxes), together):
-        overlaps = iou(boxes[start : start + together], edges)
-        row = torch.arange(first + start, first + start + len(overlaps), device=device)
+    count = len(edges)
+    best = torch.full((count,), MATCH_IOU)
+    face = torch.full((count,), -1)
+    taken = torch.full((count,), -1)
+    ignored = torch.zeros(count, dtype=torch.bool)
+    for start in range(0, len(boxes), _TOGETHER):
+        overlaps = iou(boxes[start : start + _TOGETHER], edges)
+        row = torch.arange(first + start, first + start + len(overlaps))
         highest, which = overlaps.max(dim=0)
         better = (highest > best) | ((highest == best) & (face < 0))
         face = torch.where(better, row[which], face)

@@ -37,6 +37,11 @@ def on_accelerator(tensor: Tensor) -> bool:
     return tensor.device.type != "cpu"
 
 
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on ``device``; the copy to a CUDA device is asynchronous."""
+    return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
+
+
 def place(module: nn.Module, device: torch.device) -> None:
     """Move a network to ``device`` and to the channels_last memory format, in which convolutions run faster."""
     module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
@@ -53,3 +58,5 @@ def make_deterministic(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Deterministic mode also fills new memory, to show reads of it: hundreds of launches in a training step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.core.protocol import STRIDES, DistillConfig
-from harness.detection.losses import MultiboxResult, taking_part
+from harness.detection.losses import MultiboxResult, picker
 from harness.models.detector import RawOutput
 
 _SMALLEST_VARIANCE = 1e-6
@@ -88,17 +88,17 @@ class Distiller(nn.Module):
         count = faces.sum().clamp(min=1)
         temperature = self.config.temperature
 
-        at = taking_part(chosen)
-        ours, theirs = ((of.classes[at].float() / temperature).log_softmax(-1) for of in (student, teacher))
+        at = picker(chosen)
+        ours, theirs = ((at(of.classes).float() / temperature).log_softmax(-1) for of in (student, teacher))
         divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1)
-        terms = {"distill_class": temperature**2 * (divergence * chosen[at]).sum() / count}
-        at = taking_part(faces)
+        terms = {"distill_class": temperature**2 * (divergence * at(chosen)).sum() / count}
+        at = picker(faces)
         for name, ours, theirs in (
-            ("distill_box", student.boxes[at], teacher.boxes[at]),
-            ("distill_landmark", student.landmarks[at], teacher.landmarks[at]),
+            ("distill_box", at(student.boxes), at(teacher.boxes)),
+            ("distill_landmark", at(student.landmarks), at(teacher.landmarks)),
         ):
             error = F.smooth_l1_loss(ours.float(), theirs.float(), reduction="none").sum(-1)
-            terms[name] = (error * faces[at]).sum() / count
+            terms[name] = (error * at(faces)).sum() / count
         return terms
 
     def _features(self, student: RawOutput, teacher: RawOutput) -> Tensor:

@@ -42,7 +42,10 @@ class MovingAverage:
         """Update the average with the parameters after a step, and copy the buffers."""
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 1.0
         torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), weight)
-        torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))
+        pairs = list(zip(self.network.buffers(), network.buffers(), strict=True))
+        for counts in (True, False):  # Counts of batches lie in the host's memory.
+            kept, new = zip(*(pair for pair in pairs if pair[0].is_floating_point() != counts), strict=True)
+            torch._foreach_copy_(kept, new)
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,9 +59,14 @@ class MovingAverage:
 
 
 def average_statistics(network: nn.Module) -> None:
-    """Make BatchNorm's running statistics the plain mean, not a moving one, since the last ``reset_statistics``."""
+    """Make BatchNorm's running statistics the plain mean, not a moving one, since the last ``reset_statistics``.
+
+    The mean needs the number of batches. It is kept in the host's memory, so that no forward pass waits for the device.
+    """
     for norm in _norms(network):
         norm.momentum = None
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.cpu()
 
 
 def reset_statistics(network: nn.Module) -> None:

@@ -251,6 +251,21 @@ def test_a_crowded_image_adds_no_overlaps_to_the_others(monkeypatch: pytest.Monk
     assert max(compared) <= 32
 
 
+def test_an_accelerator_matches_all_images_at_once_and_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, priors = torch.Generator().manual_seed(3), make_priors(128, 128)
+    boxes = make_targets([50, 0, 3, 90], 120, generator).boxes
+    boxes[20:40] = boxes[:20]  # The same face twice: equal overlaps.
+    boxes[60:70] = boxes[60]
+    targets = Targets(boxes, torch.zeros(len(boxes), 10), (50, 0, 3, 90))
+    here = match(targets, priors)
+    monkeypatch.setattr("harness.detection.matching.on_accelerator", lambda _: True)
+    there = match(targets, priors)
+    assert torch.equal(here.face, there.face)
+    assert torch.equal(here.ignored, there.ignored)
+    assert here.ignored.any()
+    assert (here.face >= 0).any(dim=1).tolist() == [True, False, True, True]
+
+
 @pytest.mark.parametrize("faces", [[3, 0, 40, 1, 12], [0, 0]])
 @pytest.mark.parametrize("ignore", [False, True])
 def test_an_accelerator_computes_the_same_over_all_priors(
@@ -262,7 +277,8 @@ def test_an_accelerator_computes_the_same_over_all_priors(
     targets, output = make_targets(faces, 110, generator), make_output(len(faces), len(make_priors(96, 128)), generator)
     results = []
     for elsewhere in (False, True):
-        monkeypatch.setattr("harness.detection.losses.on_accelerator", lambda _, there=elsewhere: there)
+        for module in ("losses", "matching"):
+            monkeypatch.setattr(f"harness.detection.{module}.on_accelerator", lambda _, there=elsewhere: there)
         boxes, classes, landmarks = leaves = [tensor.clone().requires_grad_() for tensor in output[:3]]
         result = multibox_loss(RawOutput(boxes, classes, landmarks, output.features), targets, priors, config)
         result.total.backward()  # type: ignore[no-untyped-call]

@@ -1,10 +1,13 @@
-"""What a CUDA device does otherwise, tried on the CPU: images that lie on it, and bfloat16."""
+"""What a CUDA device does otherwise, tried on the CPU: images that lie on it, bfloat16, steps that do not wait."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
@@ -72,3 +75,46 @@ def test_bfloat16_has_nearly_the_same_losses(job: Job, tmp_path: Path, monkeypat
         assert found[name] != value
         assert found[name] == pytest.approx(value, rel=0.2), name
     assert {parameter.dtype for parameter in half.parameters} == {torch.float32}
+
+
+class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations that bring values to the host, which wait for a CUDA device.
+
+    Tensors that ``network`` keeps on the host are not counted.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        self.here = {id(norm.num_batches_tracked) for norm in norms}
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        reads = torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal
+        if func.overloadpacket in reads and id(args[0]) not in self.here:
+            self.count[str(func)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_no_step_waits_for_an_accelerator(
+    job: Job, elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("training.loop", "detection.losses", "detection.matching"):
+        monkeypatch.setattr(f"harness.{module}.on_accelerator", lambda _: elsewhere)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
+    taught = replace(job, distill=DistillConfig(feature_weight=0.5), teacher=tmp_path / "v1.safetensors")
+    counts = []
+    for batch in (12, 3):  # One step in an epoch, and four.
+        train_config = replace(job.train, batch=batch, ema=0.9, ignore_unmatched=True)
+        with images_of(tmp_path):
+            setup = prepare(replace(taught, teacher_arch=ARCHS["v1"], train=train_config, folder=tmp_path / str(batch)))
+            with Reads(setup.student) as reads:
+                train_epoch(setup, 1, None)
+        counts.append(reads.count)
+    one, four = counts
+    assert one["aten._local_scalar_dense.default"] > 0, "the epoch's means are read at its end"
+    assert (one == four) == elsewhere
