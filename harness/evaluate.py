@@ -34,6 +34,7 @@ examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
+  python -m harness.evaluate --weights reports/default-v2_light-synthetic/best.safetensors --data synthetic
   python -m harness.evaluate --trial default-v2_light-synthetic/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
@@ -76,7 +77,9 @@ def _parser() -> cli.Parser:
     network.add_argument(
         "--trial", metavar="STUDY/LABEL", help="a network of a study in --runs: the study's name, a slash, the trial"
     )
-    network.add_argument("--arch", metavar="NAME", help="architecture: v1, v2, featherface, …")
+    network.add_argument(
+        "--arch", metavar="NAME", help="architecture: v1, v2, featherface, … (default: what the weights file states)"
+    )
     network.add_argument("--weights", type=Path, metavar="PATH", help="its weights, safetensors or PyTorch")
     network.add_argument(
         "--side",
@@ -105,13 +108,12 @@ def _check(given: argparse.Namespace) -> None:
     if here and there:
         hint = " (--images LIST chooses among prediction files)" if there == ["--limit"] else ""
         raise InputError(f"{here[0]} scores prediction files and {there[0]} runs a network: give one of the two{hint}")
-    named = ("--trial",) if given.trial is not None else ("--arch", "--weights")
+    named = ("--trial",) if given.trial is not None else ("--weights",)
     needed = (*named, "--data") if there else ("--predictions", "--ground-truth")
     missing = [option for option in needed if {**files, **network}[option] is None]
     if not here and not there:
         raise InputError(
-            "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --arch, --weights "
-            "and --data"
+            "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --weights and --data"
         )
     if given.trial is not None and (given.arch is not None or given.weights is not None):
         raise InputError("--trial names a network with its weights: drop --arch and --weights")
@@ -189,9 +191,15 @@ def _network(given: argparse.Namespace) -> Evaluation:
 def _subject(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
     """Return name, architecture and weights of the network to evaluate."""
     from harness.models.builder import resolve_arch
+    from harness.models.weights import read_label
 
     if given.trial is None:
-        return given.arch, resolve_arch(given.arch), given.weights
+        if given.arch is not None:
+            return given.arch, resolve_arch(given.arch), given.weights
+        arch = read_label(given.weights).get("arch")
+        if arch is None:
+            raise InputError(f"{given.weights} does not state its architecture: give --arch, for example --arch v2")
+        return given.weights.stem, ArchConfig.from_dict(arch), given.weights
     folder = find_trial(given.trial, runs)
     return given.trial, ArchConfig.from_dict(TrialRecord.load(folder).arch), folder / "weights.safetensors"
 

@@ -23,9 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--as", dest="name_as", metavar="NAME", help="with --publish: write it to reports/NAME/ instead"
     )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="with --publish: also write the weights of the teacher and of the best student; synthetic data only",
+    )
     cli.add(parser, "--note", "--runs", "--json")
     given = parser.parse_args(argv)
-    for option, value in (("--note", given.note), ("--as", given.name_as)):
+    for option, value in (("--note", given.note), ("--as", given.name_as), ("--weights", given.weights)):
         if value and not given.publish:
             parser.error(f"{option} needs --publish")
     if given.name_as is not None:
@@ -37,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     folder = find_study(given.name, given.runs)
     report = build_report(folder)
-    published = publish_report(folder, REPORTS, given.note, given.name_as or "") if given.publish else None
+    published = None
+    if given.publish:
+        published = publish_report(folder, REPORTS, given.note, given.name_as or "", weights=given.weights)
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0

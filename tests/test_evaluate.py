@@ -15,10 +15,11 @@ import torch
 from scipy.io import savemat
 
 from harness import evaluate
+from harness.core.arch import ARCHS
 from harness.errors import InputError
 from harness.evaluation import inference as prediction
 from harness.models.builder import build, resolve_arch
-from harness.models.weights import save_weights
+from harness.models.weights import save_weights, write_labelled
 from tests.mat import column
 
 FOLDER = Path(__file__).parent.parent
@@ -205,6 +206,17 @@ def test_a_killed_evaluation_resumes(
     assert not list((runs / "predictions").iterdir())
 
 
+def test_a_labelled_file_needs_no_arch(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labelled(copy / "w.safetensors", tmp_path / "best.safetensors", {"arch": ARCHS["v2"].to_dict()})
+    evaluate.main(network(copy, tmp_path))
+    named = json.loads(capsys.readouterr().out)
+    evaluate.main(["--weights", str(tmp_path / "best.safetensors"), *network(copy, tmp_path)[4:]])
+    stated = json.loads(capsys.readouterr().out)
+    assert stated["arch"] == "best"
+    assert stated["protocol"] == named["protocol"]
+    assert stated["mean"] == named["mean"]
+
+
 NETWORK = ["--arch", "v2", "--weights", "x", "--data", "synthetic"]
 FILES = ["--predictions", "x", "--ground-truth", "y"]
 
@@ -212,7 +224,7 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --arch,"),
+        ([], "nothing to evaluate: give --predictions and --ground-truth, or --trial and --data, or --weights "),
         (["--predictions", "x"], "--ground-truth must be given with --predictions"),
         (["--images", "x"], "nothing to evaluate"),
         (["--arch", "v2"], "--weights and --data must be given with --arch"),
@@ -228,6 +240,7 @@ FILES = ["--predictions", "x", "--ground-truth", "y"]
         ([*NETWORK, "--side", "640,"], "--side '640,' is not a number of pixels"),
         ([*NETWORK, "--device", "tpu"], "device 'tpu'"),
         ([*NETWORK, "--images", "none.txt"], r"image list none\.txt cannot be read"),
+        (NETWORK[2:], "x is not a readable weights file|x does not state its architecture: give --arch"),
         (["--arch", "v9", *NETWORK[2:]], "unknown arch 'v9'"),
         (["--arch", "v2", "--weights", "no.pth", "--data", "synthetic"], r"no\.pth"),
         ([*FILES, "--plot", "z.txt"], r"--plot must end in \.png"),

@@ -4,6 +4,7 @@ No code in a file is ever run: safetensors files hold tensors only, and PyTorch 
 """
 
 import hashlib
+import json
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
@@ -29,6 +30,35 @@ def save_weights(module: nn.Module, path: Path) -> None:
     """Write parameters and buffers as safetensors, atomically."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     write_atomically(path, safetensors.torch.save(tensors))
+
+
+def write_labelled(source: Path, target: Path, label: Mapping[str, Any]) -> None:
+    """Copy a safetensors file with a label in its header: plain data, one JSON text for each key.
+
+    Raises:
+        DataError: ``source`` is missing or unreadable.
+    """
+    header = {key: json.dumps(value, sort_keys=True) for key, value in label.items()}
+    write_atomically(target, safetensors.torch.save(read_tensors(source), header))
+
+
+def read_label(path: Path) -> dict[str, Any]:
+    """Return what ``write_labelled`` wrote into a file's header; empty for other weights files.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} is not a readable weights file: {error}") from error
+    try:
+        return {key: json.loads(value) for key, value in header.items()}
+    except ValueError:
+        return {}  # Other programs write other headers, such as {"format": "pt"}.
 
 
 def state_digest(module: nn.Module) -> str:

@@ -17,9 +17,11 @@ from harness.models.weights import (
     file_digest,
     init_backbone,
     load_weights,
+    read_label,
     read_tensors,
     save_weights,
     state_digest,
+    write_labelled,
 )
 
 
@@ -49,6 +51,29 @@ def test_pytorch_files_are_read_with_and_without_a_wrapper(tmp_path: Path, wrap:
     torch.save({wrap: state, "epoch": 3} if wrap else state, tmp_path / "v2.pth")
     load_weights(second, tmp_path / "v2.pth")
     assert state_digest(first) == state_digest(second)
+
+
+def test_a_label_travels_in_the_file_s_header(tmp_path: Path) -> None:
+    detector = build(ARCHS["v2"])
+    save_weights(detector, tmp_path / "v2.safetensors")
+    label = {"arch": ARCHS["v2"].to_dict(), "ap": {"mean": 0.5}, "trial": "0003"}
+    write_labelled(tmp_path / "v2.safetensors", tmp_path / "labelled.safetensors", label)
+    assert read_label(tmp_path / "labelled.safetensors") == label
+    again = build(ARCHS["v2"])
+    load_weights(again, tmp_path / "labelled.safetensors")
+    assert state_digest(again) == state_digest(detector)
+    assert read_label(tmp_path / "v2.safetensors") == {}
+
+
+def test_files_without_a_label_have_none(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", {"format": "pt"})
+    assert read_label(tmp_path / "other.safetensors") == {}
+    torch.save({"x": torch.zeros(1)}, tmp_path / "x.pth")
+    assert read_label(tmp_path / "x.pth") == {}
+    (tmp_path / "broken.safetensors").write_bytes(b"no tensors")
+    for name in ("broken.safetensors", "none.safetensors"):
+        with pytest.raises(DataError, match=f"{name} is not a readable weights file"):
+            read_label(tmp_path / name)
 
 
 def test_a_digest_sees_statistics_and_not_memory_layout() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.core.record import TrialRecord, write_json
+from harness.errors import InputError
 from harness.evaluation.stats import CONFIDENCE, LEVELS
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
@@ -31,20 +32,27 @@ def build_report(study_folder: Path) -> Path:
     return _write(load(study_folder), study_folder / "report", public=False)
 
 
-def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "") -> Path:
+def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "", *, weights: bool = False) -> Path:
     """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
 
-    ``name`` is the study's by default. ``note`` is a note on the data, shown at the top. WIDER FACE images are never
-    published: the examples picture is drawn for synthetic scenes only.
+    ``name`` is the study's by default. ``note`` is a note on the data, shown at the top. With ``weights``, those of the
+    teacher and of the best student are written too, with architecture, protocol and AP in the header. Neither WIDER
+    FACE images nor weights trained on them are ever published: the examples picture and the weights are for synthetic
+    scenes only.
 
     Raises:
         DataError: the study's files are missing or broken.
-        InputError: ``reports/<name>`` exists and is no report of a study, or an AP column would mix protocols.
+        InputError: ``reports/<name>`` exists and is no report of a study, an AP column would mix protocols, or weights
+            were trained on photographs.
     """
     data = load(study_folder)
+    if weights and not data.synthetic:
+        raise InputError(
+            f"the networks of '{data.study.name}' were trained on photographs: publish it without --weights"
+        )
     target = reports / (name or data.study.name)
     publish.check_target(target, "trials", "study's report")
-    return _write(data, target, public=True, note=note)
+    return _write(data, target, public=True, note=note, weights=weights)
 
 
 def summary(study_folder: Path) -> dict[str, Any]:
@@ -97,13 +105,14 @@ def _network(record: TrialRecord | None) -> dict[str, Any] | None:
     }
 
 
-def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Path:
+def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weights: bool = False) -> Path:
     """Write the report into a temporary folder, which replaces ``target`` when it is complete."""
     frame = tables.results(data)
     drawn = pictures(data, frame)
     hide = publish.without_paths([data.study]) if public else str
     published = f" --publish{' --as ' + target.name if target.name != data.study.name else ''}" if public else ""
     published += f" --note {shlex.quote(note)}" if note else ""
+    published += " --weights" if weights else ""
     text = hide(_render(data, drawn, published=published, note=note))
     if len(frame):
         frame["reason"] = frame["reason"].map(hide)
@@ -113,7 +122,22 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "") -> Pa
         (folder / publish.REPORT).write_text(text, encoding="utf-8")
         if public:
             write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
+        if weights:
+            _write_weights(data, folder)
     return target / publish.REPORT
+
+
+def _write_weights(data: StudyData, folder: Path) -> None:
+    """Write the weights of the teacher and of the best student, each with what is known of them in the header."""
+    from harness.models.weights import write_labelled  # Imports PyTorch, which no other part of a report needs.
+
+    for name, record in ((data.teacher.label if data.teacher else "", data.teacher), ("best", data.best)):
+        if record is None:
+            continue
+        study = {"study": data.study.name, "trial": record.label, "seed": record.seed, "params": record.params}
+        label = study | {"arch": record.arch, "train": record.train, "distill": record.distill, "ap": record.ap}
+        source = data.folder / "trials" / record.label / "weights.safetensors"
+        write_labelled(source, folder / f"{name}.safetensors", label | {"protocol": record.protocol})
 
 
 def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:

@@ -10,7 +10,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness import report
+from harness.core.arch import ArchConfig
 from harness.errors import DataError, InputError
+from harness.models.builder import build
+from harness.models.weights import load_weights, read_label, save_weights
 from harness.reporting import build_report, publish_report, summary
 from harness.reporting.study import tables
 from harness.reporting.study.data import load
@@ -96,6 +99,29 @@ def test_wider_face_images_stay_out_even_where_the_study_left_some(tmp_path: Pat
     scenes = write_study(tmp_path, "synthetic") / "examples.npz"
     (folder / "examples.npz").write_bytes(scenes.read_bytes())
     assert not (build_report(folder).parent / "examples.png").exists()
+
+
+def test_weights_are_published_with_what_is_known_of_them(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, "synthetic")
+    data = load(folder)
+    assert data.teacher is not None
+    assert data.best is not None
+    for record in (data.teacher, data.best):
+        save_weights(build(ArchConfig.from_dict(record.arch)), folder / "trials" / record.label / "weights.safetensors")
+    path = publish_report(folder, tmp_path / "public", weights=True)
+    for name, record in (("v1", data.teacher), ("best", data.best)):
+        kept = path.with_name(f"{name}.safetensors")
+        label = read_label(kept)
+        assert label["arch"] == record.arch
+        assert (label["ap"], label["protocol"], label["trial"]) == (record.ap, record.protocol, record.label)
+        load_weights(build(ArchConfig.from_dict(label["arch"])), kept)
+    assert path.read_text(encoding="utf-8").rstrip().endswith("--publish --weights\n```")
+
+
+def test_weights_that_saw_photographs_are_not_published(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'photos' were trained on photographs: publish it without --weights"):
+        publish_report(runs / "photos", tmp_path, weights=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_publishing_replaces_its_own_report_and_nothing_else(runs: Path, tmp_path: Path) -> None:
