@@ -18,10 +18,10 @@ STUDY = StudyConfig(
     # than the difference between two seeds of one network, which this study measures. More scenes would take longer
     # than ten minutes.
     data=DataConfig(size=128, train_images=1_000, search_images=400, val_images=400),
-    train=replace(_TEACHER, epochs=6, lr=2e-2, backbone_lr=0.1, evaluate_every=3),
+    train=replace(_TEACHER, epochs=4, lr=2e-2, backbone_lr=0.1, evaluate_every=2),
     teacher=_TEACHER,
     speed=SpeedConfig(runs=12),
     trials=11,
     seeds=3,  # V2 and the best student are trained with three seeds, to measure the seed variance.
-    pruner="none",  # After three of six epochs, the AP is too noisy for pruning.
+    pruner="none",  # After two of four epochs, the AP is too noisy for pruning.
 )
