@@ -88,7 +88,7 @@ def test_v1_to_v2_holds_both_ends() -> None:
     assert len(set(archs)) == len(archs) == 128
 
 
-@pytest.mark.parametrize("name", ["recipe", "recipe_scenes"])
+@pytest.mark.parametrize("name", ["recipe", "recipe_scenes", "recipe_long", "distillation"])
 def test_recipes_train_one_architecture_in_many_ways(name: str) -> None:
     space, counts = load_space(name), SpaceCounts(load_space(name))
     assert counts.architectures == 1
