@@ -5,7 +5,7 @@ The schedule is the best one of ``recipe_scenes``.
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, DistillConfig, SpeedConfig, StudyConfig, TrainConfig
 
 # V1 starts from random weights, so that all of it is trained at the full rate; students start from its backbone.
 _TEACHER = TrainConfig(epochs=12, batch=8, lr=1e-2, clip=35.0, landmark_weight=0.1, evaluate_every=4)
@@ -20,6 +20,7 @@ STUDY = StudyConfig(
     data=DataConfig(size=128, train_images=1_000, search_images=400, val_images=400),
     train=replace(_TEACHER, epochs=4, lr=2e-2, backbone_lr=0.1, evaluate_every=2),
     teacher=_TEACHER,
+    distill=DistillConfig(landmark_weight=0.1),
     speed=SpeedConfig(runs=12),
     trials=11,
     seeds=3,  # V2 and the best student are trained with three seeds, to measure the seed variance.

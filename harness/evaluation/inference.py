@@ -259,7 +259,9 @@ def predict(
     # A copy, because folding changes the network, which may still be training; folding pays off from a few images on.
     network = copy.deepcopy(detector)
     freeze(network)
-    with torch.inference_mode():
+    # cuDNN plans every convolution anew for every input size, and images have hundreds of sizes: on CUDA, that takes
+    # longer than the convolutions. PyTorch's own need no plan.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=False):
         for start in range(0, len(order), CHUNK_IMAGES):
             chunk = order[start : start + CHUNK_IMAGES]
             names = [faces.ids[wanted[position]] for position in chunk]

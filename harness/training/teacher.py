@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from harness.core.arch import ARCHS, ArchConfig
@@ -178,6 +179,7 @@ def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResul
 
 
 def _evaluate(job: Job, weights: Path) -> TrainResult:
+    torch.set_num_threads(job.threads)  # Other processes may train on the other cores.
     detector = build(job.arch)
     load_weights(detector, weights)
     save_weights(detector, job.folder / WEIGHTS)

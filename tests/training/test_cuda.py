@@ -50,7 +50,7 @@ def test_a_step_has_the_losses_of_the_cpu(job: Job, tmp_path: Path, monkeypatch:
     with images_of(tmp_path):
         ours, _ = train_epoch(prepare(job), 1, None)
         theirs, _ = train_epoch(prepare(replace(job, device="cpu")), 1, None)
-    assert ours == pytest.approx(theirs, rel=0.03)  # The pixels differ by rounding.
+    assert ours == pytest.approx(theirs, rel=0.03, abs=3e-3)  # The pixels differ by rounding.
 
 
 def test_no_step_waits_for_the_device(job: Job, tmp_path: Path) -> None:
