@@ -24,7 +24,7 @@ STUDY = StudyConfig(
     train=replace(_SCHEDULE, epochs=14, evaluate_every=7),
     teacher=_SCHEDULE,
     distill=DistillConfig(landmark_weight=0.1),
-    trials=10,
+    trials=8,
     sampler="random",
     pruner="none",
     references=("v2-alone",),
