@@ -20,7 +20,17 @@ STUDY = StudyConfig(
     description="Longer schedules for V2 on WIDER FACE at 320 pixels; hours on CPU. Needs --data",
     space="recipe_long",
     budget=Budget(max_params=256_156),  # The documented student as it is counted.
-    data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=700, landmark_images=100),
+    data=DataConfig(
+        source="widerface",
+        size=320,
+        train_images=0,
+        val_images=0,
+        search_images=700,
+        # The images of a copy may be shrunk for training. At this side, the search split has faces as large as
+        # validation images do, so that it shows what large crops are good for.
+        eval_side=1024,
+        landmark_images=100,
+    ),
     train=replace(_SCHEDULE, epochs=14, evaluate_every=7),
     teacher=_SCHEDULE,
     distill=DistillConfig(landmark_weight=0.1),
