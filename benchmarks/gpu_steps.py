@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_steps.py
 
-writes ``benchmarks/results/gpu_steps.json`` in about two minutes. Times are milliseconds of wall time, medians. The scenes
-are synthetic. A ratio compares two times of this run only.
+writes ``benchmarks/results/gpu_steps.json`` in about two minutes. Times are milliseconds of wall time, medians. The
+scenes are synthetic. A ratio compares two times of this run only.
 """
 
 import argparse

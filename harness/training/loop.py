@@ -111,7 +111,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
         norms.append(nn.utils.clip_grad_norm_(setup.parameters, config.clip).detach())
         setup.optimizer.step()
         if setup.average is not None:
-            setup.average.update(setup.student)
+            setup.average.update()
 
         for name, value in losses.items():
             sums[name] = sums.get(name, torch.zeros((), device=setup.device)) + value.detach()

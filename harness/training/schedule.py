@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.core.protocol import TrainConfig
 from harness.errors import InputError
@@ -28,24 +28,25 @@ class MovingAverage:
     reading that count waits for the device in every step.
 
     Args:
-        network: the network to average; the average starts as its copy.
+        network: the network to average. The average starts as its copy, and shares its buffers.
         decay: per step, in [0, 1).
     """
 
     def __init__(self, network: Detector, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
+        for mine, theirs in zip(self.network.modules(), network.modules(), strict=True):
+            for name, buffer in theirs.named_buffers(recurse=False):
+                setattr(mine, name, buffer)
+        self._mine: list[Tensor] = list(self.network.parameters())
+        self._theirs: list[Tensor] = list(network.parameters())
         self.decay = decay
         self.steps = 0
 
     @torch.no_grad()
-    def update(self, network: Detector) -> None:
-        """Update the average with the parameters after a step, and copy the buffers."""
+    def update(self) -> None:
+        """Update the average with the network's parameters after a step."""
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 1.0
-        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), weight)
-        pairs = list(zip(self.network.buffers(), network.buffers(), strict=True))
-        for counts in (True, False):  # Counts of batches lie in the host's memory.
-            kept, new = zip(*(pair for pair in pairs if pair[0].is_floating_point() != counts), strict=True)
-            torch._foreach_copy_(kept, new)
+        torch._foreach_lerp_(self._mine, self._theirs, weight)
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:

@@ -324,7 +324,7 @@ def test_a_moving_average_follows_the_weights_and_forgets_the_first_ones() -> No
     for step, value in enumerate(values):
         torch.nn.init.constant_(module[0].weight, value)
         torch.nn.init.constant_(module[1].running_mean, value)
-        average.update(module)
+        average.update()
         decay = min(0.6, (1 + step) / (10 + step))
         wanted = value if step == 0 else decay * wanted + (1 - decay) * value
         assert average.network.get_parameter("0.weight").item() == pytest.approx(wanted, rel=1e-6)
