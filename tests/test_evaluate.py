@@ -15,11 +15,12 @@ import torch
 from scipy.io import savemat
 
 from harness import evaluate
-from harness.core.arch import ARCHS
+from harness.core.arch import ARCHS, ArchConfig
 from harness.errors import InputError
 from harness.evaluation import inference as prediction
 from harness.models.builder import build, resolve_arch
-from harness.models.weights import save_weights, write_labelled
+from harness.models.costs import count
+from harness.models.weights import read_label, save_weights, write_labelled
 from tests.mat import column
 
 FOLDER = Path(__file__).parent.parent
@@ -215,6 +216,22 @@ def test_a_labelled_file_needs_no_arch(copy: Path, tmp_path: Path, capsys: pytes
     assert stated["arch"] == "best"
     assert stated["protocol"] == named["protocol"]
     assert stated["mean"] == named["mean"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["v1", "best"])
+def test_published_weights_have_their_published_ap(
+    name: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = FOLDER / "reports" / "default-v2_light-synthetic" / f"{name}.safetensors"
+    label = read_label(path)
+    assert count(ArchConfig.from_dict(label["arch"])) == label["params"]
+    runs = tmp_path_factory.getbasetemp() / "published"  # Both networks see the same scenes.
+    evaluate.main(["--weights", str(path), "--data", "synthetic", "--runs", str(runs), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["protocol"]["digest"] == label["protocol"]["digest"]
+    for level, ap in label["ap"].items():
+        assert found[level] == pytest.approx(ap, abs=2e-3), level
 
 
 NETWORK = ["--arch", "v2", "--weights", "x", "--data", "synthetic"]
