@@ -192,6 +192,10 @@ class TrainConfig:
         crops: a name of ``CROPS``.
         late_epochs: the last epochs, which train on crops of ``late_size`` pixels instead of the data's ``size``.
         late_size: side of these crops, pixels.
+        large_every: every so many steps, one trains on crops of ``large_size`` pixels, with so many fewer images that
+            the number of pixels does not grow; 0 never. Small crops hold no large faces, and large crops of small
+            images no small ones.
+        large_size: side of these crops, pixels.
         ema: decay per step of an exponential moving average of the weights, in [0, 1). The averaged weights are
             evaluated and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps no
             average.
@@ -215,6 +219,8 @@ class TrainConfig:
     crops: str = "retinaface"
     late_epochs: int = 0
     late_size: int = 640
+    large_every: int = 0
+    large_size: int = 640
     ema: float = 0.0
     evaluate_every: int = 1
     patience: int = 0
@@ -238,10 +244,10 @@ class TrainConfig:
             0 <= self.late_epochs <= self.epochs,
             f"late_epochs lies in 0 … epochs ({self.epochs}), got {self.late_epochs}",
         )
-        _require(
-            self.late_size >= 32 and self.late_size % 32 == 0,
-            f"late_size must be a multiple of 32, got {self.late_size}",
-        )
+        for name in ("late_size", "large_size"):
+            side = getattr(self, name)
+            _require(side >= 32 and side % 32 == 0, f"{name} must be a multiple of 32, got {side}")
+        _require(self.large_every >= 0, f"large_every must not be negative, got {self.large_every}")
         _require(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
         _require(self.evaluate_every > 0, f"evaluate_every must be positive, got {self.evaluate_every}")
         _require(self.patience >= 0, f"patience must not be negative, got {self.patience}")

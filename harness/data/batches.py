@@ -25,6 +25,20 @@ _MEAN = np.array([*MEAN, 0.0])
 """The mean as an OpenCV scalar: four float64 numbers."""
 
 
+class Large(NamedTuple):
+    """Steps with larger crops: every ``every``-th one of an epoch, with crops of ``size`` pixels."""
+
+    every: int
+    size: int
+
+
+class Step(NamedTuple):
+    """The images of one step, by index, and the side of their crops, pixels."""
+
+    images: NDArray[np.int64]
+    size: int
+
+
 class Batch(NamedTuple):
     """Images and their faces.
 
@@ -50,6 +64,7 @@ def batches(
     epoch: int,
     settings: Augmentation | None = None,
     threads: int = 0,
+    large: Large | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch. They are bitwise the same for any number of threads.
 
@@ -63,20 +78,26 @@ def batches(
         settings: the augmentation; RetinaFace's by default.
         threads: number of threads that prepare batches in advance, so that an accelerator does not wait. 0 prepares
             each batch on demand, which costs the least CPU time and suits training on the CPU.
+        large: steps with larger crops, if there are any.
     """
     # OpenCV's threads would compete with the training threads, and the images are too small to benefit from them.
     cv2.setNumThreads(1)
 
-    def make(indices: NDArray[np.int64]) -> Batch:
-        return make_batch(faces, indices, size, seed, epoch, settings or Augmentation())
+    def make(step: Step) -> Batch:
+        return make_batch(faces, step.images, step.size, seed, epoch, settings or Augmentation())
 
-    yield from prepare_ahead(make, epoch_order(faces, batch, seed, epoch), threads)
+    yield from prepare_ahead(make, epoch_steps(faces, size, batch, seed, epoch, large), threads)
 
 
-def epoch_order(faces: FaceSet, batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Return the images of each of an epoch's batches."""
+def epoch_steps(faces: FaceSet, size: int, batch: int, seed: int, epoch: int, large: Large | None = None) -> list[Step]:
+    """Return the steps of an epoch. Those with larger crops take the first of their images, with no more pixels."""
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
-    return [order[step * batch : (step + 1) * batch] for step in range(steps_per_epoch(faces, batch))]
+    steps = [Step(order[n * batch : (n + 1) * batch], size) for n in range(steps_per_epoch(faces, batch))]
+    if large is not None:
+        fewer = max(1, batch * size**2 // large.size**2)
+        for index in range(large.every - 1, len(steps), large.every):
+            steps[index] = Step(steps[index].images[:fewer], large.size)
+    return steps
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.data.augment import Augmentation, Plan, draw, follow
-from harness.data.batches import Batch, epoch_order, prepare_ahead, sample_rng, targets_of
+from harness.data.batches import Batch, Large, Step, epoch_steps, prepare_ahead, sample_rng, targets_of
 from harness.data.faces import FaceSet
 from harness.data.render import render
 from harness.detection.matching import Targets
@@ -25,11 +23,13 @@ class Drawn(NamedTuple):
     Attributes:
         images: indices of the images in their set.
         plans: the random part of each sample.
+        size: side of the samples, pixels.
         targets: the faces of the samples, on the CPU.
     """
 
     images: list[int]
     plans: list[Plan]
+    size: int
     targets: Targets
 
 
@@ -72,6 +72,7 @@ def device_batches(
     epoch: int,
     settings: Augmentation,
     threads: int = 0,
+    large: Large | None = None,
 ) -> Iterator[Batch]:
     """Yield an epoch's batches on the device of ``pixels``: the samples and targets of ``harness.data.batches``.
 
@@ -81,15 +82,15 @@ def device_batches(
     Args:
         faces: the training images.
         pixels: what ``upload`` made of them.
-        size, batch, seed, epoch, settings, threads: as for ``batches``.
+        size, batch, seed, epoch, settings, threads, large: as for ``batches``.
     """
 
-    def make(indices: NDArray[np.int64]) -> Drawn:
-        return draw_batch(faces, indices.tolist(), size, seed, epoch, settings)
+    def make(step: Step) -> Drawn:
+        return draw_batch(faces, step.images.tolist(), step.size, seed, epoch, settings)
 
-    for images, plans, targets in prepare_ahead(make, epoch_order(faces, batch, seed, epoch), threads):
-        samples = render([image_on_device(faces, pixels, index) for index in images], plans, size)
-        yield Batch(samples, targets.to(pixels.device))
+    for drawn in prepare_ahead(make, epoch_steps(faces, size, batch, seed, epoch, large), threads):
+        samples = render([image_on_device(faces, pixels, index) for index in drawn.images], drawn.plans, drawn.size)
+        yield Batch(samples, drawn.targets.to(pixels.device))
 
 
 def draw_batch(faces: FaceSet, images: list[int], size: int, seed: int, epoch: int, settings: Augmentation) -> Drawn:
@@ -100,7 +101,7 @@ def draw_batch(faces: FaceSet, images: list[int], size: int, seed: int, epoch: i
         height, width = faces.shapes[index].tolist()
         plans.append(draw(height, width, boxes, size, sample_rng(seed, epoch, index), settings))
         found.append(follow(boxes, landmarks, size, plans[-1], settings.least))
-    return Drawn(images, plans, targets_of(found))
+    return Drawn(images, plans, size, targets_of(found))
 
 
 def image_on_device(faces: FaceSet, pixels: Tensor, index: int) -> Tensor:

@@ -81,7 +81,6 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     sums: dict[str, Tensor] = {}
     unread: list[tuple[int, dict[str, Tensor]]] = []
     lr, norms = 0.0, []
-    priors = setup.priors[setup.size(epoch)]
     train_mode(setup.student, config.frozen_stages)
     for index, (images, targets) in enumerate(setup.batches(epoch)):
         if index == setup.steps // 2:
@@ -93,7 +92,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
 
         with setup.autocast():
             output = setup.student.raw(images)
-            truth = multibox_loss(output, targets, priors, config)
+            truth = multibox_loss(output, targets, setup.priors[images.shape[-1]], config)
             total, losses = truth.total, dict(truth.terms)
             if setup.distiller is not None and setup.teacher is not None:
                 with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
-from harness.data.batches import batches, steps_per_epoch
+from harness.data.batches import Large, batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.data.on_device import device_batches, room_for_images, upload
 from harness.detection.boxes import make_priors
@@ -90,13 +90,12 @@ class Setup:
         job, on_cuda = self.job, self.device.type == "cuda"
         # On CUDA, the threads of a training prepare its batches.
         threads, settings = job.threads if on_cuda else 0, augmentation(job.train)
-        size = self.size(epoch)
+        large = Large(job.train.large_every, job.train.large_size) if job.train.large_every else None
+        which = (self.size(epoch), job.train.batch, job.seed, epoch, settings, threads, large)
         if self.pixels is not None:
-            yield from device_batches(
-                self.faces, self.pixels, size, job.train.batch, job.seed, epoch, settings, threads
-            )
+            yield from device_batches(self.faces, self.pixels, *which)
             return
-        for batch in batches(self.faces, size, job.train.batch, job.seed, epoch, settings, threads=threads):
+        for batch in batches(self.faces, *which):
             if on_cuda:
                 images = batch.images.pin_memory().to(self.device, non_blocking=True)
                 yield images, batch.targets.to(self.device)
@@ -129,6 +128,7 @@ def prepare(job: Job) -> Setup:
     average_statistics(student)
     groups = parameter_groups(student, distiller, job.train)
     sizes = {job.train.size(epoch, job.data.size) for epoch in range(1, job.train.epochs + 1)}
+    sizes |= {job.train.large_size} if job.train.large_every else set()
     return Setup(
         job=job,
         device=device,

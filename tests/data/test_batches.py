@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.data.augment import Augmentation, augment
-from harness.data.batches import Batch, batches, make_batch, steps_per_epoch
+from harness.data.batches import Batch, Large, batches, epoch_steps, make_batch, steps_per_epoch
 from harness.data.faces import FaceSet
 
 
@@ -21,6 +21,15 @@ def test_an_epoch_is_the_same_bits_again(faces: FaceSet, threads: int) -> None:
     again = list(batches(faces, 64, 5, seed=3, epoch=2, threads=threads))
     assert len(first) == len(again) == 2
     assert all(same(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_larger_crops_take_the_first_images_of_their_step_and_no_more_pixels(faces: FaceSet) -> None:
+    usual, mixed = (epoch_steps(faces, 64, 3, 1, 1, large) for large in (None, Large(2, 96)))
+    assert [step.size for step in usual] == [64] * 4
+    assert [step.size for step in mixed] == [64, 96] * 2
+    for step, other in zip(usual, mixed, strict=True):
+        wanted = step.images if other.size == 64 else step.images[:1]
+        assert np.array_equal(other.images, wanted)
 
 
 def test_seeds_and_epochs_differ(faces: FaceSet) -> None:

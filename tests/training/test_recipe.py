@@ -115,6 +115,21 @@ def test_the_last_epochs_train_on_larger_crops(job: Job, monkeypatch: pytest.Mon
     assert seen == [(8, 3, 64, 64)] * 4 + [(8, 3, 96, 96)] * 2
 
 
+def test_some_steps_of_every_epoch_train_on_larger_crops(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    raw = Detector.raw
+
+    def watched(self: Detector, images: torch.Tensor) -> RawOutput:
+        if self.training:
+            seen.append(tuple(images.shape))
+        return raw(self, images)
+
+    monkeypatch.setattr(Detector, "raw", watched)
+    train(replace(job, train=replace(TRAIN, batch=5, epochs=2, large_every=2, large_size=128)), go_on)
+    small, large = (5, 3, 64, 64), (1, 3, 128, 128)
+    assert seen == [small, large, small] * 2, "the steps are counted from the start of each epoch"
+
+
 @pytest.mark.parametrize(("clip", "clipped"), [(1e-6, 1.0), (1e6, 0.0)])
 def test_the_share_of_clipped_steps_is_told(job: Job, clip: float, clipped: float) -> None:
     result = train(replace(job, train=replace(TRAIN, clip=clip)), go_on)
@@ -125,7 +140,7 @@ def test_the_share_of_clipped_steps_is_told(job: Job, clip: float, clipped: floa
 def test_a_schedule_with_everything_resumes_as_if_never_interrupted(job: Job, tmp_path: Path) -> None:
     everything = TrainConfig(
         epochs=3, batch=8, lr=2e-3, backbone_lr=0.1, frozen_stages=1, ignore_unmatched=True, crops="scrfd",
-        late_epochs=1, late_size=96, ema=0.9, evaluate_every=2,
+        late_epochs=1, late_size=96, large_every=2, large_size=128, ema=0.9, evaluate_every=2,
     )  # fmt: skip
     whole = replace(job, train=everything)
     train(whole, go_on)
@@ -151,6 +166,8 @@ def test_ignored_faces_stay_in_the_sample() -> None:
         ({"crops": "yolo"}, r"unknown crops 'yolo' \(known: retinaface, scrfd\)"),
         ({"late_epochs": 9}, r"late_epochs lies in 0 … epochs \(4\), got 9"),
         ({"late_size": 100}, "late_size must be a multiple of 32, got 100"),
+        ({"large_size": 0}, "large_size must be a multiple of 32, got 0"),
+        ({"large_every": -1}, "large_every must not be negative, got -1"),
         ({"evaluate_every": 0}, "evaluate_every must be positive, got 0"),
         ({"evaluate_every": 2, "patience": 1}, "patience compares every epoch: evaluate_every must be 1, got 2"),
         ({"box_weight": -1.0}, "loss weights are not negative and not all 0"),
