@@ -1,6 +1,7 @@
 """Which distillation teaches V2 most on WIDER FACE at 320 pixels. Needs ``--data`` and ``--teacher``; for a GPU.
 
-One training is bound by its launches, a GPU by ten of them: start as many workers as there are cores.
+It has not been run to its end yet. One training of so small a network leaves most of a large GPU idle: use
+``--workers``.
 """
 
 from harness.core.protocol import Budget, DataConfig, StudyConfig, TrainConfig
@@ -17,7 +18,7 @@ _SCHEDULE = TrainConfig(
 )
 
 STUDY = StudyConfig(
-    name="distillation_gpu",
+    name="distillation_widerface",
     description="Distillations of V2 on WIDER FACE at 320 pixels; minutes on a GPU. Needs --data and --teacher",
     space="distillation",
     budget=Budget(max_params=256_156),  # The documented student as it is counted.

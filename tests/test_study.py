@@ -17,6 +17,10 @@ def asked(*argv: str) -> StudyConfig:
     return study.configure(study._parser().parse_args(argv))
 
 
+def test_every_study_has_the_name_of_its_file() -> None:
+    assert {name: load_study(name).name for name in study_names()} == {name: name for name in study_names()}
+
+
 def test_without_arguments_the_default_study_is_named_by_space_and_data() -> None:
     assert asked() == replace(load_study("default"), name="default-v2_light-synthetic")
     assert asked("--space", "v1_to_v2").name == "default-v1_to_v2-synthetic"
