@@ -48,6 +48,8 @@ def read_label(path: Path) -> dict[str, Any]:
     Raises:
         DataError: the file is missing or unreadable.
     """
+    if not path.is_file():
+        raise DataError(f"there is no weights file {path}")
     if path.suffix != ".safetensors":
         return {}
     try:

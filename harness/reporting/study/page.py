@@ -131,13 +131,14 @@ def _write_weights(data: StudyData, folder: Path) -> None:
     """Write the weights of the teacher and of the best student, each with what is known of them in the header."""
     from harness.models.weights import write_labelled  # Imports PyTorch, which no other part of a report needs.
 
-    for name, record in ((data.teacher.label if data.teacher else "", data.teacher), ("best", data.best)):
+    for record in (data.teacher, data.best):
         if record is None:
             continue
-        study = {"study": data.study.name, "trial": record.label, "seed": record.seed, "params": record.params}
-        label = study | {"arch": record.arch, "train": record.train, "distill": record.distill, "ap": record.ap}
+        known = ("seed", "params", "arch", "train", "distill", "ap", "protocol")
+        label = {"study": data.study.name, "trial": record.label} | {name: getattr(record, name) for name in known}
         source = data.folder / "trials" / record.label / "weights.safetensors"
-        write_labelled(source, folder / f"{name}.safetensors", label | {"protocol": record.protocol})
+        name = "best" if record is data.best else record.label
+        write_labelled(source, folder / f"{name}.safetensors", label)
 
 
 def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:
