@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_steps.py
 
-writes ``benchmarks/results/gpu_steps.json`` in about two minutes. Times are milliseconds of wall time, medians. The
-scenes are synthetic. A ratio compares two times of this run only.
+writes ``benchmarks/results/gpu_steps.json``. It has not been run yet. Times are milliseconds of wall time: medians for
+the networks, means for trainings and evaluation. The images are noise or synthetic scenes.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def harness_step(arguments: tuple[str, int, str]) -> float:
 
 
 def steps(size: int, folder: str) -> dict[str, Any]:
-    """Return the time of V2's step with several trainings at once, and how many more steps they do in a second."""
+    """Return the mean time of V2's step with 1, 4 and 8 trainings at once, and how many steps all do in a second."""
     data = DataConfig(size=size, train_images=BATCH * STEPS, search_images=8)
     for split in ("train", "search"):
         load_split(data, split, Path(folder))
