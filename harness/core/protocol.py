@@ -192,9 +192,8 @@ class TrainConfig:
         crops: a name of ``CROPS``.
         late_epochs: the last epochs, which train on crops of ``late_size`` pixels instead of the data's ``size``.
         late_size: side of these crops, pixels.
-        large_every: every so many steps, one trains on crops of ``large_size`` pixels, with so many fewer images that
-            the number of pixels does not grow; 0 never. Small crops hold no large faces, and large crops of small
-            images no small ones.
+        large_every: every ``large_every``-th step of an epoch trains on crops of ``large_size`` pixels; 0 never. Such a
+            step takes fewer images, at least one, so that it has no more pixels than the others.
         large_size: side of these crops, pixels.
         ema: decay per step of an exponential moving average of the weights, in [0, 1). The averaged weights are
             evaluated and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps no

@@ -90,7 +90,10 @@ def batches(
 
 
 def epoch_steps(faces: FaceSet, size: int, batch: int, seed: int, epoch: int, large: Large | None = None) -> list[Step]:
-    """Return the steps of an epoch. Those with larger crops take the first of their images, with no more pixels."""
+    """Return the steps of an epoch.
+
+    A step with larger crops takes only the first of its images: as many as have no more pixels together, at least one.
+    """
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
     steps = [Step(order[n * batch : (n + 1) * batch], size) for n in range(steps_per_epoch(faces, batch))]
     if large is not None:

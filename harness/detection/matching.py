@@ -85,24 +85,22 @@ def match(targets: Targets, priors: Tensor) -> Matching:
 
 def _match_together(targets: Targets, edges: Tensor) -> Matching:
     """Match all images at once: on an accelerator, the number of operations costs more than their size."""
-    device, none = targets.boxes.device, len(targets.boxes)
+    device, count = targets.boxes.device, len(targets.boxes)
     shape = (len(targets.counts), len(edges))
-    numbers = torch.repeat_interleave(torch.arange(shape[0]), torch.tensor(targets.counts))
-    image = to_device(numbers, device)[:, None]
+    image = to_device(torch.repeat_interleave(torch.arange(shape[0]), torch.tensor(targets.counts)), device)
+    row = torch.arange(count, device=device)
     overlaps = iou(targets.boxes, edges)
-    row = torch.arange(none, device=device)[:, None]
+    where = image[:, None].expand(overlaps.shape)
 
-    where = image.expand(overlaps.shape)
     highest = torch.full(shape, MATCH_IOU, device=device).scatter_reduce_(0, where, overlaps, "amax")
-    first = torch.where(overlaps == highest[image[:, 0]], row, none)
-    face = torch.full(shape, none, device=device).scatter_reduce_(0, where, first, "amin")
+    equal = torch.where(overlaps == highest[image], row[:, None], count)
+    face = torch.full(shape, count, device=device).scatter_reduce_(0, where, equal, "amin")
 
     fit, prior = overlaps.max(dim=1)
     fits = fit >= BEST_PRIOR_IOU
-    taken = torch.full(shape, -1, device=device).flatten()
-    taken.scatter_reduce_(0, image[:, 0] * shape[1] + prior, torch.where(fits, row[:, 0], -1), "amax")
-    taken = taken.view(shape)
-    face = torch.where(taken >= 0, taken, torch.where(face < none, face, -1))
+    taken = torch.full((shape[0] * shape[1],), -1, device=device)
+    taken = taken.scatter_reduce_(0, image * shape[1] + prior, torch.where(fits, row, -1), "amax").view(shape)
+    face = torch.where(taken >= 0, taken, torch.where(face < count, face, -1))
 
     near = ((overlaps >= IGNORE_IOU) & ~fits[:, None]).int()
     ignored = torch.zeros(shape, dtype=torch.int32, device=device).scatter_reduce_(0, where, near, "amax") > 0

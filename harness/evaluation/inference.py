@@ -8,7 +8,7 @@ and merged by one non-maximum suppression.
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,12 +178,22 @@ def _detect(
     return [suppress(np.concatenate(rows), evaluation) for rows in parts]
 
 
+def _without_plans() -> AbstractContextManager[None]:
+    """Return a context for forward passes on images of many sizes.
+
+    On CUDA, PyTorch's own convolutions run instead of cuDNN's, which are planned anew for every input size. The first
+    evaluation on a GPU took minutes and left it idle; these plans are the probable cause. On a CPU nothing changes.
+    """
+    without: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=False)
+    return without
+
+
 @contextmanager
 def _evaluating(detector: Detector) -> Iterator[None]:
     training = detector.training
     detector.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _without_plans():
             yield
     finally:
         detector.train(training)
@@ -259,9 +269,7 @@ def predict(
     # A copy, because folding changes the network, which may still be training; folding pays off from a few images on.
     network = copy.deepcopy(detector)
     freeze(network)
-    # cuDNN plans every convolution anew for every input size, and images have hundreds of sizes: on CUDA, that takes
-    # longer than the convolutions. PyTorch's own need no plan.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=False):
+    with torch.inference_mode(), _without_plans():
         for start in range(0, len(order), CHUNK_IMAGES):
             chunk = order[start : start + CHUNK_IMAGES]
             names = [faces.ids[wanted[position]] for position in chunk]

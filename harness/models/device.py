@@ -58,5 +58,5 @@ def make_deterministic(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Deterministic mode also fills new memory, to show reads of it: hundreds of launches in a training step.
+        # Deterministic mode also fills all new memory, to show reads of it: one more launch for every new tensor.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -101,30 +101,27 @@ def test_evaluations_are_skipped_but_not_the_last(job: Job) -> None:
     assert result.epochs[0]["evaluate_seconds"] < result.epochs[1]["evaluate_seconds"]
 
 
-def test_the_last_epochs_train_on_larger_crops(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, ...]] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Return a list that receives the shape of every batch that a network is trained on."""
+    shapes: list[tuple[int, ...]] = []
     raw = Detector.raw
 
     def watched(self: Detector, images: torch.Tensor) -> RawOutput:
         if self.training:
-            seen.append(tuple(images.shape))
+            shapes.append(tuple(images.shape))
         return raw(self, images)
 
     monkeypatch.setattr(Detector, "raw", watched)
+    return shapes
+
+
+def test_the_last_epochs_train_on_larger_crops(job: Job, seen: list[tuple[int, ...]]) -> None:
     train(replace(job, train=replace(TRAIN, epochs=3, late_epochs=1, late_size=96)), go_on)
     assert seen == [(8, 3, 64, 64)] * 4 + [(8, 3, 96, 96)] * 2
 
 
-def test_some_steps_of_every_epoch_train_on_larger_crops(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, ...]] = []
-    raw = Detector.raw
-
-    def watched(self: Detector, images: torch.Tensor) -> RawOutput:
-        if self.training:
-            seen.append(tuple(images.shape))
-        return raw(self, images)
-
-    monkeypatch.setattr(Detector, "raw", watched)
+def test_some_steps_of_every_epoch_train_on_larger_crops(job: Job, seen: list[tuple[int, ...]]) -> None:
     train(replace(job, train=replace(TRAIN, batch=5, epochs=2, large_every=2, large_size=128)), go_on)
     small, large = (5, 3, 64, 64), (1, 3, 128, 128)
     assert seen == [small, large, small] * 2, "the steps are counted from the start of each epoch"

@@ -35,7 +35,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, C, h, w) to gates (B, C, 1, 1) in (0, 1)."""
-        # One maximum gets the gradient, as in the authors' code. Pooling over a whole map is several times slower.
+        # One maximum gets the gradient, as in the authors' code. Pooling over a whole map takes longer.
         pooled = torch.stack((image.mean((2, 3)), image.flatten(2).max(-1).values))
         scores = self.expand(torch.relu(self.reduce(pooled))).sum(0)
         return torch.sigmoid(scores)[:, :, None, None]
