@@ -53,7 +53,7 @@ def training(record: TrialRecord) -> Figure:
         right.axvline(best, color=style.GREY, linewidth=1, linestyle=":")
         style.write_above(right, f"best mean: epoch {best}", best)
     right.set(ylabel="search AP, %")
-    right.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
+    right.legend(frameon=False, fontsize=9, loc="best", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.set_xlim(0.5, max(epochs) + 0.5)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from harness.core.arch import ArchConfig
 from harness.reporting.format import counted
 from harness.reporting.lock import protocol_digest
 from harness.reporting.parts import part_counts
@@ -68,6 +69,10 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if not (len(fast) and (fast["role"] == "candidate").any()):
         return Picture(title, name, "No student's speed has been measured yet.")
+    built = [ArchConfig.from_dict(record.arch) for record in data.candidates("complete")]
+    if len(built) > 1 and len(set(built)) == 1:
+        text = "All students have one architecture: their speeds differ only by the load on the machine."
+        return Picture(title, name, text)
     return Picture(title, name, f"FPS relative to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness import report
-from harness.core.arch import ArchConfig
+from harness.core.arch import ARCHS, ArchConfig
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import load_weights, read_label, save_weights
@@ -230,16 +230,20 @@ def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, 
 
 
 def test_pictures_without_a_contrast_are_left_out_with_the_reason(tmp_path: Path) -> None:
-    """Students of one size have no front, and APs of one epoch no curve."""
+    """Students of one size have no front, those of one architecture no speeds, and APs of one epoch no curve."""
     data = load(write_study(tmp_path))
+    drawn = {picture.name: picture for picture in pictures(data, tables.results(data))}
+    assert drawn["speed"].figure is not None
     for record in data.candidates():
-        record.params = 250_000
+        record.params, record.arch = 250_000, ARCHS["v2"].to_dict()
     for record in data.records:
         for info in record.epochs[:-1]:
             info["ap"] = {}
     drawn = {picture.name: picture for picture in pictures(data, tables.results(data))}
     assert drawn["pareto"].figure is None
     assert drawn["pareto"].text == "All students have 250,000 parameters."
+    assert drawn["speed"].figure is None
+    assert drawn["speed"].text.startswith("All students have one architecture")
     assert drawn["learning_curves"].figure is not None, "pruned students were evaluated after another epoch"
     only = replace(data, records=[record for record in data.records if record.state == "complete"])
     (curves,) = (picture for picture in pictures(only, tables.results(only)) if picture.name == "learning_curves")
