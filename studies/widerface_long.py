@@ -1,0 +1,33 @@
+"""V1, and V2 with and without a teacher, on nearly all images of a small WIDER FACE copy. Needs ``--data``.
+
+Nothing is searched, so that few images are held out for selection: they only draw the learning curves.
+"""
+
+from dataclasses import replace
+
+from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+
+_SCHEDULE = TrainConfig(
+    epochs=50,
+    batch=16,
+    lr=8e-3,
+    backbone_lr=0.1,
+    frozen_stages=1,
+    landmark_weight=0.1,
+    ema=0.998,
+    evaluate_every=10,
+)
+
+STUDY = StudyConfig(
+    name="widerface_long",
+    description="V1, and V2 with and without a teacher, trained long on WIDER FACE at 320 pixels. Needs --data",
+    space="v2_light",
+    data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=100, landmark_images=100),
+    train=replace(_SCHEDULE, epochs=30, evaluate_every=5),
+    teacher=_SCHEDULE,
+    distill=DistillConfig(landmark_weight=0.1),
+    trials=0,
+    pruner="none",
+    references=("v2", "v2-alone"),
+    seeds=3,
+)
