@@ -8,14 +8,15 @@ from dataclasses import replace
 from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
 
 _SCHEDULE = TrainConfig(
-    epochs=50,
+    epochs=34,
     batch=16,
     lr=8e-3,
     backbone_lr=0.1,
     frozen_stages=1,
     landmark_weight=0.1,
+    large_crops=1,
     ema=0.998,
-    evaluate_every=10,
+    evaluate_every=17,
 )
 
 STUDY = StudyConfig(
@@ -23,7 +24,7 @@ STUDY = StudyConfig(
     description="V1, and V2 with and without a teacher, trained long on WIDER FACE at 320 pixels. Needs --data",
     space="v2_light",
     data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=100, landmark_images=100),
-    train=replace(_SCHEDULE, epochs=30, evaluate_every=5),
+    train=replace(_SCHEDULE, epochs=24, evaluate_every=4),
     teacher=_SCHEDULE,
     distill=DistillConfig(landmark_weight=0.1),
     trials=0,

@@ -190,11 +190,10 @@ class TrainConfig:
         ignore_unmatched: priors on a face that no prior fits are not mined as negatives, as in ignore regions;
             otherwise they are background, as in RetinaFace's code.
         crops: a name of ``CROPS``.
-        late_epochs: the last epochs, which train on crops of ``late_size`` pixels instead of the data's ``size``.
-        late_size: side of these crops, pixels.
-        large_every: every ``large_every``-th step of an epoch trains on crops of ``large_size`` pixels; 0 never. Such a
-            step takes fewer images, at least one, so that it has no more pixels than the others.
-        large_size: side of these crops, pixels.
+        large_crops: crops of twice the data's side in each step. The network's input then has twice the side: so many
+            images of a step show one large crop each, the others four crops each of the data's side (mosaics,
+            Bochkovskiy et al., arXiv 2004.10934, section 3.4). A step has as many pixels as without, because a large
+            crop replaces four others.
         ema: decay per step of an exponential moving average of the weights, in [0, 1). The averaged weights are
             evaluated and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps no
             average.
@@ -216,10 +215,7 @@ class TrainConfig:
     landmark_weight: float = 1.0
     ignore_unmatched: bool = False
     crops: str = "retinaface"
-    late_epochs: int = 0
-    late_size: int = 640
-    large_every: int = 0
-    large_size: int = 640
+    large_crops: int = 0
     ema: float = 0.0
     evaluate_every: int = 1
     patience: int = 0
@@ -240,13 +236,13 @@ class TrainConfig:
         _require(min(weights) >= 0 and max(weights) > 0, f"loss weights are not negative and not all 0, got {weights}")
         _require(self.crops in CROPS, f"unknown crops '{self.crops}' (known: {', '.join(CROPS)})")
         _require(
-            0 <= self.late_epochs <= self.epochs,
-            f"late_epochs lies in 0 … epochs ({self.epochs}), got {self.late_epochs}",
+            not self.large_crops or 0 < 4 * self.large_crops < self.batch,
+            f"large_crops takes the place of 4 crops each and must leave some of {self.batch}, got {self.large_crops}",
         )
-        for name in ("late_size", "large_size"):
-            side = getattr(self, name)
-            _require(side >= 32 and side % 32 == 0, f"{name} must be a multiple of 32, got {side}")
-        _require(self.large_every >= 0, f"large_every must not be negative, got {self.large_every}")
+        _require(
+            not self.large_crops or self.batch % 4 == 0,
+            f"batch must be a multiple of 4 with large_crops, got {self.batch}",
+        )
         _require(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
         _require(self.evaluate_every > 0, f"evaluate_every must be positive, got {self.evaluate_every}")
         _require(self.patience >= 0, f"patience must not be negative, got {self.patience}")
@@ -259,9 +255,9 @@ class TrainConfig:
         """Return whether the search split is read after ``epoch``, from 1."""
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
-    def size(self, epoch: int, usual: int) -> int:
-        """Return the side of the training crops of ``epoch``, from 1, pixels; ``usual`` is the data's."""
-        return self.late_size if epoch > self.epochs - self.late_epochs else usual
+    def side(self, size: int) -> int:
+        """Return the side of the network's training input for crops of ``size`` pixels."""
+        return 2 * size if self.large_crops else size
 
 
 @dataclass(frozen=True)

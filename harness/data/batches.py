@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.data.augment import MEAN, Augmentation, augment
 from harness.data.faces import FaceSet
 from harness.detection.matching import Targets
+from harness.models.device import to_device
 
 Faces = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Boxes (n, 4) and landmarks (n, 10) of one sample."""
@@ -25,18 +26,11 @@ _MEAN = np.array([*MEAN, 0.0])
 """The mean as an OpenCV scalar: four float64 numbers."""
 
 
-class Large(NamedTuple):
-    """Steps with larger crops: every ``every``-th one of an epoch, with crops of ``size`` pixels."""
-
-    every: int
-    size: int
-
-
 class Step(NamedTuple):
-    """The images of one step, by index, and the side of their crops, pixels."""
+    """The images of one step, by index: those that are shown in crops, and those in large crops."""
 
-    images: NDArray[np.int64]
-    size: int
+    crops: NDArray[np.int64]
+    large: NDArray[np.int64]
 
 
 class Batch(NamedTuple):
@@ -51,9 +45,9 @@ class Batch(NamedTuple):
     targets: Targets
 
 
-def steps_per_epoch(faces: FaceSet, batch: int) -> int:
-    """Return the number of batches per epoch: only full ones, or a single smaller one if there are too few images."""
-    return max(1, len(faces) // batch)
+def steps_per_epoch(faces: FaceSet, batch: int, large: int = 0) -> int:
+    """Return the number of steps per epoch: only full ones, or a single one if there are too few images."""
+    return max(1, len(faces) // (batch - 3 * large))
 
 
 def batches(
@@ -64,7 +58,7 @@ def batches(
     epoch: int,
     settings: Augmentation | None = None,
     threads: int = 0,
-    large: Large | None = None,
+    large: int = 0,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch. They are bitwise the same for any number of threads.
 
@@ -73,34 +67,58 @@ def batches(
     Args:
         faces: the training images.
         size: side of the square samples, pixels.
-        batch: samples per batch; the images left over at the end of an epoch are not used.
+        batch: crops per step; the images left over at the end of an epoch are not used.
         seed, epoch: non-negative integers.
         settings: the augmentation; RetinaFace's by default.
         threads: number of threads that prepare batches in advance, so that an accelerator does not wait. 0 prepares
             each batch on demand, which costs the least CPU time and suits training on the CPU.
-        large: steps with larger crops, if there are any.
+        large: large crops per step, each in the place of four crops; the batch then has ``mosaics``.
     """
     # OpenCV's threads would compete with the training threads, and the images are too small to benefit from them.
     cv2.setNumThreads(1)
 
+    usual = settings or Augmentation()
+
     def make(step: Step) -> Batch:
-        return make_batch(faces, step.images, step.size, seed, epoch, settings or Augmentation())
+        crops = make_batch(faces, step.crops, size, seed, epoch, usual)
+        if not large:
+            return crops
+        return mosaics(crops, make_batch(faces, step.large, 2 * size, seed, epoch, usual))
 
-    yield from prepare_ahead(make, epoch_steps(faces, size, batch, seed, epoch, large), threads)
+    yield from prepare_ahead(make, epoch_steps(faces, batch, seed, epoch, large), threads)
 
 
-def epoch_steps(faces: FaceSet, size: int, batch: int, seed: int, epoch: int, large: Large | None = None) -> list[Step]:
-    """Return the steps of an epoch.
-
-    A step with larger crops takes only the first of its images: as many as have no more pixels together, at least one.
-    """
+def epoch_steps(faces: FaceSet, batch: int, seed: int, epoch: int, large: int = 0) -> list[Step]:
+    """Return the steps of an epoch. Mosaics of a set with too few images for one step show some images again."""
     order = np.random.default_rng((seed, epoch)).permutation(len(faces))
-    steps = [Step(order[n * batch : (n + 1) * batch], size) for n in range(steps_per_epoch(faces, batch))]
-    if large is not None:
-        fewer = max(1, batch * size**2 // large.size**2)
-        for index in range(large.every - 1, len(steps), large.every):
-            steps[index] = Step(steps[index].images[:fewer], large.size)
-    return steps
+    crops, images = batch - 4 * large, batch - 3 * large
+    if large:
+        order = np.resize(order, max(len(order), images))
+    starts = [images * n for n in range(steps_per_epoch(faces, batch, large))]
+    return [Step(order[start : start + crops], order[start + crops : start + images]) for start in starts]
+
+
+def mosaics(crops: Batch, large: Batch) -> Batch:
+    """Return a batch of 4 · M crops as M mosaics of two rows with two crops each, followed by the large crops.
+
+    The result has the large crops' side, twice that of the crops, so that one forward pass shows both sizes.
+    """
+    size = crops.images.shape[-1]
+    squares = crops.images.permute(0, 2, 3, 1).view(-1, 2, 2, size, size, 3)
+    drawn = squares.transpose(2, 3).reshape(-1, 2 * size, 2 * size, 3).permute(0, 3, 1, 2)
+    images = torch.cat([drawn, large.images]).contiguous(memory_format=torch.channels_last)
+    return Batch(images, mosaic_targets(crops.targets, large.targets, size))
+
+
+def mosaic_targets(crops: Targets, large: Targets, size: int) -> Targets:
+    """Return the targets of ``mosaics``, for crops of ``size`` pixels. Both are on the CPU or both on one device."""
+    at = torch.tensor([(0, 0), (size, 0), (0, size), (size, size)], dtype=crops.boxes.dtype)
+    place = torch.arange(len(crops.counts)) % 4
+    corner = to_device(at[torch.repeat_interleave(place, torch.tensor(crops.counts))], crops.boxes.device)
+    boxes = torch.cat([crops.boxes + corner.repeat(1, 2), large.boxes])
+    landmarks = torch.cat([crops.landmarks + corner.repeat(1, 5), large.landmarks])
+    counts = tuple(sum(crops.counts[first : first + 4]) for first in range(0, len(crops.counts), 4))
+    return Targets(boxes, landmarks, counts + large.counts)
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.data.augment import Augmentation, Plan, draw, follow
-from harness.data.batches import Batch, Large, Step, epoch_steps, prepare_ahead, sample_rng, targets_of
+from harness.data.batches import Batch, Step, epoch_steps, mosaics, prepare_ahead, sample_rng, targets_of
 from harness.data.faces import FaceSet
 from harness.data.render import render
 from harness.detection.matching import Targets
@@ -72,7 +72,7 @@ def device_batches(
     epoch: int,
     settings: Augmentation,
     threads: int = 0,
-    large: Large | None = None,
+    large: int = 0,
 ) -> Iterator[Batch]:
     """Yield an epoch's batches on the device of ``pixels``: the samples and targets of ``harness.data.batches``.
 
@@ -85,12 +85,20 @@ def device_batches(
         size, batch, seed, epoch, settings, threads, large: as for ``batches``.
     """
 
-    def make(step: Step) -> Drawn:
-        return draw_batch(faces, step.images.tolist(), step.size, seed, epoch, settings)
+    def make(step: Step) -> list[Drawn]:
+        drawn = [draw_batch(faces, step.crops.tolist(), size, seed, epoch, settings)]
+        if large:
+            drawn.append(draw_batch(faces, step.large.tolist(), 2 * size, seed, epoch, settings))
+        return drawn
 
-    for drawn in prepare_ahead(make, epoch_steps(faces, size, batch, seed, epoch, large), threads):
-        samples = render([image_on_device(faces, pixels, index) for index in drawn.images], drawn.plans, drawn.size)
-        yield Batch(samples, drawn.targets.to(pixels.device))
+    for drawn in prepare_ahead(make, epoch_steps(faces, batch, seed, epoch, large), threads):
+        rendered = [_render(faces, pixels, part) for part in drawn]
+        yield mosaics(*rendered) if large else rendered[0]
+
+
+def _render(faces: FaceSet, pixels: Tensor, drawn: Drawn) -> Batch:
+    images = [image_on_device(faces, pixels, index) for index in drawn.images]
+    return Batch(render(images, drawn.plans, drawn.size), drawn.targets.to(pixels.device))
 
 
 def draw_batch(faces: FaceSet, images: list[int], size: int, seed: int, epoch: int, settings: Augmentation) -> Drawn:

@@ -89,21 +89,22 @@ def diagnose(job: Job, count: int, *, start: bool, on_batch: Callable[[int, int]
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.0  # Forward passes in train mode must not change the running statistics.
 
-    faces, size, images = load_split(job.data, "train", job.cache), job.data.size, 0
-    priors, total = make_priors(size, size).to(device), min(count, steps_per_epoch(faces, job.train.batch))
-    drawn = batches(faces, size, job.train.batch, SEED, EPOCH, augmentation(job.train))
-    for done, batch in enumerate(islice(drawn, total), start=1):
-        batch = batch._replace(images=batch.images.to(device), targets=batch.targets.to(device))
+    faces, side, images = load_split(job.data, "train", job.cache), job.train.side(job.data.size), 0
+    batch, large = job.train.batch, job.train.large_crops
+    priors, total = make_priors(side, side).to(device), min(count, steps_per_epoch(faces, batch, large))
+    drawn = batches(faces, job.data.size, batch, SEED, EPOCH, augmentation(job.train), large=large)
+    for done, shown in enumerate(islice(drawn, total), start=1):
+        shown = shown._replace(images=shown.images.to(device), targets=shown.targets.to(device))
         with torch.no_grad():
-            outputs = {"teacher": teacher.raw(batch.images), "student": trained.eval().raw(batch.images)}
-            truth = multibox_loss(outputs["student"], batch.targets, priors, job.train)
+            outputs = {"teacher": teacher.raw(shown.images), "student": trained.eval().raw(shown.images)}
+            truth = multibox_loss(outputs["student"], shown.targets, priors, job.train)
             confident = outputs["teacher"].classes.softmax(-1)[..., 1] > config.score_threshold
             for name, output in outputs.items():
-                errors[name].add(output, batch.targets, priors, (truth.mined | confident) & ~truth.positive)
+                errors[name].add(output, shown.targets, priors, (truth.mined | confident) & ~truth.positive)
         for name, (network, terms) in moments.items():
-            gradients = term_gradients(network.train(), outputs["teacher"], batch, priors, job.train, terms)
+            gradients = term_gradients(network.train(), outputs["teacher"], shown, priors, job.train, terms)
             meters[name].add(gradients)
-        images += len(batch.images)
+        images += len(shown.images)
         on_batch(done, total)
     return {
         "distill": asdict(config),

@@ -92,7 +92,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
 
         with setup.autocast():
             output = setup.student.raw(images)
-            truth = multibox_loss(output, targets, setup.priors[images.shape[-1]], config)
+            truth = multibox_loss(output, targets, setup.priors, config)
             total, losses = truth.total, dict(truth.terms)
             if setup.distiller is not None and setup.teacher is not None:
                 with torch.no_grad():

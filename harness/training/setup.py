@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.core.protocol import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
-from harness.data.batches import Large, batches, steps_per_epoch
+from harness.data.batches import batches, steps_per_epoch
 from harness.data.faces import FaceSet
 from harness.data.on_device import device_batches, room_for_images, upload
 from harness.detection.boxes import make_priors
@@ -35,7 +35,7 @@ class Setup:
     Attributes:
         faces, search: training images and search split.
         steps: number of steps per epoch.
-        priors: side of the training crop → its priors (A, 4).
+        priors: (A, 4), those of a training image.
         parameters: everything that is trained: the student's parameters and the adapters'.
         average: moving average of the student's weights; None if ``ema`` is 0.
         history: one dict per epoch so far.
@@ -47,7 +47,7 @@ class Setup:
     faces: FaceSet
     search: FaceSet
     steps: int
-    priors: dict[int, Tensor]
+    priors: Tensor
     student: Detector
     teacher: Detector | None
     distiller: Distiller | None
@@ -76,10 +76,6 @@ class Setup:
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
 
-    def size(self, epoch: int) -> int:
-        """Return the side of an epoch's training crops, pixels."""
-        return self.job.train.size(epoch, self.job.data.size)
-
     @cached_property
     def pixels(self) -> Tensor | None:
         """The training images' pixels in device memory; None if they do not fit, and on the CPU."""
@@ -90,8 +86,7 @@ class Setup:
         job, on_cuda = self.job, self.device.type == "cuda"
         # On CUDA, the threads of a training prepare its batches.
         threads, settings = job.threads if on_cuda else 0, augmentation(job.train)
-        large = Large(job.train.large_every, job.train.large_size) if job.train.large_every else None
-        which = (self.size(epoch), job.train.batch, job.seed, epoch, settings, threads, large)
+        which = (job.data.size, job.train.batch, job.seed, epoch, settings, threads, job.train.large_crops)
         if self.pixels is not None:
             yield from device_batches(self.faces, self.pixels, *which)
             return
@@ -127,15 +122,14 @@ def prepare(job: Job) -> Setup:
     train_mode(student, job.train.frozen_stages)
     average_statistics(student)
     groups = parameter_groups(student, distiller, job.train)
-    sizes = {job.train.size(epoch, job.data.size) for epoch in range(1, job.train.epochs + 1)}
-    sizes |= {job.train.large_size} if job.train.large_every else set()
+    side = job.train.side(job.data.size)
     return Setup(
         job=job,
         device=device,
         faces=faces,
         search=search,
-        steps=steps_per_epoch(faces, job.train.batch),
-        priors={size: make_priors(size, size).to(device) for size in sizes},
+        steps=steps_per_epoch(faces, job.train.batch, job.train.large_crops),
+        priors=make_priors(side, side).to(device),
         student=student,
         teacher=teacher,
         distiller=distiller,

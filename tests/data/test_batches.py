@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.data.augment import Augmentation, augment
-from harness.data.batches import Batch, Large, batches, epoch_steps, make_batch, steps_per_epoch
+from harness.data.batches import Batch, batches, epoch_steps, make_batch, mosaics, steps_per_epoch
 from harness.data.faces import FaceSet
 
 
@@ -23,13 +23,35 @@ def test_an_epoch_is_the_same_bits_again(faces: FaceSet, threads: int) -> None:
     assert all(same(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_larger_crops_take_the_first_images_of_their_step_and_no_more_pixels(faces: FaceSet) -> None:
-    usual, mixed = (epoch_steps(faces, 64, 3, 1, 1, large) for large in (None, Large(2, 96)))
-    assert [step.size for step in usual] == [64] * 4
-    assert [step.size for step in mixed] == [64, 96] * 2
-    for step, other in zip(usual, mixed, strict=True):
-        wanted = step.images if other.size == 64 else step.images[:1]
-        assert np.array_equal(other.images, wanted)
+def test_each_large_crop_takes_the_place_of_four(faces: FaceSet) -> None:
+    steps = epoch_steps(faces, 8, seed=1, epoch=1, large=1)
+    assert [(len(step.crops), len(step.large)) for step in steps] == [(4, 1), (4, 1)]
+    shown = np.concatenate([np.concatenate(step) for step in steps])
+    assert np.array_equal(shown, np.random.default_rng((1, 1)).permutation(12)[:10]), "no image is shown twice"
+    (step,) = epoch_steps(faces, 20, seed=1, epoch=1, large=1)
+    assert (len(step.crops), len(step.large)) == (16, 1)
+    assert len({*np.concatenate(step)}) == 12, "too few images: some are shown again"
+
+
+def test_mosaics_show_the_crops_at_their_places(faces: FaceSet) -> None:
+    settings = Augmentation()
+    step = epoch_steps(faces, 8, seed=3, epoch=2, large=1)[1]
+    crops = make_batch(faces, step.crops, 64, 3, 2, settings)
+    large = make_batch(faces, step.large, 128, 3, 2, settings)
+    found = list(batches(faces, 64, 8, seed=3, epoch=2, large=1))[1]
+    assert same(found, mosaics(crops, large))
+    assert found.images.shape == (2, 3, 128, 128)
+    assert found.images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found.images[1], large.images[0])
+    whole, rows = found.targets.slices()[0], crops.targets.slices()
+    assert whole == slice(0, rows[3].stop)
+    for n, (x, y) in enumerate([(0, 0), (64, 0), (0, 64), (64, 64)]):
+        assert torch.equal(found.images[0, :, y : y + 64, x : x + 64], crops.images[n])
+        boxes = found.targets.boxes[rows[n]] - torch.tensor([x, y, x, y])
+        assert torch.allclose(boxes, crops.targets.boxes[rows[n]], atol=1e-4)
+        points = found.targets.landmarks[rows[n]] - torch.tensor([x, y]).repeat(5)
+        assert torch.allclose(points, crops.targets.landmarks[rows[n]], atol=1e-4, equal_nan=True)
+    assert torch.equal(found.targets.boxes[found.targets.slices()[1]], large.targets.boxes)
 
 
 def test_seeds_and_epochs_differ(faces: FaceSet) -> None:

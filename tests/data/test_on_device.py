@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.data import augment as opencv
 from harness.data import on_device
 from harness.data.augment import MEAN, SMOOTH, Augmentation, Colours, Image, Plan, draw, draw_colours
-from harness.data.batches import Batch, Large, batches
+from harness.data.batches import Batch, batches
 from harness.data.faces import FaceSet
 from harness.data.on_device import device_batches, room_for_images, upload
 from harness.data.render import halve, recolour, render, resize
@@ -136,9 +136,9 @@ def uploaded(faces: FaceSet) -> Tensor:
 @pytest.mark.parametrize("settings", [Augmentation(), replace(WIDE, colour=0.5)], ids=["usual", "beyond"])
 def test_an_epoch_shows_the_same_samples(faces: FaceSet, settings: Augmentation) -> None:
     for epoch in range(1, 9):
-        large = Large(2, 96) if epoch > 4 else None
-        ours = list(device_batches(faces, uploaded(faces), 64, 5, 3, epoch, settings, large=large))
-        theirs = list(batches(faces, 64, 5, 3, epoch, settings, large=large))
+        large = int(epoch > 4)
+        ours = list(device_batches(faces, uploaded(faces), 64, 5 + 3 * large, 3, epoch, settings, large=large))
+        theirs = list(batches(faces, 64, 5 + 3 * large, 3, epoch, settings, large=large))
         assert len(ours) == len(theirs) == 2
         for our, their in zip(ours, theirs, strict=True):
             assert same_targets(our, their)

@@ -116,15 +116,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return shapes
 
 
-def test_the_last_epochs_train_on_larger_crops(job: Job, seen: list[tuple[int, ...]]) -> None:
-    train(replace(job, train=replace(TRAIN, epochs=3, late_epochs=1, late_size=96)), go_on)
-    assert seen == [(8, 3, 64, 64)] * 4 + [(8, 3, 96, 96)] * 2
-
-
-def test_some_steps_of_every_epoch_train_on_larger_crops(job: Job, seen: list[tuple[int, ...]]) -> None:
-    train(replace(job, train=replace(TRAIN, batch=5, epochs=2, large_every=2, large_size=128)), go_on)
-    small, large = (5, 3, 64, 64), (1, 3, 128, 128)
-    assert seen == [small, large, small] * 2, "the steps are counted from the start of each epoch"
+def test_a_step_with_large_crops_has_as_many_pixels_in_images_of_twice_the_side(
+    job: Job, seen: list[tuple[int, ...]]
+) -> None:
+    train(replace(job, train=replace(TRAIN, epochs=1, large_crops=1)), go_on)
+    assert seen == [(2, 3, 128, 128)] * 3, "five of the 16 images in a step"
 
 
 @pytest.mark.parametrize(("clip", "clipped"), [(1e-6, 1.0), (1e6, 0.0)])
@@ -137,7 +133,7 @@ def test_the_share_of_clipped_steps_is_told(job: Job, clip: float, clipped: floa
 def test_a_schedule_with_everything_resumes_as_if_never_interrupted(job: Job, tmp_path: Path) -> None:
     everything = TrainConfig(
         epochs=3, batch=8, lr=2e-3, backbone_lr=0.1, frozen_stages=1, ignore_unmatched=True, crops="scrfd",
-        late_epochs=1, late_size=96, large_every=2, large_size=128, ema=0.9, evaluate_every=2,
+        large_crops=1, ema=0.9, evaluate_every=2,
     )  # fmt: skip
     whole = replace(job, train=everything)
     train(whole, go_on)
@@ -161,10 +157,9 @@ def test_ignored_faces_stay_in_the_sample() -> None:
         ({"backbone_lr": 0.0}, r"backbone_lr is a factor in \(0, 1\], got 0.0"),
         ({"frozen_stages": 4}, "frozen_stages lies in 0 … 3, got 4"),
         ({"crops": "yolo"}, r"unknown crops 'yolo' \(known: retinaface, scrfd\)"),
-        ({"late_epochs": 9}, r"late_epochs lies in 0 … epochs \(4\), got 9"),
-        ({"late_size": 100}, "late_size must be a multiple of 32, got 100"),
-        ({"large_size": 0}, "large_size must be a multiple of 32, got 0"),
-        ({"large_every": -1}, "large_every must not be negative, got -1"),
+        ({"large_crops": -1}, "large_crops takes the place of 4 crops each and must leave some of 32, got -1"),
+        ({"large_crops": 8}, "large_crops takes the place of 4 crops each and must leave some of 32, got 8"),
+        ({"large_crops": 1, "batch": 18}, "batch must be a multiple of 4 with large_crops, got 18"),
         ({"evaluate_every": 0}, "evaluate_every must be positive, got 0"),
         ({"evaluate_every": 2, "patience": 1}, "patience compares every epoch: evaluate_every must be 1, got 2"),
         ({"box_weight": -1.0}, "loss weights are not negative and not all 0"),
@@ -176,7 +171,8 @@ def test_schedules_that_cannot_be_run_cannot_be_made(change: dict[str, Any], mes
         TrainConfig(**change)
 
 
-def test_epochs_and_sizes_follow_from_the_schedule() -> None:
-    config = TrainConfig(epochs=7, evaluate_every=3, late_epochs=2, late_size=640)
+def test_evaluations_and_sides_follow_from_the_schedule() -> None:
+    config = TrainConfig(epochs=7, evaluate_every=3)
     assert [epoch for epoch in range(1, 8) if config.evaluates(epoch)] == [3, 6, 7]
-    assert [config.size(epoch, 320) for epoch in range(1, 8)] == [320] * 5 + [640] * 2
+    assert config.side(320) == 320
+    assert replace(config, large_crops=2).side(320) == 640
