@@ -3,7 +3,7 @@
 It has 12 epochs instead of 3, so that a training takes about as long as one of ``widerface_long``.
 """
 
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="widerface_before",
@@ -12,7 +12,6 @@ STUDY = StudyConfig(
     data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=100, landmark_images=100),
     train=TrainConfig(epochs=12, batch=4, lr=2e-3, evaluate_every=2),
     teacher=TrainConfig(epochs=12, batch=8, lr=2e-3, ema=0.998, patience=4),
-    distill=DistillConfig(landmark_weight=0.1),
     trials=0,
     pruner="none",
     references=("v2-alone",),

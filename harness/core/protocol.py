@@ -190,10 +190,10 @@ class TrainConfig:
         ignore_unmatched: priors on a face that no prior fits are not mined as negatives, as in ignore regions;
             otherwise they are background, as in RetinaFace's code.
         crops: a name of ``CROPS``.
-        large_crops: crops of twice the data's side in each step. The network's input then has twice the side: so many
-            images of a step show one large crop each, the others four crops each of the data's side (mosaics,
-            Bochkovskiy et al., arXiv 2004.10934, section 3.4). A step has as many pixels as without, because a large
-            crop replaces four others.
+        large_crops: crops of twice the data's side in each step. The network's inputs then have twice the side. Each of
+            them shows either one large crop or four crops of the data's side (a mosaic, Bochkovskiy et al., arXiv
+            2004.10934, section 3.4). A large crop replaces four of the ``batch`` others, so that a step has as many
+            pixels.
         ema: decay per step of an exponential moving average of the weights, in [0, 1). The averaged weights are
             evaluated and saved (Polyak averaging; Tarvainen and Valpola, arXiv 1703.01780, section 2). 0 keeps no
             average.

@@ -35,7 +35,7 @@ class Setup:
     Attributes:
         faces, search: training images and search split.
         steps: number of steps per epoch.
-        priors: (A, 4), those of a training image.
+        priors: (A, 4), of one input of the network in training.
         parameters: everything that is trained: the student's parameters and the adapters'.
         average: moving average of the student's weights; None if ``ema`` is 0.
         history: one dict per epoch so far.
