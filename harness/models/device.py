@@ -1,6 +1,8 @@
 """Devices by name, the memory layout of networks, and deterministic kernels."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,15 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return ``cpu``, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the device computes convolutions in bfloat16 faster than in float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Older versions of PyTorch do not tell: there, a CPU computes in float32.
+    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def on_accelerator(tensor: Tensor) -> bool:

@@ -102,10 +102,10 @@ class Distiller(nn.Module):
         return terms
 
     def _features(self, student: RawOutput, teacher: RawOutput) -> Tensor:
-        errors = [
-            F.mse_loss(adapter(ours), theirs) / theirs.var().clamp(min=_SMALLEST_VARIANCE)
-            for adapter, ours, theirs in zip(self.adapters, student.features, teacher.features, strict=True)
-        ]
+        errors = []
+        for adapter, ours, theirs in zip(self.adapters, student.features, teacher.features, strict=True):
+            theirs = theirs.float()
+            errors.append(F.mse_loss(adapter(ours).float(), theirs) / theirs.var().clamp(min=_SMALLEST_VARIANCE))
         return torch.stack(errors).mean()
 
 

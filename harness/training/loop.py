@@ -94,9 +94,8 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             output = setup.student.raw(images)
             truth = multibox_loss(output, targets, setup.priors, config)
             total, losses = truth.total, dict(truth.terms)
-            if setup.distiller is not None and setup.teacher is not None:
-                with torch.no_grad():
-                    taught = setup.teacher.raw(images)
+            taught = setup.taught(images)
+            if setup.distiller is not None and taught is not None:
                 total, imitation = setup.distiller.loss(output, taught, truth)
                 losses |= imitation
         losses["total"] = total

@@ -19,8 +19,8 @@ from harness.detection.boxes import make_priors
 from harness.detection.matching import Targets
 from harness.errors import DataError, InputError
 from harness.models.builder import build
-from harness.models.detector import Detector
-from harness.models.device import make_deterministic, place, resolve_device
+from harness.models.detector import Detector, RawOutput
+from harness.models.device import has_bfloat16, make_deterministic, place, resolve_device
 from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
@@ -72,9 +72,20 @@ class Setup:
 
         Losses are computed in float32. bfloat16 has float32's range, so that losses need no scaling.
         """
-        if self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        if self.device.type == "cuda" and has_bfloat16(self.device):
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
+
+    def taught(self, images: Tensor) -> RawOutput | None:
+        """Return the teacher's output for a batch, without gradients; None without a teacher.
+
+        It is computed in bfloat16 on CPUs that have instructions for it too. They halve the time of the forward
+        pass, and the teacher's errors are far larger than the rounding (``make bench ARGS=teacher``).
+        """
+        if self.teacher is None:
+            return None
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+            return self.teacher.raw(images)
 
     @cached_property
     def pixels(self) -> Tensor | None:

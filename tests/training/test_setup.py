@@ -77,6 +77,31 @@ def test_bfloat16_has_nearly_the_same_losses(job: Job, tmp_path: Path, monkeypat
     assert {parameter.dtype for parameter in half.parameters} == {torch.float32}
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_teacher_answers_in_bfloat16_where_the_processor_has_it(
+    fast: bool, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
+    job = replace(job, distill=DistillConfig(), teacher=tmp_path / "v1.safetensors", teacher_arch=ARCHS["v1"])
+    found = {"avx512_bf16": fast, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    with images_of(tmp_path):
+        setup = prepare(job)
+    (images, _), *_ = setup.batches(1)
+    taught = setup.taught(images)
+    assert taught is not None
+    assert setup.teacher is not None
+    with torch.no_grad():
+        expected = setup.teacher.raw(images)
+    assert taught.classes.dtype == (torch.bfloat16 if fast else torch.float32)
+    for ours, theirs in zip(taught[:3], expected[:3], strict=True):
+        assert torch.equal(ours, theirs) != fast
+        assert (ours - theirs).abs().mean() < 0.02 * theirs.std()
+    assert prepare(replace(job, distill=None)).taught(images) is None
+
+
 class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that bring values to the host, which wait for a CUDA device.
 
