@@ -98,16 +98,17 @@ def _seconds(found: Comparison) -> Iterator[Picture]:
     protocol = found.studies[0].study.search_protocol
     rows = []
     for group in (group for group in found.groups if group.kind != TEACHER):
-        elapsed = 0.0
-        for info in group.record.epochs:
-            elapsed += info["seconds"]
-            mean = info["ap"].get("mean")
-            if mean is not None and group.record.search_protocol == protocol:
-                rows.append({"name": group.name, "look": _look(group), "minutes": elapsed / 60, "ap": 100 * mean})
+        for record in (member.record for member in group.members if member.record.search_protocol == protocol):
+            elapsed, shown = 0.0, {"name": group.name, "look": _look(group), "seed": record.seed}
+            for info in record.epochs:
+                elapsed += info["seconds"]
+                mean = info["ap"].get("mean")
+                if mean is not None:
+                    rows.append(shown | {"minutes": elapsed / 60, "ap": 100 * mean})
     if rows:
         text = (
-            "Mean search AP after an epoch against the training time so far, of the first training of each network; "
-            "evaluations take no time here. Compare times within one machine only. Search AP: protocol "
+            "Mean search AP after an epoch against the training time so far; further seeds have thin lines. "
+            "Evaluations take no time here. Compare times within one machine only. Search AP: protocol "
             f"`{protocol_digest(protocol)}`."
         )
         yield Picture("AP against training time", "seconds", text, plots.against_time(pd.DataFrame(rows)))

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from harness.reporting import style
 from harness.reporting.style import Label, Look
@@ -91,26 +93,37 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
 
 
 def against_time(frame: pd.DataFrame) -> Figure:
-    """Mean AP against training time, one line per network, named at its end.
+    """Mean AP against training time, one line per training; a network's name is at the end of its first training.
 
     Args:
-        frame: columns name, look, minutes, ap in %; the rows of a network in the order of its epochs.
+        frame: columns name, look, seed, minutes, ap in %; the rows of a training in the order of its epochs.
     """
     figure = Figure(figsize=(9.0, 4.8), layout="constrained")
     axes = style.plain(figure.subplots())
-    labels = []
-    for position, (name, rows) in enumerate(frame.groupby("name", sort=False)):
-        look, line = LOOKS[rows["look"].iloc[0]], LINES[position % len(LINES)]
-        axes.plot(rows["minutes"], rows["ap"], color=look.colour, linestyle=line, linewidth=1.6, alpha=0.8)
-        style.mark(axes, rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look)
-        labels.append(Label(str(name), rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look.colour))
+    labels, drawn = [], []
+    for position, (name, network) in enumerate(frame.groupby("name", sort=False)):
+        look, line = LOOKS[network["look"].iloc[0]], LINES[position % len(LINES)]
+        for number, (_, rows) in enumerate(network.groupby("seed", sort=False)):
+            width, alpha = (0.8, 0.4) if number else (1.6, 0.8)
+            axes.plot(rows["minutes"], rows["ap"], color=look.colour, linestyle=line, linewidth=width, alpha=alpha)
+            style.mark(axes, rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look, alpha=0.4 if number else 1.0)
+            drawn += _along(rows["minutes"].to_numpy(), rows["ap"].to_numpy())
+            if not number:
+                labels.append(Label(str(name), rows["minutes"].iloc[-1], rows["ap"].iloc[-1], look.colour))
     axes.set_xlabel("training time, minutes")
     axes.set_ylabel("mean search AP, %")
-    axes.set_xlim(left=0)
     axes.margins(x=0.25)
+    axes.set_xlim(left=0)
     axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
-    style.place(axes, labels, [(label.x, label.y) for label in labels], sides=("right", "left"))
+    style.place(axes, labels, drawn, sides=("right", "left", "above", "below"))
     return figure
+
+
+def _along(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return points along a line, for labels to stay clear of."""
+    at = np.linspace(0, len(x) - 1, 1 + 20 * (len(x) - 1))
+    places = np.arange(len(x))
+    return list(zip(np.interp(at, places, x).tolist(), np.interp(at, places, y).tolist(), strict=True))
 
 
 def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attributes: Sequence[str]) -> Figure:
