@@ -162,10 +162,11 @@ def _list(as_json: bool) -> int:
     if as_json:
         cli.emit(listed)
         return 0
+    width = max(len(name) for entries in listed.values() for name in entries)
     for kind, entries in listed.items():
         print(kind)
         for name, note in entries.items():
-            print(f"  {name:<16} {note}")
+            print(f"  {name:<{width}} {note}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """``distillation``: how V2 is taught by its teacher; architecture and schedule stay.
 
 Each axis is a suspect for a teacher without a gain: too little of the ground truth, class probabilities so soft that
-the imitation is a regression of logits, landmarks that dominate the imitation, feature maps that are hardly imitated.
+the imitation is a regression of logits, the teacher's errors, feature maps that are hardly imitated.
 """
 
 from harness.core.arch import ARCHS
@@ -14,7 +14,7 @@ SPACE = SearchSpace(
     axes=(
         Choice("distill.alpha", (0.35, 0.7)),
         Choice("distill.temperature", (1.0, 4.0)),
-        Choice("distill.landmark_weight", (0.1, 1.0)),
+        Choice("distill.conditional", (False, True)),
         Choice("distill.feature_weight", (0.0, 10.0)),
     ),
 )

@@ -273,6 +273,8 @@ class DistillConfig:
         box_weight, class_weight, landmark_weight: weights of the imitation terms.
         feature_weight: λ, weight of the feature imitation through trainable 1×1 adapters.
         score_threshold: priors with a face score of the teacher above this are imitated, in addition to the positives.
+        conditional: imitate only priors that the teacher classifies as the ground truth does (conditional
+            teacher-student learning, Meng et al., arXiv 1904.12399).
     """
 
     temperature: float = 4.0
@@ -282,6 +284,7 @@ class DistillConfig:
     landmark_weight: float = 1.0
     feature_weight: float = 0.0
     score_threshold: float = 0.1
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         _require(self.temperature > 0, f"temperature must be positive, got {self.temperature}")

@@ -11,6 +11,9 @@ loss = (1 - α) · ground truth + α · (w₁ · T² · KL of class logits + w�
 - The box and landmark terms are smooth L1 between the encoded offsets. They cover only positive and confident priors:
   a detector is not trained to predict boxes on background, so imitating those would copy noise (the same paper,
   section 3.3; Wang et al., arXiv 1906.03609).
+- ``conditional`` leaves out the priors that the teacher classifies wrongly at a face score of 0.5, where the ground
+  truth alone teaches (conditional teacher-student learning, Meng et al., arXiv 1904.12399, section 2). What remains
+  keeps its weight.
 - All three terms are sums divided by the number of positive or confident priors in the batch. The multibox loss is
   divided by the number of positives, so α weights terms of the same scale.
 - The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution per level (FitNets,
@@ -30,6 +33,7 @@ from harness.detection.losses import MultiboxResult, picker
 from harness.models.detector import RawOutput
 
 _SMALLEST_VARIANCE = 1e-6
+_FACE = 0.5
 
 
 class HasFeatures(Protocol):
@@ -82,10 +86,13 @@ class Distiller(nn.Module):
         return total, terms
 
     def _outputs(self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult) -> dict[str, Tensor]:
-        confident = teacher.classes.softmax(-1)[..., 1] > self.config.score_threshold
-        faces = ground_truth.positive | confident
+        score = teacher.classes.softmax(-1)[..., 1]
+        faces = ground_truth.positive | (score > self.config.score_threshold)
         chosen = faces | ground_truth.mined
         count = faces.sum().clamp(min=1)
+        if self.config.conditional:
+            right = (score > _FACE) == ground_truth.positive
+            faces, chosen = faces & right & ground_truth.positive, chosen & right
         temperature = self.config.temperature
 
         at = picker(chosen)

@@ -108,6 +108,27 @@ def test_boxes_and_landmarks_are_imitated_where_there_are_faces_and_nowhere_else
     assert terms["distill_landmark"].item() == pytest.approx(float(first + other) / 2, rel=1e-6)
 
 
+def test_a_conditional_student_imitates_only_where_the_teacher_is_right() -> None:
+    """Of five priors, the teacher finds a face, misses one, sees one where none is, and is right about the others."""
+    ours, theirs = output(), background(output())
+    positive, mined = none(), none()
+    positive[0, 0] = positive[0, 1] = True
+    mined[0, 2] = mined[0, 3] = True
+    classes = theirs.classes.clone()
+    classes[0, 0] = classes[0, 2] = classes[1, 4] = torch.tensor([-1.0, 2.0])
+    theirs = theirs._replace(classes=classes)
+    config = DistillConfig(temperature=2.0, conditional=True)
+    _, terms = Distiller(Width(4), Width(4), config).loss(ours, theirs, truth(positive, mined))
+    faces = 4  # Two positives and two false alarms: the divisor is that of a student who imitates everything.
+    box = nn.functional.smooth_l1_loss(ours.boxes[0, 0], theirs.boxes[0, 0], reduction="sum")
+    assert terms["distill_box"].item() == pytest.approx(float(box) / faces, rel=1e-6)
+    expected = 0.0
+    for prior in (0, 3):
+        p, q = ((of.classes[0, prior] / 2).softmax(0) for of in (theirs, ours))
+        expected += 4 * float((p * (p / q).log()).sum()) / faces
+    assert terms["distill_class"].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_mix_is_the_documented_one() -> None:
     ours, theirs = output(), output()
     chosen = truth(~none(), none())
