@@ -107,11 +107,14 @@ class StudyData:
         return self.ranked[0] if self.ranked else None
 
     def shown(self) -> dict[str, TrialRecord]:
-        """Return heading → record of V1, another teacher, V2 and the best student, as far as they exist."""
-        teacher = self.teacher
-        found = {"V1": self.named("v1"), "V2": self.named("v2")}
+        """Return heading → record of the networks that a report names, as far as they exist.
+
+        These are V1, another teacher, V2, V2 alone (without a teacher) and the best student.
+        """
+        teacher, found = self.teacher, {"V1": self.named("v1")}
         if teacher is not None and teacher.label != "v1":
-            found = {"V1": found["V1"], f"teacher ({teacher.label})": teacher, "V2": found["V2"]}
+            found[f"teacher ({teacher.label})"] = teacher
+        found |= {"V2": self.named("v2"), "V2 alone": self.named("v2-alone")}
         if self.best is not None:
             found[f"best ({self.best.label})"] = self.best
         return {heading: record for heading, record in found.items() if record is not None}

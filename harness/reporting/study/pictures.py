@@ -16,6 +16,8 @@ LEAST_SCORE = 0.5
 EXAMPLES = 6
 """Scenes in the examples picture."""
 
+_UNSEARCHED, _UNSCORED = "Nothing was searched.", "No student has a search AP yet."
+
 
 def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
     """Return the pictures of a study, in the order of the report.
@@ -39,7 +41,7 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
 def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
     title, name = "Search AP against parameters", "pareto"
     if data.best is None:
-        return Picture(title, name, "No student has a search AP yet.")
+        return Picture(title, name, _UNSCORED if data.study.config.trials else _UNSEARCHED)
     students = scored[scored["role"] == "candidate"]
     if len(students) > 1 and students["params"].nunique() == 1:
         return Picture(title, name, f"All students have {data.best.params:,} parameters.")
@@ -59,6 +61,8 @@ def _parts(data: StudyData) -> Picture:
     shown = data.shown()
     if not shown:
         return Picture(title, name, "No network has been counted yet.")
+    if "V2" in shown:
+        shown.pop("V2 alone", None)  # The same network.
     counts = pd.DataFrame.from_dict({h: part_counts(r.parts) for h, r in shown.items()}, orient="index")
     text = "The attentions after the backbone and after the neck are one part, as in the documents."
     return Picture(title, name, text, plots.parts(counts, data.budget))
@@ -68,7 +72,8 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     title, name = "Search AP against speed", "speed"
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if not (len(fast) and (fast["role"] == "candidate").any()):
-        return Picture(title, name, "No student's speed has been measured yet.")
+        searched = data.study.config.trials
+        return Picture(title, name, "No student's speed has been measured yet." if searched else _UNSEARCHED)
     built = [ArchConfig.from_dict(record.arch) for record in data.candidates("complete")]
     if len(built) > 1 and len(set(built)) == 1:
         text = "All students have one architecture: their speeds differ only by the load on the machine."

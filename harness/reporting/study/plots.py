@@ -21,9 +21,10 @@ LOOKS = {
     "V1": Look(style.BLACK, "s"),
     "teacher": Look(style.PURPLE, "s"),
     "V2": Look(style.BLUE, "D"),
+    "V2 alone": Look(style.ORANGE, "v"),
     "best": Look(style.VERMILLION, "o"),
 }
-"""First word of a heading → look, the same in every picture."""
+"""Heading, or its first word → look, the same in every picture."""
 
 STUDENT = Look(style.SKY, "o", 6.0)
 PART_COLOURS = dict(
@@ -32,7 +33,7 @@ PART_COLOURS = dict(
 
 
 def _look(heading: str) -> Look:
-    return LOOKS[heading.partition(" ")[0]]
+    return LOOKS.get(heading) or LOOKS[heading.partition(" ")[0]]
 
 
 def _points(frame: pd.DataFrame, x: str) -> dict[str, tuple[float, float]]:
@@ -136,8 +137,9 @@ def _stack(axes: Axes, counts: pd.DataFrame, limit: int, limit_text: str) -> Non
                 axes.text(start + size / 2, position, text, ha="center", va="center", fontsize=8, color=ink)
         starts = starts + sizes
     for position, total in enumerate(starts):
-        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # The budget's line is often behind the text.
-        style.write(axes, f"{total:,.0f}", (total, position), (5, 0), va="center", fontweight="bold", bbox=behind)
+        # Beyond the budget's line, if the text would cross it.
+        at = max(total, limit) if total + 0.16 * width > limit else total
+        style.write(axes, f"{total:,.0f}", (at, position), (5, 0), va="center", fontweight="bold")
     axes.set_yticks(range(len(counts)), [str(heading) for heading in counts.index])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -11,6 +11,7 @@ from harness.errors import DataError, InputError
 from harness.reporting.format import markdown
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
+from harness.reporting.study.pictures import pictures
 from tests.reporting.fake_study import EASIER, write_study
 
 
@@ -40,6 +41,24 @@ def test_documented_and_measured_stand_side_by_side(data: StudyData) -> None:
     assert (of("AP easy, %", "V1 documented"), of("AP easy, %", "V2 documented")) == ("~87", "92+")
     assert of("AP mean, %", "V1 measured") == "78.0"
     assert (of("FPS against V1", "V2 documented"), of("FPS against V1", "V2 measured")) == ("1.50 ×", "1.38 ×")
+
+
+def test_v2_without_a_teacher_has_a_column_of_its_own(data: StudyData) -> None:
+    v2 = data.named("v2")
+    assert v2 is not None
+    alone = replace(v2, label="v2-alone", distill={}, ap={**v2.ap, "easy": 0.123})
+    both = replace(data, records=[*data.records, alone])
+    assert list(tables.comparison(both).columns)[-3:] == ["V2 measured", "V2 alone measured", "best (0010) measured"]
+    only = replace(data, records=[r for r in both.records if r.label != "v2" and r.role != "candidate"])
+    frame = tables.comparison(only).set_index("")
+    assert list(frame.columns) == ["V1 documented", "V1 measured", "V2 documented", "V2 alone measured"]
+    assert frame["V2 alone measured"]["AP easy, %"] == "12.3"
+    for shown, bars in ((both, ["V1", "V2", "best (0010)"]), (only, ["V1", "V2 alone"])):
+        figure = next(
+            picture.figure for picture in pictures(shown, tables.results(shown)) if picture.file == "parts.png"
+        )
+        assert figure is not None
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == bars
 
 
 def test_the_ranking_holds_candidates_only_and_references_stand_apart(data: StudyData) -> None:
