@@ -144,7 +144,7 @@ class Comparison:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """The pairs: with and without a teacher; two teachers; best student and references; student and teacher."""
+        """Pairs: with and without a teacher; two trainings of a network; best student and references; and teacher."""
         return [Pair(one, other) for one, other in _pairs(self)]
 
 
@@ -154,9 +154,9 @@ def _pairs(found: Comparison) -> Iterator[tuple[Group, Group]]:
     for one in taught:
         alone = [r for r in references if not r.taught_by and r.record.arch == one.record.arch]
         yield from ((one, other) for other in _alike(one, alone))
-    for position, one in enumerate(taught):
-        for other in taught[:position]:
-            if one.weights != other.weights and one.record.arch == other.record.arch:
+    for position, one in enumerate(references):
+        for other in references[:position]:
+            if bool(one.taught_by) == bool(other.taught_by) and one.record.arch == other.record.arch:
                 yield one, other
     for data in found.studies:
         best = found.best.get(data.study.name)
