@@ -26,7 +26,7 @@ STUDY = StudyConfig(
     data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=100, landmark_images=100),
     train=replace(_SCHEDULE, epochs=24, evaluate_every=4),
     teacher=_SCHEDULE,
-    distill=DistillConfig(landmark_weight=0.1),
+    distill=DistillConfig(landmark_weight=0.1, feature_weight=10.0),
     trials=0,
     pruner="none",
     references=("v2", "v2-alone"),
