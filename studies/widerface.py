@@ -1,7 +1,7 @@
 """WIDER FACE at 320 pixels; ``--data`` gives the folder of a copy.
 
-The schedule is that of ``widerface_long``, for larger batches. It was found on a small copy, and has not been run on the
-whole of WIDER FACE yet.
+The schedule is that of ``widerface_long``, for larger batches. It was found on a small copy, and has not been run on
+the whole of WIDER FACE yet.
 """
 
 from dataclasses import replace
