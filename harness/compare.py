@@ -117,7 +117,7 @@ def _print(found: Any, written: Sequence[Path]) -> None:
     from harness.reporting.compare.tables import networks
     from harness.reporting.format import terminal
 
-    table = terminal(networks(found)[["network", "parameters", "seeds", "AP mean, %"]])
+    table = terminal(networks(found)[["network", "parameters", "seeds", "training, min", "AP mean, %"]])
     cli.show(table, *(f"- {sentence}".replace("`", "") for sentence in findings(found)))
     cli.show(*(f"report: {path}" for path in written))
 

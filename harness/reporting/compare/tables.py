@@ -35,10 +35,17 @@ def _network(group: Group, marked: bool, studies: bool) -> dict[str, str]:
         "parameters": f"{group.record.params:,}",
         "against budget": signed(group.record.params, group.budget),
         "seeds": str(len(group.members)),
+        "training, min": _minutes(group),
         **{f"AP {level}, %": _ap(group, level) for level in LEVELS},
         **({"landmark NME, %": landmarks.cell([member.record.landmark for member in group.members])} if marked else {}),
         **({"study": ", ".join(f"`{name}`" for name in group.studies)} if studies else {}),
     }
+
+
+def _minutes(group: Group) -> str:
+    """Return the mean training time over seeds; none for weights that were given."""
+    seconds = [sum(epoch["seconds"] for epoch in member.record.epochs) for member in group.members]
+    return f"{sum(seconds) / len(seconds) / 60:.1f}" if any(seconds) else NOTHING
 
 
 def _ap(group: Group, level: str) -> str:
@@ -96,6 +103,7 @@ def _result(member: Member, group: Group, found: Comparison) -> dict[str, Any]:
         **{f"distill_{key}": value for key, value in record.distill.items()},
         "params": record.params,
         "over_budget": record.params - group.budget,
+        "train_seconds": sum(epoch["seconds"] for epoch in record.epochs) or None,
         **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
         **{f"ap_{level}_low": low for level, (low, _) in ends.items()},
         **{f"ap_{level}_high": high for level, (_, high) in ends.items()},

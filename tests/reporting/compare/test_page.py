@@ -123,6 +123,7 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
         str(row["AP mean, %"]),
     )
     assert (row["distillation"], row["seeds"], row["against budget"]) == ("T 4, α 0.7, λ 0", "3", "+8")
+    assert row["training, min"] == "2.0", "four epochs of 30 seconds, the mean over seeds"
 
 
 def test_a_training_in_two_studies_counts_once(found: Comparison) -> None:
