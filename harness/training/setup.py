@@ -79,8 +79,8 @@ class Setup:
     def taught(self, images: Tensor) -> RawOutput | None:
         """Return the teacher's output for a batch, without gradients; None without a teacher.
 
-        It is computed in bfloat16 on CPUs that have instructions for it too. They halve the time of the forward
-        pass, and the teacher's errors are far larger than the rounding (``make bench ARGS=teacher``).
+        It is computed in bfloat16 on CPUs that have instructions for it too. That saves time (``make bench
+        ARGS=teacher``), and the rounding is small against the differences between teacher and student.
         """
         if self.teacher is None:
             return None
