@@ -18,12 +18,12 @@ from harness.training.setup import prepare
 
 def cases(given: Given) -> Iterator[Case]:
     """Yield V1 and FeatherFace, with random weights, as teachers of V2."""
-    size, steps, rounds = (64, 1, 1) if given.quick else (320, 2, 9)
+    size, steps = (64, 1) if given.quick else (320, 2)
     for arch in ("v1", "featherface"):
-        yield from _cases(given.folder, arch, size, steps, rounds)
+        yield from _cases(given.folder, arch, size, steps)
 
 
-def _cases(folder: Path, arch: str, size: int, steps: int, rounds: int) -> Iterator[Case]:
+def _cases(folder: Path, arch: str, size: int, steps: int) -> Iterator[Case]:
     weights = folder / f"{arch}.safetensors"
     torch.manual_seed(0)
     save_weights(build(ARCHS[arch]), weights)
@@ -34,7 +34,7 @@ def _cases(folder: Path, arch: str, size: int, steps: int, rounds: int) -> Itera
         f"{name}, teaching V2",
         Variant("step with the teacher", lambda: epoch(taught), steps),
         Variant("step without", lambda: epoch(alone), steps),
-        rounds=rounds,
+        rounds=9,
     )
     teacher = taught.teacher
     assert teacher is not None
@@ -44,14 +44,14 @@ def _cases(folder: Path, arch: str, size: int, steps: int, rounds: int) -> Itera
             for images in batches:
                 teacher.raw(images)
 
-    def half() -> None:
+    def training() -> None:
         for images in batches:
             taught.taught(images)
 
     yield Case(
         name,
-        Variant("forward pass in training", half, steps),
+        Variant("forward pass in training", training, steps),
         Variant("forward pass in float32", exact, steps),
-        rounds=rounds,
+        rounds=9,
         facts={"bfloat16": has_bfloat16(torch.device("cpu"))},
     )

@@ -132,7 +132,7 @@ def _taught(label: str, student: Data) -> list[str]:
         said.append(
             f"Of the teacher's {teacher['confident']:,} confident priors (score above {distill['score_threshold']:g}), "
             f"{percent(teacher['unmatched_share'])} % are not positive and {percent(teacher['false_alarm_share'])} % "
-            "are false alarms, which distillation passes on."
+            f"are false alarms, which distillation {'leaves out' if distill.get('conditional') else 'passes on'}."
         )
     said.append(
         f"Softened by T = {distill['temperature']:g}, the teacher's classes have an entropy of "

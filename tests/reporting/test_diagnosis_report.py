@@ -31,7 +31,10 @@ def test_imitation_leads_towards_the_ground_truth_only_where_the_teacher_s_error
     equal = "\n".join(findings(diagnosis(v2=student(None, moment(0.5)))))
     assert "error is 1.000, that of `v2` 1.000; not less: on average, imitating it does not lead" in equal
     assert "landmark error" not in equal
-    assert "40.0 % are not positive and 12.5 % are false alarms" in equal
+    assert "40.0 % are not positive and 12.5 % are false alarms, which distillation passes on." in equal
+    how = {"temperature": 4.0, "score_threshold": 0.1, "conditional": True}
+    conditional = "\n".join(findings(diagnosis(v2=student(None, moment(0.5), distill=how))))
+    assert "12.5 % are false alarms, which distillation leaves out." in conditional
     assert "little more than a smoothed label (threshold 0.05)" in equal
     alone = diagnosis(v2=student(None, moment(0.5), teacher=answers(spread_negative=None)))
     assert "is at most 0.040 among priors with the same label" in "\n".join(findings(alone)), (

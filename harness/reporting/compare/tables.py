@@ -18,7 +18,9 @@ def distillation(group: Group) -> str:
     if not group.taught_by:
         return NOTHING
     how = group.record.distill
-    return f"T {how['temperature']:g}, α {how['alpha']:g}, λ {how['feature_weight']:g}"
+    settings = f"T {how['temperature']:g}, α {how['alpha']:g}, λ {how['feature_weight']:g}"
+    # Records from before this setting existed do not have it.
+    return f"{settings}, conditional" if how.get("conditional") else settings
 
 
 def networks(found: Comparison) -> pd.DataFrame:
@@ -44,7 +46,7 @@ def _network(group: Group, marked: bool, studies: bool) -> dict[str, str]:
 
 def _minutes(group: Group) -> str:
     """Return the mean training time over seeds; none for weights that were given."""
-    seconds = [sum(epoch["seconds"] for epoch in member.record.epochs) for member in group.members]
+    seconds = [member.record.seconds.get("train", 0.0) for member in group.members]
     return f"{sum(seconds) / len(seconds) / 60:.1f}" if any(seconds) else NOTHING
 
 
@@ -103,7 +105,7 @@ def _result(member: Member, group: Group, found: Comparison) -> dict[str, Any]:
         **{f"distill_{key}": value for key, value in record.distill.items()},
         "params": record.params,
         "over_budget": record.params - group.budget,
-        "train_seconds": sum(epoch["seconds"] for epoch in record.epochs) or None,
+        "train_seconds": record.seconds.get("train"),
         **{f"ap_{level}": member.ap.value[level] for level in LEVELS},
         **{f"ap_{level}_low": low for level, (low, _) in ends.items()},
         **{f"ap_{level}_high": high for level, (_, high) in ends.items()},

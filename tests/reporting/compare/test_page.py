@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from harness.reporting.compare.findings import differing, findings, headline
 from harness.reporting.compare.pictures import pictures_of
 from harness.reporting.compare.read import training
 from harness.reporting.compare.recall import recall_findings, recalls
-from harness.reporting.compare.tables import networks, pairs
+from harness.reporting.compare.tables import distillation, networks, pairs
 from harness.reporting.format import bounds, points
 from tests import fake_comparison
 from tests.fake_diagnosis import diagnosis, moment, student
@@ -124,6 +125,8 @@ def test_a_group_s_ap_is_the_mean_of_the_records(found: Comparison) -> None:
     )
     assert (row["distillation"], row["seeds"], row["against budget"]) == ("T 4, α 0.7, λ 0", "3", "+8")
     assert row["training, min"] == "2.0", "four epochs of 30 seconds, the mean over seeds"
+    record = replace(three.record, distill={**three.record.distill, "conditional": True})
+    assert distillation(replace(three, members=(replace(three.members[0], record=record),))).endswith(", conditional")
 
 
 def test_a_training_in_two_studies_counts_once(found: Comparison) -> None:
