@@ -11,9 +11,10 @@ loss = (1 - α) · ground truth + α · (w₁ · T² · KL of class logits + w�
 - The box and landmark terms are smooth L1 between the encoded offsets. They cover only positive and confident priors:
   a detector is not trained to predict boxes on background, so imitating those would copy noise (the same paper,
   section 3.3; Wang et al., arXiv 1906.03609).
-- ``conditional`` leaves out the priors that the teacher classifies wrongly at a face score of 0.5, where the ground
-  truth alone teaches (conditional teacher-student learning, Meng et al., arXiv 1904.12399, section 2). Boxes and
-  landmarks are then imitated on the positive priors that the teacher finds. The divisor below stays.
+- ``conditional`` leaves out the priors that the teacher classifies wrongly at a face score of 0.5 (conditional
+  teacher-student learning, Meng et al., arXiv 1904.12399, section 2). There, only the ground truth teaches, with its
+  weight 1 - α; the paper gives it the full weight. Boxes and landmarks are then imitated on the positive priors that
+  the teacher finds. The divisor below stays.
 - All three terms are sums divided by the number of positive or confident priors in the batch. The multibox loss is
   divided by the number of positives, so α weights terms of the same scale.
 - The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution per level (FitNets,
