@@ -374,6 +374,7 @@ class StudyConfig:
         name: the study's name, and that of its folder under ``runs/``.
         space: name of a module of ``search_spaces``.
         trials: number of candidates.
+        enqueued: configurations of the first candidates; the sampler proposes the others.
         sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
         window: trial n is proposed from the results of trials 0 … n - window. Therefore at most ``window`` trials train
@@ -397,6 +398,7 @@ class StudyConfig:
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     trials: int = 12
+    enqueued: tuple[dict[str, Any], ...] = ()
     sampler: str = "tpe"
     pruner: str = "median"
     objectives: tuple[str, ...] = ("ap",)

@@ -20,6 +20,8 @@ from harness.core.arch import OptionValue
 from harness.core.protocol import Budget
 from harness.core.space import Axis, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
+from harness.errors import InputError
+from harness.models.costs import check_budget
 from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
 
 ALIKE = 256
@@ -32,8 +34,8 @@ class Proposal:
 
     Attributes:
         configuration: the active axes' values, in the space's order.
-        source: ``uniform`` (drawn from all that fits), ``sampler``, or ``alike`` (the fitting one most similar to the
-            sampler's proposal).
+        source: ``enqueued`` (given by the study), ``uniform`` (drawn from all that fits), ``sampler``, or ``alike``
+            (the fitting one most similar to the sampler's proposal).
         rejected: reason (``over_budget``, ``unbuildable``, ``repeated``) → proposals rejected before this one.
         system_attrs: data that the sampler later reads from this trial (NSGA-II's generation).
     """
@@ -68,9 +70,11 @@ class Proposer:
         sampler: a name of ``protocol.SAMPLERS``.
         directions: one per objective.
         seed: the study's seed.
+        enqueued: configurations that are proposed first.
 
     Raises:
-        BudgetError: no configuration of the space fits.
+        BudgetError: no configuration of the space fits, or an enqueued one does not.
+        InputError: an enqueued configuration is not in the space, cannot be built or occurs twice.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Proposer:
         sampler: str,
         directions: Sequence[StudyDirection],
         seed: int,
+        enqueued: Sequence[Configuration] = (),
     ) -> None:
         self.space = space
         self.counts = counts
@@ -90,7 +95,11 @@ class Proposer:
         self.seed = seed
         self.feasible = counts.feasible(budget)
         self._distributions = {axis.name: distribution(axis) for axis in space.axes}
+        self._unsampled = {GENERATION: 0} if sampler == "nsga2" else {}
         self._uniform(np.random.default_rng(0))
+        self._enqueued = [self._checked(configuration) for configuration in enqueued]
+        if len({identity(configuration) for configuration in enqueued}) < len(enqueued):
+            raise InputError(f"two of the {len(enqueued)} enqueued configurations are the same")
 
     def distributions(self, configuration: Configuration) -> dict[str, BaseDistribution]:
         """Return the distributions of a configuration's axes."""
@@ -113,6 +122,8 @@ class Proposer:
         """
         if len(seen) >= self.feasible:
             return None
+        if number < len(self._enqueued):
+            return Proposal(self._enqueued[number], "enqueued", system_attrs=self._unsampled)
         rng = np.random.default_rng(derive_seed(self.seed, number, "uniform"))
         usable = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in ended)
         if self.sampler == "random" or usable < STARTUP:
@@ -131,6 +142,12 @@ class Proposer:
         if near is not None:
             return Proposal(near, "alike", dict(rejected), attrs)
         return self._new(rng, seen, source="uniform", number=number, rejected=rejected, attrs=attrs)
+
+    def _checked(self, configuration: Configuration) -> Configuration:
+        """Return an enqueued configuration in the space's order."""
+        self.space.check(configuration)
+        check_budget(self.space.arch(configuration), self.budget)
+        return {axis.name: configuration[axis.name] for axis in self.space.axes if axis.name in configuration}
 
     def _refusal(self, configuration: Configuration, seen: Collection[str]) -> str | None:
         if self.counts.total(configuration) is None:
@@ -154,8 +171,7 @@ class Proposer:
     ) -> Proposal | None:
         """Draw uniformly until a configuration is new, which takes feasible / unseen draws on average."""
         rejected = Counter() if rejected is None else rejected
-        if attrs is None:
-            attrs = {GENERATION: 0} if self.sampler == "nsga2" else {}
+        attrs = self._unsampled if attrs is None else attrs
         for _ in range(ALIKE + 20 * self.feasible // (self.feasible - len(seen))):
             configuration = self._uniform(rng)
             if identity(configuration) not in seen:

@@ -106,7 +106,10 @@ def _check_search(config: StudyConfig) -> tuple[SearchSpace, Proposer]:
         if name.removesuffix(ALONE) not in ARCHS:
             raise unknown_name("reference", name, (*ARCHS, *(f"{arch}{ALONE}" for arch in ARCHS)))
     directions = [DIRECTIONS[name] for name in config.objectives]
-    return space, Proposer(space, SpaceCounts(space), config.budget, config.sampler, directions, config.seed)
+    counts = SpaceCounts(space)
+    return space, Proposer(
+        space, counts, config.budget, config.sampler, directions, config.seed, config.enqueued[: config.trials]
+    )
 
 
 def _check_earlier(earlier: Manifest | None, same: identity.Identity, folder: Path) -> None:

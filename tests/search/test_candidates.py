@@ -15,7 +15,7 @@ from harness.core.names import load_space
 from harness.core.protocol import SAMPLERS, Budget
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
-from harness.errors import BudgetError
+from harness.errors import BudgetError, InputError
 from harness.search.candidates import Proposer, identity
 from harness.search.storage import Ledger
 
@@ -189,3 +189,43 @@ def test_every_feasible_configuration_is_tried_once_and_then_none(sampler: str) 
 def test_a_budget_below_everything_is_refused_with_the_smallest_count() -> None:
     with pytest.raises(BudgetError, match=rf"smallest configuration has {COUNTS.smallest:,}"):
         Proposer(SPACE, COUNTS, Budget(213_000), "tpe", AP, 0)
+
+
+class TestEnqueued:
+    """Configurations that the study gives are proposed first."""
+
+    @pytest.fixture
+    def given(self) -> list[Configuration]:
+        rng = np.random.default_rng(1)
+        return [COUNTS.sample(BUDGET, rng) for _ in range(2)]
+
+    @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+    def test_they_are_the_first_trials_and_the_others_stay(self, sampler: str, given: list[Configuration]) -> None:
+        with_them = Proposer(SPACE, COUNTS, BUDGET, sampler, AP, 0, given)
+        without = Proposer(SPACE, COUNTS, BUDGET, sampler, AP, 0)
+        seen = {identity(configuration) for configuration in given}
+        for number, configuration in enumerate(given):
+            proposal = with_them.propose(number, [], [], set())
+            assert proposal is not None
+            assert (proposal.configuration, proposal.source) == (configuration, "enqueued")
+        assert with_them.propose(2, [], [], seen) == without.propose(2, [], [], seen)
+
+    def test_the_sampler_learns_from_them(self, given: list[Configuration]) -> None:
+        proposer = Proposer(SPACE, COUNTS, BUDGET, "nsga2", AP, 0, given)
+        first = proposer.propose(0, [], [], set())
+        drawn = proposer.propose(2, [], [], set())
+        assert first is not None
+        assert drawn is not None
+        assert first.system_attrs == drawn.system_attrs == {"NSGAIISampler:generation": 0}
+
+    def test_one_outside_the_space_is_refused(self, given: list[Configuration]) -> None:
+        with pytest.raises(InputError, match=r"axis 'neck.channels' offers \[24, .*, not 25"):
+            Proposer(SPACE, COUNTS, BUDGET, "random", AP, 0, [{**given[0], "neck.channels": 25}])
+
+    def test_one_over_the_budget_is_refused(self, given: list[Configuration]) -> None:
+        with pytest.raises(BudgetError, match="over the budget"):
+            Proposer(SPACE, COUNTS, Budget(COUNTS.smallest), "random", AP, 0, given)
+
+    def test_a_repeated_one_is_refused(self, given: list[Configuration]) -> None:
+        with pytest.raises(InputError, match="two of the 3 enqueued configurations are the same"):
+            Proposer(SPACE, COUNTS, BUDGET, "random", AP, 0, [*given, given[0]])
