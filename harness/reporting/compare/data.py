@@ -137,14 +137,20 @@ class Comparison:
         """Return the groups of one kind, in order."""
         return [group for group in self.groups if group.kind == kind]
 
-    def teacher_of(self, group: Group) -> Group | None:
-        """Return the group of the network that taught ``group``; None for teachers and for groups without a teacher."""
-        teachers = [] if group.kind == TEACHER or not group.weights else self.of_kind(TEACHER)
-        return next((teacher for teacher in teachers if teacher.weights == group.weights), None)
+    def teachers_of(self, group: Group) -> list[Group]:
+        """Return the network that taught ``group``; for one without a teacher, the teachers of its studies."""
+        if group.kind == TEACHER:
+            return []
+        weights = (
+            {group.weights}
+            if group.weights
+            else {data.study.teacher.digest for data in self.studies if data.study.name in group.studies}
+        )
+        return [teacher for teacher in self.of_kind(TEACHER) if teacher.weights in weights]
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Pairs: with and without a teacher; two trainings of a network; best student and references; and teacher."""
+        """Pairs: with and without a teacher; two trainings of a network; best student and references; and teachers."""
         return [Pair(one, other) for one, other in _pairs(self)]
 
 
@@ -169,9 +175,7 @@ def _pairs(found: Comparison) -> Iterator[tuple[Group, Group]]:
             if repeats is not None:
                 yield repeats, other
     for group in found.groups:
-        teacher = found.teacher_of(group)
-        if teacher is not None:
-            yield group, teacher
+        yield from ((group, teacher) for teacher in found.teachers_of(group))
 
 
 def _alike(one: Group, others: list[Group]) -> list[Group]:

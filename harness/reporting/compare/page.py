@@ -142,7 +142,7 @@ def _render(
         shared=[
             (f"{group.name} against {teacher.name}", markdown(shared_table(group, teacher, found)))
             for group in found.best.values()
-            if (teacher := found.teacher_of(group)) is not None
+            for teacher in found.teachers_of(group)
         ],
         published=markdown(tables.published(found)),
         published_note=_published_note(found),

@@ -72,9 +72,9 @@ def _shared(student: Group, teacher: Group, faces: Mask) -> dict[str, float]:
 
 
 def recall_findings(found: Comparison) -> list[str]:
-    """Return which faces the teachers miss, where students are behind their teacher, and where a teacher helps most."""
+    """Return which faces the teachers miss, where students are behind the teacher, and where a teacher helps most."""
     said = [_missed(teacher, found) for teacher in found.of_kind(TEACHER)]
-    said += [_lost(group, teacher, found) for group in found.groups if (teacher := found.teacher_of(group)) is not None]
+    said += [_lost(group, teacher, found) for group in found.groups for teacher in found.teachers_of(group)]
     return [*said, *_helped(found)]
 
 
@@ -110,7 +110,7 @@ def _lost(student: Group, teacher: Group, found: Comparison) -> str:
         worst = min(gaps, key=lambda value: gaps[value])
         drops.append(f"{attribute}: {worst} ({points(gaps[worst])} points)")
     return (
-        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that the teacher "
+        f"{student.name} misses {lost:,} faces that {teacher.name} finds, and finds {won:,} that {teacher.name} "
         f"misses. Its recall is furthest behind on {', '.join(drops)}."
     )
 

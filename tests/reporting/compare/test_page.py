@@ -185,6 +185,7 @@ def test_all_pairs_of_interest_are_compared(found: Comparison) -> None:
         "0001 from V1 (other seeds) − V2 from V1",
         "0001 from FeatherFace − V2 from FeatherFace",
         "0001 from FeatherFace (other seeds) − V2 from FeatherFace",
+        "V2 alone − V1",
         "V2 from FeatherFace − FeatherFace",
         "V2 from V1 − V1",
         *(f"{g.name} − {g.taught_by}" for g in found.of_kind("student") if g in found.best.values()),
