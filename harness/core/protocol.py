@@ -273,8 +273,8 @@ class DistillConfig:
         box_weight, class_weight, landmark_weight: weights of the imitation terms.
         feature_weight: λ, weight of the feature imitation through trainable 1×1 adapters.
         score_threshold: priors with a face score of the teacher above this are imitated, in addition to the positives.
-        conditional: imitate only priors that the teacher classifies as the ground truth does (conditional
-            teacher-student learning, Meng et al., arXiv 1904.12399).
+        conditional: imitate only priors that the teacher classifies as the ground truth does; elsewhere, the ground
+            truth of the class has weight 1 (conditional teacher-student learning, Meng et al., arXiv 1904.12399).
     """
 
     temperature: float = 4.0

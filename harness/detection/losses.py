@@ -18,13 +18,18 @@ NEGATIVES = 7
 
 
 class MultiboxResult(NamedTuple):
-    """The weighted ``total``, the unweighted ``terms`` (box, class, landmark), and the priors that entered the loss.
+    """The multibox loss of a batch.
 
-    ``positive`` and ``mined`` (the mined negatives) are (B, A) bool and disjoint.
+    Attributes:
+        total: the weighted sum of the terms, a scalar.
+        terms: ``box``, ``class`` and ``landmark``, unweighted.
+        class_parts: (B, A), each prior's part in ``total`` through the class term; 0 if it did not enter the loss.
+        positive, mined: (B, A) bool, disjoint: the positives and the mined negatives.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
+    class_parts: Tensor
     positive: Tensor
     mined: Tensor
 
@@ -80,7 +85,8 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
     margin = output.classes[..., 1].float() - output.classes[..., 0].float()
     losses = F.softplus(torch.where(positive, -margin, margin))
     mined = mine(losses.detach(), positive, matching.ignored if config.ignore_unmatched else None)
-    class_loss = losses.masked_fill(~(positive | mined), 0).sum() / count
+    losses = losses.masked_fill(~(positive | mined), 0)
+    class_loss = losses.sum() / count
 
     at = picker(positive)
     face, own, own_priors = at(matching.face).clamp(min=0), at(positive), at(priors.expand(len(positive), -1, -1))
@@ -96,7 +102,8 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
     landmark_loss = torch.where(known, errors, 0).sum() / known.sum().clamp(min=1)
 
     total = config.box_weight * box_loss + config.class_weight * class_loss + config.landmark_weight * landmark_loss
-    return MultiboxResult(total, {"box": box_loss, "class": class_loss, "landmark": landmark_loss}, positive, mined)
+    terms = {"box": box_loss, "class": class_loss, "landmark": landmark_loss}
+    return MultiboxResult(total, terms, config.class_weight * losses / count, positive, mined)
 
 
 def _at_least_one(rows: Tensor) -> Tensor:

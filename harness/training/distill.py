@@ -12,9 +12,9 @@ loss = (1 - α) · ground truth + α · (w₁ · T² · KL of class logits + w�
   a detector is not trained to predict boxes on background, so imitating those would copy noise (the same paper,
   section 3.3; Wang et al., arXiv 1906.03609).
 - ``conditional`` leaves out the priors that the teacher classifies wrongly at a face score of 0.5 (conditional
-  teacher-student learning, Meng et al., arXiv 1904.12399, section 2). There, only the ground truth teaches, with its
-  weight 1 - α; the paper gives it the full weight. Boxes and landmarks are then imitated on the positive priors that
-  the teacher finds. The divisor below stays.
+  teacher-student learning, Meng et al., arXiv 1904.12399, section 2). There, the ground truth of the class has the
+  full weight, as in the paper, and not 1 - α. Boxes and landmarks are then imitated on the positive priors that the
+  teacher finds. The divisor below stays.
 - All three terms are sums divided by the number of positive or confident priors in the batch. The multibox loss is
   divided by the number of positives, so α weights terms of the same scale.
 - The feature term imitates the maps that enter the heads, through one trainable 1×1 convolution per level (FitNets,
@@ -79,20 +79,24 @@ class Distiller(nn.Module):
         total = (1 - alpha) * ground_truth.total
         terms: dict[str, Tensor] = {}
         if alpha > 0:
-            terms |= self._outputs(student, teacher, ground_truth)
+            right = _right(teacher, ground_truth.positive) if self.config.conditional else None
+            terms |= self._outputs(student, teacher, ground_truth, right)
             total = total + alpha * sum(weight * terms[name] for name, weight in self.config.weights.items())
+            if right is not None:
+                total = total + alpha * ground_truth.class_parts.masked_fill(right, 0).sum()
         if self.adapters:
             terms["feature"] = self._features(student, teacher)
             total = total + self.config.feature_weight * terms["feature"]
         return total, terms
 
-    def _outputs(self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult) -> dict[str, Tensor]:
-        score = teacher.classes.softmax(-1)[..., 1]
+    def _outputs(
+        self, student: RawOutput, teacher: RawOutput, ground_truth: MultiboxResult, right: Tensor | None
+    ) -> dict[str, Tensor]:
+        score = _face_score(teacher)
         faces = ground_truth.positive | (score > self.config.score_threshold)
         chosen = faces | ground_truth.mined
         count = faces.sum().clamp(min=1)
-        if self.config.conditional:
-            right = (score > _FACE) == ground_truth.positive
+        if right is not None:
             faces, chosen = ground_truth.positive & right, chosen & right
         temperature = self.config.temperature
 
@@ -115,6 +119,15 @@ class Distiller(nn.Module):
             theirs = theirs.float()
             errors.append(F.mse_loss(adapter(ours).float(), theirs) / theirs.var().clamp(min=_SMALLEST_VARIANCE))
         return torch.stack(errors).mean()
+
+
+def _face_score(output: RawOutput) -> Tensor:
+    return output.classes.softmax(-1)[..., 1]
+
+
+def _right(teacher: RawOutput, positive: Tensor) -> Tensor:
+    """Return where the teacher classifies a prior as the ground truth does: (B, A) bool."""
+    return (_face_score(teacher) > _FACE) == positive
 
 
 def _adapter(width: int, teacher_width: int) -> nn.Conv2d:

@@ -121,6 +121,9 @@ def test_equals_the_published_algorithm(seed: int) -> None:
         assert set(result.mined[image].nonzero().flatten().tolist()) == negative
     weighted = 2 * expected["box"] + expected["class"] + expected["landmark"]
     assert result.total.item() == pytest.approx(weighted, rel=1e-4)
+    doubled = multibox_loss(output, targets, priors, replace(CONFIG, class_weight=2.0)).class_parts
+    assert doubled.sum().item() == pytest.approx(2 * expected["class"], rel=1e-4)
+    assert torch.equal(doubled > 0, result.positive | result.mined)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -43,7 +43,8 @@ def scaled(given: RawOutput, factor: float) -> RawOutput:
 
 
 def truth(positive: Tensor, mined: Tensor, total: float = 2.0) -> MultiboxResult:
-    return MultiboxResult(torch.tensor(total), {"box": torch.tensor(total)}, positive, mined)
+    parts = torch.zeros(positive.shape)
+    return MultiboxResult(torch.tensor(total), {"box": torch.tensor(total)}, parts, positive, mined)
 
 
 def none(batch: int = 2, priors: int = 6) -> Tensor:
@@ -117,8 +118,10 @@ def test_a_conditional_student_imitates_only_where_the_teacher_is_right() -> Non
     classes = theirs.classes.clone()
     classes[0, 0] = classes[0, 2] = classes[1, 4] = torch.tensor([-1.0, 2.0])
     theirs = theirs._replace(classes=classes)
-    config = DistillConfig(temperature=2.0, conditional=True)
-    _, terms = Distiller(Width(4), Width(4), config).loss(ours, theirs, truth(positive, mined))
+    config = DistillConfig(temperature=2.0, alpha=0.7, conditional=True)
+    parts = torch.rand(positive.shape) * (positive | mined)
+    given = truth(positive, mined)._replace(class_parts=parts)
+    total, terms = Distiller(Width(4), Width(4), config).loss(ours, theirs, given)
     faces = 4  # Two positives and two false alarms: the divisor is that of a student who imitates everything.
     box = nn.functional.smooth_l1_loss(ours.boxes[0, 0], theirs.boxes[0, 0], reduction="sum")
     assert terms["distill_box"].item() == pytest.approx(float(box) / faces, rel=1e-6)
@@ -127,6 +130,9 @@ def test_a_conditional_student_imitates_only_where_the_teacher_is_right() -> Non
         p, q = ((of.classes[0, prior] / 2).softmax(0) for of in (theirs, ours))
         expected += 4 * float((p * (p / q).log()).sum()) / faces
     assert terms["distill_class"].item() == pytest.approx(expected, rel=1e-5)
+    # Where the teacher is wrong, the ground truth of the class has weight 1: 0.3 of it is in the total already.
+    mixed = 0.3 * 2.0 + 0.7 * float(sum(terms.values()) + parts[0, 1] + parts[0, 2])
+    assert total.item() == pytest.approx(mixed, rel=1e-6)
 
 
 def test_the_mix_is_the_documented_one() -> None:
