@@ -6,21 +6,19 @@ harness.compare`` says how far the two orders agree.
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, DistillConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DistillConfig, SpeedConfig
+from studies.default import STUDY as DEFAULT
 
-_TEACHER = TrainConfig(epochs=12, batch=8, lr=1e-2, clip=35.0, landmark_weight=0.1, evaluate_every=4)
-
-STUDY = StudyConfig(
+STUDY = replace(
+    DEFAULT,
     name="ranks_scenes",
     description="Candidates without a teacher, to compare schedules, on synthetic scenes at 128 pixels",
     space="architectures",
-    data=DataConfig(size=128, train_images=1_000, search_images=400, val_images=400),
-    train=replace(_TEACHER, epochs=25, lr=2e-2, backbone_lr=0.1, evaluate_every=25),
-    teacher=_TEACHER,
+    train=replace(DEFAULT.train, epochs=25, evaluate_every=25),
     distill=DistillConfig(alpha=0.0),
     speed=SpeedConfig(runs=3, warmup=1),
     trials=8,
     sampler="random",
-    pruner="none",
     references=("v2-alone",),
+    seeds=1,
 )

@@ -7,32 +7,17 @@ harness.compare`` says how far the two orders agree. The first candidate is the 
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import DistillConfig
+from studies.widerface_mini import STUDY as MINI
 
-_SCHEDULE = TrainConfig(
-    epochs=34,
-    batch=16,
-    lr=8e-3,
-    backbone_lr=0.1,
-    frozen_stages=1,
-    landmark_weight=0.1,
-    large_crops=1,
-    ema=0.998,
-    evaluate_every=17,
-)
-
-STUDY = StudyConfig(
+STUDY = replace(
+    MINI,
     name="ranks_widerface",
     description="Candidates without a teacher, to compare schedules, on WIDER FACE at 320 pixels. Needs --data",
     space="architectures",
-    data=DataConfig(source="widerface", size=320, train_images=0, val_images=0, search_images=700, landmark_images=100),
-    train=replace(_SCHEDULE, epochs=25, evaluate_every=25),
-    teacher=_SCHEDULE,
+    train=replace(MINI.train, epochs=25, evaluate_every=25),
     distill=DistillConfig(alpha=0.0),
     trials=8,
-    sampler="random",
-    pruner="none",
-    references=("v2-alone",),
     enqueued=(
         {
             "attention.name": "cbam_plus",
@@ -48,4 +33,7 @@ STUDY = StudyConfig(
             "head.per_level": False,
         },
     ),
+    sampler="random",
+    references=("v2-alone",),
+    seeds=1,
 )

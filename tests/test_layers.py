@@ -26,7 +26,7 @@ LAYERS = (
 """From the bottom up, one folder a row. On top stand the entry points: the files beside these that have a ``main``."""
 
 BOTTOM = {"errors", "core"}
-"""Plain data: needs nothing but Python. Spaces and studies import nothing else."""
+"""Plain data: needs nothing but Python. Spaces and studies import nothing else, except one another."""
 
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "harness").rglob("*.py"))
 SPACES = sorted(path.relative_to(ROOT) for path in (ROOT / "search_spaces").glob("*.py"))
@@ -128,7 +128,7 @@ def test_third_party_packages_are_imported_only_in_their_layer() -> None:
 def test_spaces_and_studies_are_data() -> None:
     for path in [*SPACES, *STUDIES]:
         assert units(path) <= BOTTOM, f"{path} may import {sorted(BOTTOM)}"
-        assert third_party(path) <= sys.stdlib_module_names
+        assert third_party(path) <= sys.stdlib_module_names | {"search_spaces", "studies"}
 
 
 def test_light_parts_load_nothing_heavy() -> None:
