@@ -21,7 +21,8 @@ class Provenance:
     Attributes:
         commit: commit hash of the code, followed by ``+`` if tracked files differ from it; None outside git.
         versions: library → version, ``python`` and ``harness`` included.
-        machine: ``cpu``, ``cores``, ``system`` and ``device`` (``cpu`` or the name of the GPU).
+        machine: ``cpu``, ``cores``, ``system``, ``device`` (``cpu`` or the name of the GPU), and ``precision``
+            (``float32`` or ``bfloat16``) of a training's forward and backward passes.
     """
 
     commit: str | None = None
@@ -34,11 +35,12 @@ class Provenance:
 
 
 @cache
-def provenance(device: str = "cpu") -> Provenance:
-    """Return the provenance of this process's results; ``device`` is ``cpu`` or the name of the GPU in use."""
+def provenance(device: str = "cpu", precision: str = "float32") -> Provenance:
+    """Return the provenance of this process's results; the arguments are entries of ``Provenance.machine``."""
     versions = {"python": platform.python_version(), "harness": harness.__version__}
     versions |= {name: importlib.metadata.version(package) for name, package in _LIBRARIES.items()}
     machine = {"device": device, "cpu": _cpu(), "cores": str(available_cores()), "system": platform.system()}
+    machine["precision"] = precision
     return Provenance(_commit(), versions, machine)
 
 

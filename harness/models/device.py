@@ -43,6 +43,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
+def precision(device: torch.device) -> str:
+    """Return ``bfloat16`` or ``float32``: what forward and backward passes of a training are computed in."""
+    return "bfloat16" if has_bfloat16(device) else "float32"
+
+
 def on_accelerator(tensor: Tensor) -> bool:
     """Return whether reading a value of the tensor waits for a device other than the CPU."""
     return tensor.device.type != "cpu"

@@ -7,6 +7,7 @@ from harness.core.protocol import StudyConfig
 from harness.core.space import SearchSpace
 from harness.data.faces import FaceSet
 from harness.errors import InputError
+from harness.models.device import precision
 from harness.search.resources import Checked
 from harness.training.job import TRAINING_VERSION
 
@@ -22,8 +23,8 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
     Args:
         config: all fields except ``_FREE`` are included.
         space: its axes and base architecture are included.
-        checked: the kind of device, the teacher, the start of the backbones and, on a CPU, the threads per training are
-            included; rounding depends on the number of threads.
+        checked: the kind of device, its precision, the teacher, the start of the backbones and, on a CPU, the threads
+            per training are included; rounding depends on the number of threads.
     """
     device, start = checked.device.type, checked.start
     flat: Identity = {}
@@ -36,6 +37,7 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
         "axes of the space": space.digest(),
         "version of the training code": TRAINING_VERSION,
         "device": device,
+        "precision": precision(checked.device),
         "threads": checked.threads if device == "cpu" else None,
         "teacher": checked.teacher,
         "start of the backbones": " ".join(filter(None, (start.kind, start.digest))),

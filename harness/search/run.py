@@ -19,7 +19,7 @@ from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
 from harness.errors import InputError, unknown_name
 from harness.evaluation.protocol import ap_protocol
-from harness.models.device import device_name
+from harness.models.device import device_name, precision
 from harness.models.weights import file_digest
 from harness.search import identity
 from harness.search.candidates import Proposer
@@ -93,7 +93,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             start={"random": None, "teacher": teacher.path, "file": resources.init_backbone}[checked.start.kind],
             device=resources.device,
             threads=checked.threads,
-            provenance=provenance(device_name(checked.device)),
+            provenance=provenance(device_name(checked.device), precision(checked.device)),
         )
         stopwatch = Stopwatch(config.speed, resources.device)
         search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch)
@@ -144,7 +144,7 @@ def _begin(
         workers=checked.workers,
         threads=checked.threads,
         command=resources.command,
-        provenance=provenance(device_name(checked.device)),
+        provenance=provenance(device_name(checked.device), precision(checked.device)),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -162,7 +162,11 @@ def _continue(
 
     The trainings exist already, so that a smaller number would make the manifest wrong.
     """
-    before, used, now = earlier.config, _used(teacher), provenance(device_name(checked.device))
+    before, used, now = (
+        earlier.config,
+        _used(teacher),
+        provenance(device_name(checked.device), precision(checked.device)),
+    )
     where = str(resources.runs / config.name)
     identity.check(where, {"teacher": earlier.teacher.digest}, {"teacher": used.digest}, config.name)
     if earlier.provenance != now:

@@ -1,7 +1,7 @@
 """``Setup``: networks, optimizer and images of a job, ready for the first step."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -68,23 +68,17 @@ class Setup:
         return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return a context for forward passes: bfloat16 where a CUDA device computes in it, float32 elsewhere.
+        """Return a context for forward passes: bfloat16 where the device has instructions for it, float32 elsewhere.
 
-        Losses are computed in float32. bfloat16 has float32's range, so that losses need no scaling.
+        Weights, losses and the optimizer stay in float32. bfloat16 has float32's range, so that losses need no scaling.
         """
-        if self.device.type == "cuda" and has_bfloat16(self.device):
-            return torch.autocast("cuda", torch.bfloat16)
-        return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
 
     def taught(self, images: Tensor) -> RawOutput | None:
-        """Return the teacher's output for a batch, without gradients; None without a teacher.
-
-        It is computed in bfloat16 on CPUs that have instructions for it too. That saves time (``make bench
-        ARGS=teacher``), and the rounding is small against the differences between teacher and student.
-        """
+        """Return the teacher's output for a batch, without gradients; None without a teacher."""
         if self.teacher is None:
             return None
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+        with torch.no_grad(), self.autocast():
             return self.teacher.raw(images)
 
     @cached_property

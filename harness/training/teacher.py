@@ -23,7 +23,7 @@ from harness.errors import DataError, InputError
 from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import build, resolve_arch
 from harness.models.costs import count_parts, macs
-from harness.models.device import device_name, place, resolve_device
+from harness.models.device import device_name, place, precision, resolve_device
 from harness.models.weights import file_digest, load_weights, save_weights
 from harness.models.weights import init_backbone as load_backbone
 from harness.training.checkpoint import CHECKPOINT
@@ -89,7 +89,7 @@ def ensure_teacher(
     label, given = find_teacher(spec)
     arch = ARCHS[label]
     # Inputs are checked before images are generated or decoded, which takes minutes.
-    name = device_name(resolve_device(device))
+    name, computes = device_name(resolve_device(device)), precision(resolve_device(device))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:
@@ -103,6 +103,7 @@ def ensure_teacher(
         "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
         "threads": threads if name == "cpu" else None,
         "device": name,
+        "precision": computes,
     }  # fmt: skip
     key = {
         "arch": arch.to_dict(),
@@ -146,7 +147,7 @@ def ensure_teacher(
             protocol=ap_protocol(splits["val"], study.evaluation, study.data.eval_side),
             provenance=earlier.provenance if earlier is not None and (folder / CHECKPOINT).exists() else [],
         )
-        record.add_provenance(provenance(name))
+        record.add_provenance(provenance(name, computes))
         record.save(folder)
         result = _evaluate(job, given) if given is not None else _train(job, record, progress)
         result.fill(record)

@@ -27,6 +27,7 @@ from harness.training.grade import search_ap
 from harness.training.job import PREDICTIONS, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
 from harness.training.schedule import MovingAverage, learning_rate
+from harness.training.setup import prepare
 from tests.toy import SEED, THREADS
 
 pytestmark = pytest.mark.trains
@@ -311,7 +312,7 @@ def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> N
             module.reset_running_stats()
             module.momentum = None
     faces = load_split(job.data, "train", job.cache)
-    with torch.no_grad():
+    with torch.no_grad(), prepare(one_step).autocast():
         untrained.train().raw(next(iter(batches(faces, job.data.size, 16, job.seed, 1))).images)
     for found, wanted in zip(trained.buffers(), untrained.buffers(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What a CUDA device does otherwise, tried on the CPU: images that lie on it, bfloat16, steps that do not wait."""
+"""What some devices do otherwise, tried on any CPU: images that lie on them, bfloat16, steps that do not wait."""
 
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +15,7 @@ from harness.models.builder import build
 from harness.models.weights import save_weights
 from harness.training.job import Job
 from harness.training.loop import train_epoch
-from harness.training.setup import Setup, prepare
+from harness.training.setup import prepare
 from tests.training.golden import images_of
 
 
@@ -54,52 +54,62 @@ def test_images_on_the_device_are_those_of_the_loaders(
         assert torch.equal(targets.landmarks.nan_to_num(-7), their_targets.landmarks.nan_to_num(-7))
 
 
-@pytest.mark.trains
-def test_bfloat16_has_nearly_the_same_losses(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a CUDA device does, here on the CPU: networks and adapters in bfloat16, losses and weights in float32.
-
-    One step, since from the second on, losses depend on how the first one was rounded.
-    """
+@pytest.fixture
+def taught(job: Job, tmp_path: Path) -> Job:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
-    distill, once = DistillConfig(feature_weight=0.5), replace(job.train, batch=12)
-    job = replace(job, train=once, distill=distill, teacher=tmp_path / "v1.safetensors", teacher_arch=ARCHS["v1"])
-    with images_of(tmp_path):
-        exact, half = prepare(job), prepare(replace(job, folder=tmp_path / "half"))
-        expected, _ = train_epoch(exact, 1, None)
-        monkeypatch.setattr(Setup, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
-        found, _ = train_epoch(half, 1, None)
+    distill = DistillConfig(feature_weight=0.5)
+    return replace(job, distill=distill, teacher=tmp_path / "v1.safetensors", teacher_arch=ARCHS["v1"])
+
+
+def compute_in(bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that the processor has, or has not, instructions for bfloat16."""
+    found = {"avx512_bf16": bfloat16, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+
+
+@pytest.mark.trains
+def test_bfloat16_has_nearly_the_same_losses(taught: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks and adapters compute in bfloat16; losses and weights are in float32.
+
+    One step, since from the second on, losses depend on how the first one was rounded.
+    """
+    taught = replace(taught, train=replace(taught.train, batch=12))
+    losses = []
+    for half in (False, True):
+        compute_in(half, monkeypatch)
+        with images_of(tmp_path):
+            setup = prepare(replace(taught, folder=tmp_path / str(half)))
+            losses.append(train_epoch(setup, 1, None)[0])
+        assert {parameter.dtype for parameter in setup.parameters} == {torch.float32}
+    expected, found = losses
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name] != value
         assert found[name] == pytest.approx(value, rel=0.2), name
-    assert {parameter.dtype for parameter in half.parameters} == {torch.float32}
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_teacher_answers_in_bfloat16_where_the_processor_has_it(
-    fast: bool, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("half", [True, False])
+def test_networks_answer_in_bfloat16_where_the_processor_has_it(
+    half: bool, taught: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        save_weights(build(ARCHS["v1"]), tmp_path / "v1.safetensors")
-    job = replace(job, distill=DistillConfig(), teacher=tmp_path / "v1.safetensors", teacher_arch=ARCHS["v1"])
-    found = {"avx512_bf16": fast, "amx_bf16": False}
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    compute_in(half, monkeypatch)
     with images_of(tmp_path):
-        setup = prepare(job)
+        setup = prepare(taught)
     (images, _), *_ = setup.batches(1)
-    taught = setup.taught(images)
-    assert taught is not None
+    answer = setup.taught(images)
+    assert answer is not None
     assert setup.teacher is not None
     with torch.no_grad():
         expected = setup.teacher.raw(images)
-    assert taught.classes.dtype == (torch.bfloat16 if fast else torch.float32)
-    for ours, theirs in zip(taught[:3], expected[:3], strict=True):
-        assert torch.equal(ours, theirs) != fast
+        with setup.autocast():
+            student = setup.student.raw(images)
+    assert answer.classes.dtype == student.classes.dtype == (torch.bfloat16 if half else torch.float32)
+    for ours, theirs in zip(answer[:3], expected[:3], strict=True):
+        assert torch.equal(ours, theirs) != half
         assert (ours - theirs).abs().mean() < 0.02 * theirs.std()
-    assert prepare(replace(job, distill=None)).taught(images) is None
+    assert prepare(replace(taught, distill=None)).taught(images) is None
 
 
 class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -171,6 +171,7 @@ def training(data: StudyData, schedule: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "training images": data.study.data["train"].digest,
         "training size": config.data.size,
+        "precision": data.study.identity.get("precision"),
         **schedule,
         **({"search split": data.study.data["search"].digest} if schedule.get("patience") else {}),
         "backbone starts from": "random numbers" if start.kind == "random" else start.digest,
