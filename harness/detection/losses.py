@@ -77,14 +77,14 @@ def multibox_loss(output: RawOutput, targets: Targets, priors: Tensor, config: T
         priors: (A, 4) for the input's size, on the same device.
         config: gives the weights of the terms.
     """
-    matching = match(targets, priors)
+    matching = match(targets, priors, ignore=config.ignore_unmatched)
     positive = matching.face >= 0
     count = positive.sum().clamp(min=1)
 
     # With two classes, the cross-entropy is softplus of the wrong logit minus the right one.
     margin = output.classes[..., 1].float() - output.classes[..., 0].float()
     losses = F.softplus(torch.where(positive, -margin, margin))
-    mined = mine(losses.detach(), positive, matching.ignored if config.ignore_unmatched else None)
+    mined = mine(losses.detach(), positive, matching.ignored)
     losses = losses.masked_fill(~(positive | mined), 0)
     class_loss = losses.sum() / count
 

@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from harness.detection.boxes import corners, iou
@@ -20,8 +21,8 @@ BEST_PRIOR_IOU = 0.2
 IGNORE_IOU = 0.03
 """Least IoU of an ignored prior with an unmatched face; it is reached by a 16-pixel prior around a 3-pixel face."""
 
-_TOGETHER = 32
-"""Number of faces that are compared with all priors at once on the CPU, so that their overlaps stay in its cache."""
+_BLOCK = 16
+"""Number of successive priors, which are neighbours, that a face is compared with, or not, together on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,28 @@ class Matching(NamedTuple):
 
     Attributes:
         face: (B, A) int64, the row of the targets that the prior must predict, or -1.
-        ignored: (B, A) bool, unmatched priors whose IoU with an unmatched face is at least ``IGNORE_IOU``.
+        ignored: (B, A) bool, unmatched priors whose IoU with an unmatched face is at least ``IGNORE_IOU``; None if they
+            were not asked for.
     """
 
     face: Tensor
-    ignored: Tensor
+    ignored: Tensor | None
 
 
-def match(targets: Targets, priors: Tensor) -> Matching:
-    """Return the face that each prior must predict, and the priors on faces that no prior fits.
+def match(targets: Targets, priors: Tensor, *, ignore: bool = False) -> Matching:
+    """Return the face that each prior must predict and, with ``ignore``, the priors on faces that no prior fits.
 
     A prior is first matched to the face with the highest IoU, if that IoU is at least 0.35; among equal IoUs, to the
     first face. Each face is then matched to its best prior, if their IoU is at least 0.2. This replaces the prior's
     first match; if several faces have the same best prior, the last of them is matched. A face with a lower IoU is
     ignored. In RetinaFace's published code, such a face replaces the target of its best prior.
     """
-    edges = corners(priors)
-    if on_accelerator(targets.boxes):
-        return _match_together(targets, edges)
-    found = [_match_image(targets.boxes[rows], rows.start, edges) for rows in targets.slices()]
-    face, ignored = (torch.stack(of) for of in zip(*found, strict=True))
-    return Matching(face, ignored)
+    among = _match_all_pairs if on_accelerator(targets.boxes) else _match_near_pairs
+    return among(targets, corners(priors), ignore)
 
 
-def _match_together(targets: Targets, edges: Tensor) -> Matching:
-    """Match all images at once: on an accelerator, the number of operations costs more than their size."""
+def _match_all_pairs(targets: Targets, edges: Tensor, ignore: bool) -> Matching:
+    """Compare every face with every prior: an accelerator would have to wait for the number of those that overlap."""
     device, count = targets.boxes.device, len(targets.boxes)
     shape = (len(targets.counts), len(edges))
     image = to_device(torch.repeat_interleave(torch.arange(shape[0]), torch.tensor(targets.counts)), device)
@@ -102,28 +100,52 @@ def _match_together(targets: Targets, edges: Tensor) -> Matching:
     taken = taken.scatter_reduce_(0, image * shape[1] + prior, torch.where(fits, row, -1), "amax").view(shape)
     face = torch.where(taken >= 0, taken, torch.where(face < count, face, -1))
 
+    if not ignore:
+        return Matching(face, None)
     near = ((overlaps >= IGNORE_IOU) & ~fits[:, None]).int()
     ignored = torch.zeros(shape, dtype=torch.int32, device=device).scatter_reduce_(0, where, near, "amax") > 0
     return Matching(face, ignored & (face < 0))
 
 
-def _match_image(boxes: Tensor, first: int, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """Return one image's matched rows (A,), counted from ``first``, and its ignored priors (A,)."""
-    count = len(edges)
-    best = torch.full((count,), MATCH_IOU)
-    face = torch.full((count,), -1)
-    taken = torch.full((count,), -1)
-    ignored = torch.zeros(count, dtype=torch.bool)
-    for start in range(0, len(boxes), _TOGETHER):
-        overlaps = iou(boxes[start : start + _TOGETHER], edges)
-        row = torch.arange(first + start, first + start + len(overlaps))
-        highest, which = overlaps.max(dim=0)
-        better = (highest > best) | ((highest == best) & (face < 0))
-        face = torch.where(better, row[which], face)
-        best = torch.where(better, highest, best)
-        fit, prior = overlaps.max(dim=1)
-        fits = fit >= BEST_PRIOR_IOU
-        taken.scatter_reduce_(0, prior, torch.where(fits, row, -1), "amax")
-        ignored |= ((overlaps >= IGNORE_IOU) & ~fits[:, None]).any(dim=0)
-    face = torch.where(taken >= 0, taken, face)
-    return face, ignored & (face < 0)
+def _match_near_pairs(targets: Targets, edges: Tensor, ignore: bool) -> Matching:
+    """Compare only faces and priors that overlap."""
+    shape, count = (len(targets.counts), len(edges)), len(targets.boxes)
+    row, prior, overlaps = _overlapping(targets.boxes, edges, IGNORE_IOU if ignore else BEST_PRIOR_IOU)
+    # Priors are numbered over the batch; pairs are reduced by prior, and by face.
+    prior += torch.repeat_interleave(torch.arange(shape[0]), torch.tensor(targets.counts))[row] * shape[1]
+    priors = shape[0] * shape[1]
+
+    highest = torch.full((priors,), MATCH_IOU).scatter_reduce_(0, prior, overlaps, "amax")
+    equal = torch.where(overlaps == highest[prior], row, count)
+    face = torch.full((priors,), count).scatter_reduce_(0, prior, equal, "amin")
+
+    fit = torch.zeros(count).scatter_reduce_(0, row, overlaps, "amax")
+    fits = fit >= BEST_PRIOR_IOU
+    equal = torch.where(overlaps == fit[row], prior, priors)
+    best = torch.full((count,), priors).scatter_reduce_(0, row, equal, "amin")
+    taken = torch.full((priors,), -1).scatter_reduce_(0, best[fits], fits.nonzero()[:, 0], "amax")
+    face = torch.where(taken >= 0, taken, torch.where(face < count, face, -1))
+    if not ignore:
+        return Matching(face.view(shape), None)
+    ignored = torch.zeros(priors, dtype=torch.bool).index_fill_(0, prior[~fits[row]], True)
+    return Matching(face.view(shape), (ignored & (face < 0)).view(shape))
+
+
+def _overlapping(boxes: Tensor, edges: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the pairs of a face and a prior whose IoU is at least ``least``, which is positive.
+
+    Args:
+        boxes: (N, 4), the faces.
+        edges: (A, 4), the priors as x1, y1, x2, y2.
+        least: an IoU.
+
+    Returns:
+        Row of the face, prior and IoU, (P,) each, by ascending row, then prior.
+    """
+    blocks = F.pad(edges, (0, 0, 0, -len(edges) % _BLOCK)).view(-1, _BLOCK, 4)
+    low, high = blocks[..., :2].amin(dim=1), blocks[..., 2:].amax(dim=1)
+    near = [(boxes[:, axis, None] < high[:, axis]) & (boxes[:, 2 + axis, None] > low[:, axis]) for axis in (0, 1)]
+    row, block = (near[0] & near[1]).nonzero(as_tuple=True)
+    overlaps = iou(boxes[row, None], blocks[block])[:, 0]
+    pair, place = (overlaps >= least).nonzero(as_tuple=True)
+    return row[pair], block[pair] * _BLOCK + place, overlaps[pair, place]

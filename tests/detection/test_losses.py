@@ -237,21 +237,21 @@ def test_a_non_finite_output_makes_the_total_non_finite(where: str) -> None:
     assert not bool(multibox_loss(output, targets, priors, CONFIG).total.isfinite())
 
 
-def test_a_crowded_image_adds_no_overlaps_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overlaps are computed for each image's faces, and for no more at once than the processor's cache holds."""
-    generator = torch.Generator().manual_seed(0)
-    priors = make_priors(64, 64)
+def test_few_pairs_that_do_not_overlap_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU, a face is compared with the priors around it."""
+    priors = make_priors(320, 320)
     compared: list[int] = []
 
     def watched(faces: Tensor, others: Tensor) -> Tensor:
-        compared.append(len(faces))
-        return iou(faces, others)
+        found = iou(faces, others)
+        compared.append(found.numel())
+        return found
 
     monkeypatch.setattr("harness.detection.matching.iou", watched)
-    output, targets = make_output(4, len(priors), generator), make_targets([250, 8, 0, 8], 64, generator)
-    multibox_loss(output, targets, priors, CONFIG)
-    assert sum(compared) == 266
-    assert max(compared) <= 32
+    corner = 280 * torch.rand((100, 2), generator=torch.Generator().manual_seed(0))
+    targets = one_image(torch.cat((corner, corner + 20), dim=1).tolist())
+    assert (match(targets, priors).face >= 0).sum() > 100
+    assert 0 < sum(compared) < 100 * len(priors) / 5
 
 
 def test_an_accelerator_matches_all_images_at_once_and_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,10 +260,15 @@ def test_an_accelerator_matches_all_images_at_once_and_alike(monkeypatch: pytest
     boxes[20:40] = boxes[:20]  # The same face twice: equal overlaps.
     boxes[60:70] = boxes[60]
     targets = Targets(boxes, torch.zeros(len(boxes), 10), (50, 0, 3, 90))
-    here = match(targets, priors)
+    here = match(targets, priors, ignore=True)
+    plain = match(targets, priors)
     monkeypatch.setattr("harness.detection.matching.on_accelerator", lambda _: True)
-    there = match(targets, priors)
+    there = match(targets, priors, ignore=True)
     assert torch.equal(here.face, there.face)
+    assert torch.equal(here.face, plain.face)
+    assert here.ignored is not None
+    assert there.ignored is not None
+    assert plain.ignored is None
     assert torch.equal(here.ignored, there.ignored)
     assert here.ignored.any()
     assert (here.face >= 0).any(dim=1).tolist() == [True, False, True, True]
