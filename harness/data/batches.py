@@ -105,9 +105,10 @@ def mosaics(crops: Batch, large: Batch) -> Batch:
     """
     size = crops.images.shape[-1]
     squares = crops.images.permute(0, 2, 3, 1).view(-1, 2, 2, size, size, 3)
-    drawn = squares.transpose(2, 3).reshape(-1, 2 * size, 2 * size, 3).permute(0, 3, 1, 2)
-    images = torch.cat([drawn, large.images]).contiguous(memory_format=torch.channels_last)
-    return Batch(images, mosaic_targets(crops.targets, large.targets, size))
+    images = crops.images.new_empty((len(squares) + len(large.images), 2 * size, 2 * size, 3))
+    images[: len(squares)].view(-1, 2, size, 2, size, 3).copy_(squares.transpose(2, 3))
+    images[len(squares) :] = large.images.permute(0, 2, 3, 1)
+    return Batch(images.permute(0, 3, 1, 2), mosaic_targets(crops.targets, large.targets, size))
 
 
 def mosaic_targets(crops: Targets, large: Targets, size: int) -> Targets:
