@@ -34,6 +34,6 @@ SPACE = SearchSpace(
         Choice("head.per_level", (False, True)),
         Choice("distill.alpha", (0.0, 0.3, 0.7)),
         Choice("distill.temperature", (2.0, 4.0), When("distill.alpha", (0.3, 0.7))),
-        Choice("distill.feature_weight", (0.0, 0.5)),
+        Choice("distill.feature_weight", (0.0, 10.0)),
     ),
 )

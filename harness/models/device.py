@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from harness.errors import InputError
 
+_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""oneDNN's names of instruction sets that have no operations for bfloat16."""
+
 
 def resolve_device(name: str) -> torch.device:
     """Return the device called ``name``.
@@ -35,9 +38,14 @@ def device_name(device: torch.device) -> str:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether the device computes convolutions in bfloat16 faster than in float32."""
+    """Return whether the device computes convolutions in bfloat16 faster than in float32.
+
+    oneDNN's environment variable ``ONEDNN_MAX_CPU_ISA`` can hold a CPU to older instructions, which lack bfloat16.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
+        return False
     # Older versions of PyTorch do not tell: there, a CPU computes in float32.
     found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

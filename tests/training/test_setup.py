@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.models.builder import build
+from harness.models.device import precision
 from harness.models.weights import save_weights
 from harness.training.job import Job
 from harness.training.loop import train_epoch
@@ -67,6 +68,7 @@ def compute_in(bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the processor has, or has not, instructions for bfloat16."""
     found = {"avx512_bf16": bfloat16, "amx_bf16": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
 
 
 @pytest.mark.trains
@@ -110,6 +112,13 @@ def test_networks_answer_in_bfloat16_where_the_processor_has_it(
         assert torch.equal(ours, theirs) != half
         assert (ours - theirs).abs().mean() < 0.02 * theirs.std()
     assert prepare(replace(taught, distill=None)).taught(images) is None
+
+
+def test_a_processor_held_to_older_instructions_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_in(True, monkeypatch)
+    for held_to, expected in (("", "bfloat16"), ("AVX512_CORE_BF16", "bfloat16"), ("avx2", "float32")):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_to)
+        assert precision(torch.device("cpu")) == expected
 
 
 class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
