@@ -20,6 +20,9 @@ _VERDICTS = {
 }
 """Whether the intervals over images and over seeds exclude zero → conclusion."""
 
+_LEVEL = 5e-4
+"""Differences of AP below this are 0.0 points."""
+
 
 def headline(found: Comparison) -> str:
     """Return one paragraph: the compared networks, and the best students."""
@@ -75,9 +78,11 @@ def _pair(pair: Pair) -> str:
     value, over_images = pair.ap.value["mean"], pair.ap.interval("mean")
     if value is None or over_images is None:
         return f"{pair.one.name} and {pair.other.name} have no mean AP to compare: a list holds no face."
+    side = "above" if value >= 0 else "below"
+    apart = f"{abs(100 * value):.1f} points {side}" if abs(value) >= _LEVEL else "level with"
     text = (
-        f"{pair.one.name} is {abs(100 * value):.1f} points {'above' if value >= 0 else 'below'} {pair.other.name} in "
-        f"mean AP; {100 * CONFIDENCE:.0f} % interval over images {bounds(over_images, points)}"
+        f"{pair.one.name} is {apart} {pair.other.name} in mean AP; "
+        f"{100 * CONFIDENCE:.0f} % interval over images {bounds(over_images, points)}"
     )
     seeds = f"{len(pair.one.members)} against {len(pair.other.members)}"
     over_seeds = pair.over_seeds("mean")

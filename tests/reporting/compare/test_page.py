@@ -203,8 +203,11 @@ def test_sentences_give_the_intervals_of_a_difference(found: Comparison) -> None
     for pair, sentence in zip(found.pairs, findings(found), strict=False):
         images, seeds = pair.ap.interval("mean"), pair.over_seeds("mean")
         assert images is not None
-        side = "above" if (pair.ap.value["mean"] or 0) >= 0 else "below"
-        assert re.match(rf"{re.escape(pair.one.name)} is \d+\.\d points {side} {pair.other.name} in mean AP;", sentence)
+        points_apart = round(100 * (pair.ap.value["mean"] or 0), 1)
+        apart = (
+            f"{abs(points_apart)} points {'above' if points_apart > 0 else 'below'}" if points_apart else "level with"
+        )
+        assert sentence.startswith(f"{pair.one.name} is {apart} {pair.other.name} in mean AP;")
         assert f"interval over images {bounds(images, points)}" in sentence
         if seeds is None:
             assert "seed variance was not measured" in sentence
