@@ -11,7 +11,7 @@ from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
 from harness.data import load_split
 from harness.models.builder import build
 from harness.models.detector import Detector
-from harness.models.device import has_bfloat16, place
+from harness.models.device import place, precision
 from harness.training.job import Job
 from harness.training.loop import train_epoch
 from harness.training.setup import Setup, prepare
@@ -52,13 +52,16 @@ def bare_network(arch: str) -> Detector:
     return network
 
 
-def bare_step(network: Detector, images: Tensor, *, exact: bool = False) -> None:
+def bare_step(network: Detector, images: Tensor, computes: str = "") -> None:
     """Run the forward pass, and the backward pass with gradients of ones: no loss, no clipping, no update.
 
-    In the precision of a training, or with ``exact`` in float32.
+    Args:
+        network: in train mode.
+        images: (B, 3, S, S).
+        computes: ``float32`` or ``bfloat16``; by default what a training computes in.
     """
     network.zero_grad(set_to_none=True)
-    half = has_bfloat16(images.device) and not exact
+    half = (computes or precision(images.device, images.shape[-1])) == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
         output = network.raw(images)
     answers = (output.boxes, output.classes, output.landmarks)

@@ -11,7 +11,7 @@ from benchmarks.timing import Case, Given, Variant
 from harness.core.arch import ARCHS
 from harness.core.protocol import DistillConfig
 from harness.models.builder import build
-from harness.models.device import has_bfloat16
+from harness.models.device import precision
 from harness.models.weights import save_weights
 from harness.training.setup import prepare
 
@@ -53,5 +53,5 @@ def _cases(folder: Path, arch: str, size: int, steps: int) -> Iterator[Case]:
         Variant("forward pass in training", training, steps),
         Variant("forward pass in float32", exact, steps),
         rounds=9,
-        facts={"bfloat16": has_bfloat16(torch.device("cpu"))},
+        facts={"precision": precision(torch.device("cpu"), size)},
     )

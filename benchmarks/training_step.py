@@ -1,6 +1,6 @@
 """Time of a training step, with batches, loss, clipping and AdamW, against the network's forward and backward pass.
 
-And what the precision of training saves, on processors that have instructions for bfloat16.
+And what bfloat16 saves on processors that have instructions for it.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.steps import BATCH, bare_network, bare_step, epoch, prepared
 from benchmarks.timing import Case, Given, Variant
-from harness.models.device import precision
+from harness.models.device import has_bfloat16, precision
 
 STEPS = {128: 4, 320: 2, 640: 1}
 """Side of the crops, pixels → steps that are timed at once."""
@@ -29,22 +29,22 @@ def _cases(given: Given, arch: str, size: int, steps: int) -> Iterator[Case]:
     setup = prepared(given.folder, arch, size, steps)
     network, images = bare_network(arch), [images for images, _ in setup.batches(1)]
 
-    def bare(exact: bool = False) -> None:
+    def bare(computes: str = "") -> None:
         for batch in images:
-            bare_step(network, batch, exact=exact)
+            bare_step(network, batch, computes)
 
-    name, rounds, computes = f"{arch.upper()}, {BATCH} images of {size}×{size}", ROUNDS.get(size, 1), precision(CPU)
+    name, rounds = f"{arch.upper()}, {BATCH} images of {size}×{size}", ROUNDS.get(size, 1)
     yield Case(
         name,
         Variant("step of the harness", lambda: epoch(setup), steps),
         Variant("forward and backward", bare, steps),
         rounds=rounds,
-        facts={"faces": sum(sum(targets.counts) for _, targets in setup.batches(1)), "precision": computes},
+        facts={"faces": sum(sum(targets.counts) for _, targets in setup.batches(1)), "precision": precision(CPU, size)},
     )
-    if computes != "float32":
+    if has_bfloat16(CPU):
         yield Case(
             name,
-            Variant(f"forward and backward, {computes}", bare, steps),
-            Variant("float32", lambda: bare(exact=True), steps),
+            Variant("forward and backward in bfloat16", lambda: bare("bfloat16"), steps),
+            Variant("in float32", lambda: bare("float32"), steps),
             rounds=rounds,
         )

@@ -9,6 +9,12 @@ from torch import Tensor, nn
 
 from harness.errors import InputError
 
+BFLOAT16_SIDE = 320
+"""Side of the input, pixels, from which on a CPU's training gains by bfloat16 (``make bench ARGS=training_step``).
+
+With smaller maps, conversions and less efficient kernels cost more than it saves.
+"""
+
 _WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 """oneDNN's names of instruction sets that have no operations for bfloat16."""
 
@@ -51,9 +57,15 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
-def precision(device: torch.device) -> str:
-    """Return ``bfloat16`` or ``float32``: what forward and backward passes of a training are computed in."""
-    return "bfloat16" if has_bfloat16(device) else "float32"
+def precision(device: torch.device, side: int) -> str:
+    """Return ``bfloat16`` or ``float32``: what forward and backward passes of a training are computed in.
+
+    Args:
+        device: where it trains.
+        side: of the network's square input, pixels.
+    """
+    small = device.type == "cpu" and side < BFLOAT16_SIDE
+    return "bfloat16" if has_bfloat16(device) and not small else "float32"
 
 
 def on_accelerator(tensor: Tensor) -> bool:

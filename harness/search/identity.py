@@ -37,7 +37,7 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
         "axes of the space": space.digest(),
         "version of the training code": TRAINING_VERSION,
         "device": device,
-        "precision": precision(checked.device),
+        "precision": precision(checked.device, config.train.side(config.data.size)),
         "threads": checked.threads if device == "cpu" else None,
         "teacher": checked.teacher,
         "start of the backbones": " ".join(filter(None, (start.kind, start.digest))),

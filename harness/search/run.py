@@ -11,7 +11,7 @@ from harness.core.arch import ARCHS
 from harness.core.manifest import FILE, Images, Manifest, Space, UsedTeacher
 from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
-from harness.core.provenance import provenance
+from harness.core.provenance import Provenance, provenance
 from harness.core.record import load_records
 from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
@@ -93,7 +93,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             start={"random": None, "teacher": teacher.path, "file": resources.init_backbone}[checked.start.kind],
             device=resources.device,
             threads=checked.threads,
-            provenance=provenance(device_name(checked.device), precision(checked.device)),
+            provenance=_made_here(config, checked),
         )
         stopwatch = Stopwatch(config.speed, resources.device)
         search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch)
@@ -144,7 +144,7 @@ def _begin(
         workers=checked.workers,
         threads=checked.threads,
         command=resources.command,
-        provenance=provenance(device_name(checked.device), precision(checked.device)),
+        provenance=_made_here(config, checked),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -165,7 +165,7 @@ def _continue(
     before, used, now = (
         earlier.config,
         _used(teacher),
-        provenance(device_name(checked.device), precision(checked.device)),
+        _made_here(config, checked),
     )
     where = str(resources.runs / config.name)
     identity.check(where, {"teacher": earlier.teacher.digest}, {"teacher": used.digest}, config.name)
@@ -179,6 +179,11 @@ def _continue(
     )
     same = (merged.trials, merged.seeds, merged.references) == (before.trials, before.seeds, before.references)
     return replace(earlier, config=merged, command=earlier.command if same else resources.command)
+
+
+def _made_here(config: StudyConfig, checked: Checked) -> Provenance:
+    """Return the provenance of everything that this run trains."""
+    return provenance(device_name(checked.device), precision(checked.device, config.train.side(config.data.size)))
 
 
 def _used(teacher: Teacher) -> UsedTeacher:

@@ -20,7 +20,7 @@ from harness.detection.matching import Targets
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput
-from harness.models.device import has_bfloat16, make_deterministic, place, resolve_device
+from harness.models.device import make_deterministic, place, precision, resolve_device
 from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
 from harness.training.distill import Distiller
@@ -68,11 +68,12 @@ class Setup:
         return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return a context for forward passes: bfloat16 where the device has instructions for it, float32 elsewhere.
+        """Return a context for forward passes, in the training's ``precision``.
 
         Weights, losses and the optimizer stay in float32. bfloat16 has float32's range, so that losses need no scaling.
         """
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
+        side = self.job.train.side(self.job.data.size)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision(self.device, side) == "bfloat16")
 
     def taught(self, images: Tensor) -> RawOutput | None:
         """Return the teacher's output for a batch, without gradients; None without a teacher."""

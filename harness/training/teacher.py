@@ -89,7 +89,8 @@ def ensure_teacher(
     label, given = find_teacher(spec)
     arch = ARCHS[label]
     # Inputs are checked before images are generated or decoded, which takes minutes.
-    name, computes = device_name(resolve_device(device)), precision(resolve_device(device))
+    where = resolve_device(device)
+    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:

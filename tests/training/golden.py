@@ -101,8 +101,7 @@ def measure(folder: Path) -> dict[str, Any]:
         init_backbone=folder / "v1.safetensors",
         threads=torch.get_num_threads(),
     )
-    # Some processors compute in bfloat16; the record is one for all.
-    with images_of(folder), patch("harness.training.setup.has_bfloat16", return_value=False):
+    with images_of(folder):
         before = prepare(job).student.state_dict()
         result = train(job, lambda _: True)
     state = torch.load(job.folder / CHECKPOINT, weights_only=True)

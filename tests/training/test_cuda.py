@@ -45,7 +45,7 @@ def job(tmp_path: Path) -> Job:
 
 
 def test_a_step_has_the_losses_of_the_cpu(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.training.setup.has_bfloat16", lambda _: False)
+    monkeypatch.setattr("harness.models.device.has_bfloat16", lambda _: False)
     with images_of(tmp_path):
         ours, _ = train_epoch(prepare(job), 1, None)
         theirs, _ = train_epoch(prepare(replace(job, device="cpu")), 1, None)

@@ -65,7 +65,8 @@ def taught(job: Job, tmp_path: Path) -> Job:
 
 
 def compute_in(bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that the processor has, or has not, instructions for bfloat16."""
+    """Pretend that the processor has, or has not, instructions for bfloat16, and that it gains by them."""
+    monkeypatch.setattr("harness.models.device.BFLOAT16_SIDE", 64)
     found = {"avx512_bf16": bfloat16, "amx_bf16": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
@@ -118,7 +119,8 @@ def test_a_processor_held_to_older_instructions_computes_in_float32(monkeypatch:
     compute_in(True, monkeypatch)
     for held_to, expected in (("", "bfloat16"), ("AVX512_CORE_BF16", "bfloat16"), ("avx2", "float32")):
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_to)
-        assert precision(torch.device("cpu")) == expected
+        assert precision(torch.device("cpu"), 64) == expected
+        assert precision(torch.device("cpu"), 32) == "float32", "small maps lose by it"
 
 
 class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
