@@ -232,7 +232,7 @@ class Progress:
         self._amount: Callable[[int], str] = filesize.decimal if in_bytes else "{:,}".format
         self._clock = clock
         self._printed = clock()
-        self._said = ""
+        self._said = ("", 0, 0)
         self._stage = ("", 0, 0)
         self._began = (0.0, 0)
         self._bars: list[tuple[str, int, int, str]] = []
@@ -256,9 +256,11 @@ class Progress:
             self._began = (self._clock(), done)
         self._stage = (what, done, total)
         if not self._console.is_terminal:
-            due = self.REPEAT if what == self._said else self.QUIET
-            if self._clock() - self._printed >= due:
-                self._said = what
+            said, done_then, of = self._said
+            due = self.REPEAT if what == said else self.QUIET
+            ends = done == total == of and (what, done) != (said, done_then)  # What was mentioned is seen to end.
+            if ends or self._clock() - self._printed >= due:
+                self._said = (what, done, total)
                 self.line(f"{what}: {self._amount(done)} of {self._amount(total)}")
 
     def board(self, board: "Board") -> None:

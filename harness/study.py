@@ -49,8 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         tracking_uri=given.tracking_uri,
         command=mask_command(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
     )
-    with cli.Progress() as progress:
-        report = run_study(config, resources, progress)
+    try:
+        with cli.Progress() as progress:
+            report = run_study(config, resources, progress)
+    except KeyboardInterrupt:
+        report = given.runs / config.name / "report" / "report.md"
+        if report.exists():
+            print(f"report of the trials so far: {report}", file=sys.stderr)
+        raise
 
     from harness.reporting import summary, terminal_table
 

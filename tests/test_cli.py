@@ -202,16 +202,18 @@ def test_a_terminal_shows_the_running_trainings_and_the_summary() -> None:
     assert "decoding" not in output.getvalue().rpartition("epoch 1 of 3")[2]
 
 
-def test_without_a_terminal_a_stage_prints_a_line_after_two_seconds_and_one_per_minute() -> None:
+def test_without_a_terminal_a_stage_prints_a_line_after_two_seconds_one_per_minute_and_its_end() -> None:
     shown, output, clock = progress(terminal=False)
     with shown:
-        for second in range(130):
+        for second in range(131):
             clock.now = second
             shown.stage("decoding" if second else "listing", second, 130)
+        shown.stage("decoding", 130, 130)
     assert output.getvalue().splitlines() == [
         "decoding: 2 of 130",
         "decoding: 62 of 130",
         "decoding: 122 of 130",
+        "decoding: 130 of 130",
     ]
 
 

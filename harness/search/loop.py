@@ -106,6 +106,7 @@ class Search:
         self._begun = time.monotonic()
         self._epochs_here = 0
         self._timed = "latency" in plan.config.objectives
+        self._repeats_to_come = plan.config.seeds - 1 if plan.config.trials else 0
         wanted = max(plan.config.trials, len(self._trials))
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
 
@@ -125,6 +126,7 @@ class Search:
         if self.best is not None:
             if not self.best.ap:
                 self._ready.append(self.best.label)
+            self._repeats_to_come = 0
             self._line_up(self.plan.repeats(self.best))
             self._work()
         self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
@@ -364,7 +366,7 @@ class Search:
         if not self._epochs_here:
             return None
         epochs = self.plan.config.train.epochs
-        waiting = max(0, self.plan.config.trials - len(self._trials)) + len(self._ready)
+        waiting = max(0, self.plan.config.trials - len(self._trials)) + len(self._ready) + self._repeats_to_come
         left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
         return (time.monotonic() - self._begun) / self._epochs_here * left
 

@@ -72,7 +72,7 @@ class Pool:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._work, self._threads))
-        with _environment({name: str(self._threads) for name in _THREAD_VARIABLES}):
+        with _environment({name: str(self._threads) for name in _THREAD_VARIABLES}), _deaf_to_interrupts():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -188,9 +188,18 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes started meanwhile ignore Ctrl-C, which reaches the whole group: the study ends its workers."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(pipe: Connection, work: Work, threads: int) -> None:
     """Run jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the study ends its workers.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _pin(threads)
     pipe.send(("ready", None, ""))

@@ -160,7 +160,7 @@ def ensure_teacher(
 
 
 def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResult:
-    latest, best = f"{record.label} teacher", 0.0
+    latest, best, total = f"{record.label} teacher", 0.0, 0
 
     def on_epoch(info: dict[str, Any]) -> bool:
         nonlocal latest, best
@@ -174,10 +174,15 @@ def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResul
         return True
 
     def on_batch(step: int, steps: int) -> None:
+        nonlocal total
+        total = steps
         if progress is not None:
             progress(f"{latest}, steps", step, steps)
 
-    return train(job, on_epoch, on_batch)
+    result = train(job, on_epoch, on_batch)
+    if progress is not None and total:
+        progress(f"{latest}, steps", total, total)
+    return result
 
 
 def _evaluate(job: Job, weights: Path) -> TrainResult:

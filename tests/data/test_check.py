@@ -92,7 +92,7 @@ def test_a_copy_without_validation_can_be_used_and_half_a_one_not(
 
 def test_nothing_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no WIDER FACE train split"):
-        main(["check", str(tmp_path)])
+        main(["check", str(tmp_path), "--sheets", str(tmp_path / "sheets")])
 
 
 def test_heights_are_counted_by_range() -> None:

@@ -60,7 +60,9 @@ def test_kills_and_interruptions_do_not_change_the_result(toy: Toy, cache: Path,
         return code, errors
 
     code, errors = run("1", "v2@1 SIGINT study")
-    assert (code, errors.splitlines()[-1]) == (1, "interrupted; run the same command again to resume")
+    *_, report, last = errors.splitlines()
+    assert (code, last) == (1, "interrupted; run the same command again to resume")
+    assert report.startswith("report of the trials so far: ")
     assert (runs / "toy" / "report" / "report.md").is_file()
     code, errors = run("1", "0000@2 SIGKILL study")
     assert (code, "Traceback" in errors) == (-signal.SIGKILL, False)

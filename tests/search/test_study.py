@@ -232,13 +232,13 @@ def test_a_study_continues_only_with_the_same_identity(stub: Stub, case: str, mo
 
 
 def test_the_provenance_of_a_network_is_never_rewritten(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("old", {"torch": "1"}, {"cpu": "A"}))
+    monkeypatch.setattr("harness.search.run.provenance", lambda *_: Provenance("old", {"torch": "1"}, {"cpu": "A"}))
     with pytest.raises(KeyboardInterrupt):
         stub.study(Plan(interrupt=8), workers=1, trials=3)
     folder = stub.runs / "stub"
     assert [(r.label, r.state) for r in records(folder).values()][-2:] == [("0000", "complete"), ("0001", "running")]
     made = Manifest.load(folder).provenance
-    monkeypatch.setattr("harness.search.run.provenance", lambda _: Provenance("new", {"torch": "2"}, {"cpu": "B"}))
+    monkeypatch.setattr("harness.search.run.provenance", lambda *_: Provenance("new", {"torch": "2"}, {"cpu": "B"}))
     stub.study(trials=3)
     assert Manifest.load(folder).provenance == made
     by = {label: [one["commit"] for one in r.provenance] for label, r in records(folder).items()}

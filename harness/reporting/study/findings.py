@@ -7,10 +7,11 @@ from statistics import fmean, median
 import pandas as pd
 
 from harness.core.record import TrialRecord
-from harness.evaluation.stats import CONFIDENCE, LEVELS, seed_interval
-from harness.reporting.format import bounds, counted, headroom, minus, percent, points
+from harness.data.truth import LISTS
+from harness.evaluation.stats import CONFIDENCE
+from harness.reporting.format import bounds, counted, deviation, headroom, minus, percent, points
 from harness.reporting.study.data import StudyData
-from harness.reporting.study.noise import means, noise_sentences, search_noise, ties, validation_noise
+from harness.reporting.study.noise import gap, means, noise_sentences, over_seeds, search_noise, ties, validation_noise
 
 FEWEST_RANKED = 8
 """Least number of students for a rank correlation."""
@@ -34,7 +35,7 @@ def headline(data: StudyData) -> str:
         return f"{text} There is no result yet: no student has a search AP."
     size = f"{best.params:,} parameters ({headroom(best.params, data.budget)})"
     text += f" The best student by search AP, trial {best.label}, has {size}."
-    graded = _graded(data.shown())
+    graded = _graded(data.shown(), data)
     return f"{text} Mean AP on the validation images: {graded}." if graded else text
 
 
@@ -42,15 +43,15 @@ def _references(data: StudyData) -> str:
     """Return the paragraph of a study without a search."""
     firsts = {r.label: r for r in data.records if r.role in ("teacher", "reference") and not r.repeat_of}
     return (
-        "The study trained references, without a search. Mean AP of their first trainings on the validation images: "
-        f"{_graded(firsts) or 'none yet'}."
+        "The study trained references, without a search. Mean AP on the validation images: "
+        f"{_graded(firsts, data) or 'none yet'}."
     )
 
 
-def _graded(networks: Mapping[str, TrialRecord]) -> str:
-    """Return name and mean validation AP of the networks that have one."""
-    aps = {name: mean for name, record in networks.items() if (mean := record.ap.get("mean")) is not None}
-    return ", ".join(f"{name} {percent(mean)} %" for name, mean in aps.items())
+def _graded(networks: Mapping[str, TrialRecord], data: StudyData) -> str:
+    """Return name and mean validation AP of the networks that have one, ± the standard deviation over seeds."""
+    aps = {name: over_seeds(data.trainings(record.label), "mean") for name, record in networks.items()}
+    return ", ".join(f"{name} {percent(ap[0])}{deviation(ap[1])} %" for name, ap in aps.items() if ap is not None)
 
 
 def worth(data: StudyData) -> list[str]:
@@ -118,10 +119,10 @@ def _against_references(data: StudyData) -> Iterator[str]:
             size = best.params - v2.params
             more = f"{abs(size):,} {'more' if size > 0 else 'fewer'} parameters" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
-        if (reached := v2.search_ap.get("mean")) is not None:
-            above = sum(mean >= reached for mean in means(r.search_ap for r in data.ranked))
+        if reached := means(r.search_ap for r in data.trainings("v2")):
+            above = sum(mean >= fmean(reached) for mean in means(r.search_ap for r in data.ranked))
             students = counted(len(data.ranked), "student")
-            yield f"V2's mean search AP, {percent(reached)} %, is reached by {above:,} of {students}."
+            yield f"V2's mean search AP, {percent(fmean(reached))} %, is reached by {above:,} of {students}."
     if teacher is not None and (apart := _apart(best, teacher, data)):
         fewer, epochs = 1 - best.params / teacher.params, data.study.config.train.epochs
         trained = (
@@ -134,32 +135,25 @@ def _against_references(data: StudyData) -> Iterator[str]:
 
 
 def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:
-    """Return the difference of the validation APs of two networks, with {} for the other's name.
+    """Return the difference of the validation APs of two networks, means over seeds, with {} for the other's name.
 
-    It is that of the first trainings, followed by the means over seeds with their interval if both were trained more
-    than once. Empty if one was not graded.
+    With its interval over seeds if both were trained more than once. Empty if one was not graded.
     """
-    gaps = {
-        level: value - reference
-        for level in LEVELS
-        if (value := one.ap.get(level)) is not None and (reference := other.ap.get(level)) is not None
-    }
-    if "mean" not in gaps:
+    sides = [data.trainings(side.label) for side in (one, other)]
+    found = gap(*sides)
+    if found is None:
         return ""
-    mean = gaps.pop("mean")
-    levels = ", ".join(f"{level} {points(gap)}" for level, gap in gaps.items())
-    text = f"{abs(100 * mean):.1f} points {'above' if mean >= 0 else 'below'} {{}} in mean validation AP ({levels})."
-    sides = [
-        {r.seed: m for r in data.trainings(side.label) if (m := r.ap.get("mean")) is not None} for side in (one, other)
-    ]
-    interval = seed_interval(*sides)
-    if interval is None:
-        return text
-    over = fmean(sides[0].values()) - fmean(sides[1].values())
-    return (
-        f"{text} Means over {len(sides[0])} and {len(sides[1])} seeds differ by {points(over)} points "
-        f"{bounds(interval, points)} ({100 * CONFIDENCE:.0f} %)."
+    mean, interval = found
+    aps = {name: [over_seeds(side, name) for side in sides] for name in LISTS}
+    levels = ", ".join(
+        f"{name} {points(a[0] - b[0])}" for name, (a, b) in aps.items() if a is not None and b is not None
     )
+    text = f"{abs(100 * mean):.1f} points {'above' if mean >= 0 else 'below'} {{}} in mean validation AP ({levels})"
+    seeds = f"{len(sides[0])} and {counted(len(sides[1]), 'training')}"
+    if interval is None:
+        return f"{text}, over {seeds}." if max(map(len, sides)) > 1 else f"{text}."
+    verdict = "Seed variance does not explain it." if interval.excludes_zero else "Seed variance may explain it."
+    return f"{text}, over {seeds}; {100 * CONFIDENCE:.0f} % interval over seeds {bounds(interval, points)}. {verdict}"
 
 
 def _spread(data: StudyData) -> Iterator[str]:

@@ -8,12 +8,12 @@ standard deviation √2 · sd, and t · √2 · sd is Fisher's least significant
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import variance
+from statistics import fmean, variance
 
 from scipy.special import stdtrit
 
 from harness.core.record import TrialRecord
-from harness.evaluation.stats import CONFIDENCE
+from harness.evaluation.stats import CONFIDENCE, Interval, seed_interval, spread
 from harness.reporting.format import counted
 from harness.reporting.study.data import StudyData
 
@@ -65,6 +65,26 @@ def validation_noise(data: StudyData) -> Noise | None:
 def means(aps: Iterable[dict[str, float | None]]) -> list[float]:
     """Return the mean APs that are not None."""
     return [value for ap in aps if (value := ap.get("mean")) is not None]
+
+
+def over_seeds(trainings: Sequence[TrialRecord], level: str) -> tuple[float, float | None] | None:
+    """Return mean and standard deviation of a network's validation APs; None if no training was graded.
+
+    The standard deviation is None with one training.
+    """
+    values = [value for record in trainings if (value := record.ap.get(level)) is not None]
+    return (fmean(values), spread(values)) if values else None
+
+
+def gap(one: Sequence[TrialRecord], other: Sequence[TrialRecord]) -> tuple[float, Interval | None] | None:
+    """Return how far a network's mean validation AP is above another's, means over seeds, with its interval over seeds.
+
+    None if one of the two was not graded; without an interval if one of the two was trained once.
+    """
+    sides = [{r.seed: mean for r in side if (mean := r.ap.get("mean")) is not None} for side in (one, other)]
+    if not all(sides):
+        return None
+    return fmean(sides[0].values()) - fmean(sides[1].values()), seed_interval(*sides)
 
 
 def ties(data: StudyData) -> list[TrialRecord] | None:

@@ -1,6 +1,6 @@
 """The tables of a study: plain numbers for ``results.csv``, text for reports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -16,12 +16,14 @@ from harness.data.truth import LISTS
 from harness.evaluation.stats import LEVELS, spread
 from harness.models.costs import count
 from harness.reporting import landmarks
-from harness.reporting.format import NOTHING, deviation, minus, percent, signed, terminal
+from harness.reporting.format import NOTHING, bounds, deviation, minus, percent, points, signed, terminal
 from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
 from harness.reporting.study.method import comparison_notes
-from harness.reporting.study.noise import means, repeated
+from harness.reporting.study.noise import gap, means, over_seeds, repeated
+
+ABOVE_V2 = "above V2, points"
 
 
 def results(data: StudyData) -> pd.DataFrame:
@@ -99,6 +101,7 @@ def _documented(arch: str) -> dict[str, str]:
         "MACs, M": NOTHING,
         **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LISTS},
         "AP mean, %": NOTHING,
+        ABOVE_V2: NOTHING,
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
         "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
         "landmark NME, %": NOTHING,
@@ -108,7 +111,7 @@ def _documented(arch: str) -> dict[str, str]:
 def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
     v1 = count(ARCHS["v1"])
     fewer = None if record.params == v1 else 1 - record.params / v1
-    speed = record.speed
+    speed, trainings = record.speed, data.trainings(record.label)
     return {
         "parameters": f"{record.params:,}",
         **{f"· {name}": f"{count:,}" for name, count in part_counts(record.parts).items()},
@@ -116,11 +119,28 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
         "against budget": signed(record.params, data.budget),
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
         "MACs, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
-        **{f"AP {level}, %": percent(record.ap.get(level)) for level in LEVELS},
+        **{f"AP {level}, %": _over_seeds(trainings, level) for level in LEVELS},
+        ABOVE_V2: _above_v2(record, data),
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
-        "landmark NME, %": landmarks.nme([record.landmark]),
+        "landmark NME, %": landmarks.nme([record.landmark for record in trainings]),
     }
+
+
+def _over_seeds(trainings: Sequence[TrialRecord], level: str) -> str:
+    """Return the mean AP of a network's trainings ± their standard deviation, in %."""
+    found = over_seeds(trainings, level)
+    return NOTHING if found is None else f"{percent(found[0])}{deviation(found[1])}"
+
+
+def _above_v2(record: TrialRecord, data: StudyData) -> str:
+    """Return by how many points a student's mean AP is above V2's, with the interval over seeds."""
+    if record.role == "teacher" or record.label == "v2":
+        return NOTHING
+    found = gap(data.trainings(record.label), data.trainings("v2"))
+    if found is None:
+        return NOTHING
+    return f"{points(found[0])}{'' if found[1] is None else ' ' + bounds(found[1], points)}"
 
 
 def trials(data: StudyData) -> pd.DataFrame:
@@ -138,7 +158,7 @@ def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
     return {
         "rank": rank,
         "trial": record.label,
-        **{f"search AP {level}, %": percent(record.search_ap.get(level)) for level in reversed(LEVELS)},
+        **{f"search AP {level}, %": percent(record.search_ap.get(level)) for level in ("mean", *LISTS)},
         "parameters": f"{record.params:,}",
         "against budget": signed(record.params, data.budget),
         "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
