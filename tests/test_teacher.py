@@ -57,9 +57,10 @@ def test_a_teacher_is_trained_once_and_then_found(runs: Path) -> None:
     assert set(record.ap) == {"easy", "medium", "hard", "mean"}
     assert record.protocol["images"]
     assert record.size_mb == pytest.approx(teacher.path.stat().st_size / 1e6)
-    assert [(done, total) for what, done, total in heard if what.startswith("v1 teacher")] == [
-        (step, 4) for step in range(1, 5)
-    ]
+    *steps, last = [stage for stage in heard if stage[0].startswith("v1 teacher")]
+    assert [(done, total) for _, done, total in steps] == [(step, 4) for step in range(1, 5)]
+    assert last[0].startswith("v1 teacher, epoch 2 of 2, AP "), "the last epoch's AP is known after its last step"
+    assert last[1:] == (4, 4)
     load_weights(build(ARCHS["v1"]), teacher.path)
     folder = teacher.path.parent
     assert (folder / PREDICTIONS).exists()
@@ -107,7 +108,7 @@ def test_a_killed_teacher_resumes(runs: Path, cache: Path, tmp_path: Path) -> No
     assert TrialRecord.load(folder).state == "running"
     heard: list[int] = []
     resumed = teach(STUDY, tmp_path, progress=lambda _, done, __: heard.append(done))
-    assert heard == [3, 4]
+    assert heard == [3, 4, 4]
     assert (resumed.record.ap, resumed.record.search_ap) == (whole.record.ap, whole.record.search_ap)
     assert resumed.path.read_bytes() == whole.path.read_bytes()
 
