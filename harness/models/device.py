@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from harness.errors import InputError
 
 BFLOAT16_SIDE = 320
-"""Side of the input, pixels, from which on a CPU's training gains by bfloat16 (``make bench ARGS=training_step``).
+"""Least side of the input, pixels, for training in bfloat16 on a CPU (``make bench ARGS=training_step``).
 
 With smaller maps, conversions and less efficient kernels cost more than it saves.
 """

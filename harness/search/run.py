@@ -162,11 +162,7 @@ def _continue(
 
     The trainings exist already, so that a smaller number would make the manifest wrong.
     """
-    before, used, now = (
-        earlier.config,
-        _used(teacher),
-        _made_here(config, checked),
-    )
+    before, used, now = earlier.config, _used(teacher), _made_here(config, checked)
     where = str(resources.runs / config.name)
     identity.check(where, {"teacher": earlier.teacher.digest}, {"teacher": used.digest}, config.name)
     if earlier.provenance != now:

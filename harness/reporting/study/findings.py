@@ -149,7 +149,7 @@ def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:
         f"{name} {points(a[0] - b[0])}" for name, (a, b) in aps.items() if a is not None and b is not None
     )
     text = f"{abs(100 * mean):.1f} points {'above' if mean >= 0 else 'below'} {{}} in mean validation AP ({levels})"
-    seeds = f"{len(sides[0])} and {counted(len(sides[1]), 'training')}"
+    seeds = f"{counted(len(sides[0]), 'training')} and {len(sides[1])}"
     if interval is None:
         return f"{text}, over {seeds}." if max(map(len, sides)) > 1 else f"{text}."
     verdict = "Seed variance does not explain it." if interval.excludes_zero else "Seed variance may explain it."

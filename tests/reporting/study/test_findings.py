@@ -46,7 +46,7 @@ def test_seeds_give_a_difference_its_interval(seeds: StudyData) -> None:
     (sentence,) = [s for s in findings(seeds) if "above V2" in s]
     # Validation APs: 66.1, 65.1, 66.6 and 65, 64, 65.5; Welch: 1.06 ± 2.776 · √(2 · 0.007638² / 3).
     assert sentence.endswith(
-        ", over 3 and 3 trainings; 95 % interval over seeds [−0.7, +2.8]. Seed variance may explain it."
+        ", over 3 trainings and 3; 95 % interval over seeds [−0.7, +2.8]. Seed variance may explain it."
     )
     assert "V2 64.8 ± 0.8 %, best (0010) 65.9 ± 0.8 %." in headline(seeds)
 
