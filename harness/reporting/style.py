@@ -109,7 +109,7 @@ def place(
         labels: placed from top to bottom.
         points: all points drawn in the axes, in data coordinates.
         sides: sides of a label's point, in the order in which they are tried. On the right and left, a label may also
-            move up or down by whole lines; a thin line then leads to its point.
+            move up or down by whole lines; from two lines on, a thin line leads to its point.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -136,7 +136,7 @@ def place(
         taken.append(box)
         text.set_position(((box.x0 - x) / scale, (box.y0 - y) / scale))
         if text.arrow_patch is not None:
-            text.arrow_patch.set_visible(shift > 0)
+            text.arrow_patch.set_visible(shift > 1)
 
 
 def _places(sides: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -39,9 +39,15 @@ def test_a_name_covers_no_other_point_and_stays_inside() -> None:
 
 
 def test_a_name_that_moved_away_has_a_line_to_its_point() -> None:
-    points = [(5.0, 5.0), (5.0, 5.05)]
-    axes, _ = placed([Label("a", *points[0], BLACK), Label("b", *points[1], BLACK)], points, ("right",))
-    lines = {
-        t.get_text(): t.arrow_patch.get_visible() for t in axes.texts if isinstance(t, Annotation) and t.arrow_patch
-    }
-    assert lines == {"a": True, "b": False}, "the upper one chose first"
+    points = [(5.0, 5.0 + 0.02 * n) for n in range(4)]
+    labels = [Label(f"network {n}", *point, BLACK) for n, point in enumerate(points)]
+    axes, boxes = placed(labels, points, ("right",))
+    lines = []
+    for text, box in zip(axes.texts, boxes, strict=True):
+        assert isinstance(text, Annotation)
+        assert text.arrow_patch is not None
+        _, y = axes.transData.transform(text.xy)
+        away = abs((box.y0 + box.y1) / 2 - y) / box.height
+        assert text.arrow_patch.get_visible() == (away > 1.5), text.get_text()
+        lines.append(text.arrow_patch.get_visible())
+    assert sorted(lines) == [False, False, True, True], "four names stand below each other"

@@ -47,13 +47,17 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
         return Picture(title, name, f"All students have {data.best.params:,} parameters.")
     text = (
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
-        f"{data.budget:,} parameters. V2 is a reference outside the search. {_search(data)}"
+        f"{data.budget:,} parameters. V2 is a reference outside the search. {_seeds(scored)}{_search(data)}"
     )
     return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data)))
 
 
 def _search(data: StudyData) -> str:
     return f"Search AP: protocol `{protocol_digest(data.study.search_protocol)}`."
+
+
+def _seeds(shown: pd.DataFrame) -> str:
+    return "Hollow: other seeds of a network. " if (shown["repeat_of"] != "").any() else ""
 
 
 def _parts(data: StudyData) -> Picture:
@@ -78,7 +82,8 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     if len(built) > 1 and len(set(built)) == 1:
         text = "All students have one architecture: their speeds differ only by the load on the machine."
         return Picture(title, name, text)
-    return Picture(title, name, f"FPS relative to V1's. {_search(data)}", plots.speed(fast, _headings(data)))
+    text = f"FPS relative to V1's. {_seeds(fast)}{_search(data)}"
+    return Picture(title, name, text, plots.speed(fast, _headings(data)))
 
 
 def _learning(data: StudyData) -> Picture:
@@ -114,7 +119,7 @@ def _precision_recall(data: StudyData) -> Picture:
         return Picture(title, name, "No precision-recall curve has been recorded yet.")
     figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
     protocol = protocol_digest(data.study.protocol)
-    text = f"On the validation images, with each network's AP in %. Validation AP: protocol `{protocol}`."
+    text = f"On the validation images, of first trainings, with each one's AP in %. Validation AP: protocol `{protocol}`."
     return Picture(title, name, text, figure)
 
 

@@ -45,19 +45,30 @@ def _points(frame: pd.DataFrame, x: str) -> dict[str, tuple[float, float]]:
 def _scatter(
     axes: Axes, frame: pd.DataFrame, x: str, headings: Mapping[str, str], labels: Sequence[Label] = ()
 ) -> None:
-    """Draw the students and the networks that have a heading; label the latter, and add ``labels``."""
+    """Draw the students and the networks that have a heading; label the latter, and add ``labels``.
+
+    The other seeds of a network that has a heading are drawn hollow.
+    """
     points = _points(frame, x)
+    repeats = {
+        label: (points[label], headings[of])
+        for label, of in zip(frame["label"], frame["repeat_of"], strict=True)
+        if of in headings
+    }
     students = set(frame.loc[frame["role"] == "candidate", "label"])
     points = {label: point for label, point in points.items() if label in students or label in headings}
     for label, point in points.items():
         named = label in headings
         style.mark(axes, *point, _look(headings[label]) if named else STUDENT, zorder=3 if named else 2)
+    for point, heading in repeats.values():
+        look = _look(heading)
+        style.mark(axes, *point, look, markerfacecolor="none", markeredgecolor=look.colour, zorder=3)
     axes.margins(x=0.1, y=0.15)
     axes.autoscale_view()
     names = [
         Label(heading, *points[label], _look(heading).colour) for label, heading in headings.items() if label in points
     ]
-    style.place(axes, [*names, *labels], list(points.values()))
+    style.place(axes, [*names, *labels], [*points.values(), *(point for point, _ in repeats.values())])
 
 
 def front(students: pd.DataFrame) -> pd.DataFrame:
@@ -203,8 +214,9 @@ def learning_curves(epochs: pd.DataFrame, headings: Mapping[str, str]) -> Figure
         axes.plot([], [], color=style.MIDDLE, linewidth=1, label="trained to the end")
         axes.legend(frameon=False, fontsize=9, loc="lower right")
     students = epochs[epochs["role"] != "teacher"]["epoch"]
-    low, high = (students.min() - 0.5, students.max() + 0.5) if len(students) else axes.get_xlim()
-    axes.set_xlim(low, high + 0.16 * (high - low))
+    low, high = (students.min(), students.max()) if len(students) else axes.get_xlim()
+    span = max(high - low, 1)
+    axes.set_xlim(low - 0.05 * span, high + 0.22 * span)
     axes.margins(y=0.1)
     teacher = epochs[epochs["role"] == "teacher"].sort_values("epoch")
     levels = {}

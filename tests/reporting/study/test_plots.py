@@ -53,6 +53,21 @@ def test_students_are_drawn_at_their_search_ap(data: StudyData) -> None:
         assert {round(100 * (r.search_ap["mean"] or 0), 3) for r in wanted} <= drawn
 
 
+def test_other_seeds_of_named_networks_are_hollow(tmp_path: Path) -> None:
+    data = load(write_study(tmp_path, seeds=3))
+    frame = tables.results(data)
+    figure = plots.pareto(frame[frame["search_ap_mean"].notna()], 256_148, HEADINGS)
+    (axes,) = figure.axes
+    hollow = [
+        (float(np.asarray(line.get_xdata(), dtype=float)[0]), round(float(np.asarray(line.get_ydata(), float)[0]), 3))
+        for line in axes.lines
+        if line.get_markerfacecolor() == "none"
+    ]
+    repeats = [r for r in data.records if r.repeat_of in HEADINGS and r.search_ap]
+    assert len(repeats) == 4
+    assert sorted(hollow) == sorted((float(r.params), round(100 * (r.search_ap["mean"] or 0), 3)) for r in repeats)
+
+
 def test_the_front_holds_no_student_that_a_smaller_one_matches(data: StudyData) -> None:
     frame = tables.results(data)
     students = frame[(frame["role"] == "candidate") & frame["search_ap_mean"].notna()]
