@@ -16,6 +16,10 @@ CHOICE = (
     "student. Validation AP is used for the result only: the validation images take no part in selection, and only the "
     "teacher, the references, the best student and their repeats are evaluated on them."
 )
+DOCUMENTED = (
+    "Documented: as stated in the FeatherFace V2 documents. They claim their AP for official WIDER FACE (V2's is a "
+    "target) and their FPS for a “standard GPU”."
+)
 ONE_COPY = (
     "The images are those of one WIDER FACE copy, named by its digest. An AP here compares with networks trained and "
     "evaluated on the same copy, not with published WIDER FACE tables."
@@ -26,8 +30,7 @@ def comparison_notes(data: StudyData) -> list[str]:
     """Return how the figures of the comparison of V1, V2 and the best student were counted and measured."""
     shown = data.shown().values()
     said = [
-        "Documented: as stated in the FeatherFace V2 documents. They claim their AP for official WIDER FACE (V2's is a "
-        "target) and their FPS for a “standard GPU”.",
+        DOCUMENTED,
         f"Budget: {data.bounds}. {COUNTED}",
     ]
     if any(record.ap for record in shown):

@@ -119,7 +119,7 @@ def _precision_recall(data: StudyData) -> Picture:
         return Picture(title, name, "No precision-recall curve has been recorded yet.")
     figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
     protocol = protocol_digest(data.study.protocol)
-    text = f"On the validation images, of first trainings, with each one's AP in %. Validation AP: protocol `{protocol}`."
+    text = f"First trainings on the validation images, with their AP in %. Validation AP: protocol `{protocol}`."
     return Picture(title, name, text, figure)
 
 

@@ -20,7 +20,8 @@ from harness.reporting.format import NOTHING, bounds, deviation, minus, percent,
 from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
-from harness.reporting.study.method import comparison_notes
+from harness.reporting.study.findings import findings
+from harness.reporting.study.method import DOCUMENTED
 from harness.reporting.study.noise import gap, means, over_seeds, repeated
 
 ABOVE_V2 = "above V2, points"
@@ -249,7 +250,7 @@ def timing(data: StudyData) -> pd.DataFrame:
 
 
 def terminal_table(study_folder: Path) -> Table:
-    """Return the V1 / V2 / best table of a study folder for the terminal, documented and measured side by side.
+    """Return the V1 / V2 / best table of a study folder for the terminal, with its main finding below.
 
     Raises:
         DataError: the study's files are missing or broken.
@@ -257,10 +258,8 @@ def terminal_table(study_folder: Path) -> Table:
     """
     data = load(study_folder)
     frame = comparison(data).rename(columns=lambda name: "\n".join(name.rsplit(" ", 1)))
-    title, below = (
-        f"{data.study.name}: V1, V2 and the best student",
-        "\n".join(comparison_notes(data)).replace("`", ""),
-    )
+    title = f"{data.study.name}: V1, V2 and the best student"
+    below = [*findings(data)[:1], f"{DOCUMENTED} The report says how each row was measured."]
     styles = {str(name): "dim" if "documented" in str(name) else "" for name in frame.columns}
     styles |= {name: "bold" for name in styles if name.startswith("best")}
-    return terminal(frame, styles, title=title, caption=below, caption_justify="left")
+    return terminal(frame, styles, title=title, caption="\n".join(below).replace("`", ""), caption_justify="left")

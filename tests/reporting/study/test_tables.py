@@ -139,7 +139,7 @@ def test_the_terminal_table_fits_eighty_columns(tmp_path: Path) -> None:
     text = console.export_text()
     assert "…" not in text
     assert "`" not in text
-    for words in ("256,148", "256,156", "487,103", "best (0010)", "92+", "+8", "NMS at IoU"):
+    for words in ("256,148", "256,156", "487,103", "best (0010)", "92+", "+8", "Trial 0010, with"):
         assert words in text
     console.file.close()
 
