@@ -104,7 +104,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             _require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
             unread.clear()
 
-        setup.optimizer.zero_grad(set_to_none=True)
+        setup.optimizer.zero_grad(set_to_none=False)  # The gradients are views of blocks.
         torch.autograd.backward(total)
         norms.append(nn.utils.clip_grad_norm_(setup.parameters, config.clip).detach())
         setup.optimizer.step()

@@ -23,6 +23,7 @@ from harness.models.detector import Detector, RawOutput
 from harness.models.device import make_deterministic, place, precision, resolve_device
 from harness.models.fold import freeze
 from harness.models.weights import init_backbone, load_weights
+from harness.training.blocks import block
 from harness.training.distill import Distiller
 from harness.training.job import Job
 from harness.training.schedule import MovingAverage, average_statistics, train_mode
@@ -36,7 +37,8 @@ class Setup:
         faces, search: training images and search split.
         steps: number of steps per epoch.
         priors: (A, 4), of one input of the network in training.
-        parameters: everything that is trained: the student's parameters and the adapters'.
+        parameters: everything that is trained, one block per optimizer group: the student's parameters and the
+            adapters' are views of them.
         average: moving average of the student's weights; None if ``ema`` is 0.
         history: one dict per epoch so far.
         best: state dict of the best epoch's network if ``patience`` is positive; otherwise empty.
@@ -127,7 +129,9 @@ def prepare(job: Job) -> Setup:
         distiller.to(device)
     train_mode(student, job.train.frozen_stages)
     average_statistics(student)
-    groups = parameter_groups(student, distiller, job.train)
+    groups = [
+        {**group, "params": [block(group["params"])]} for group in parameter_groups(student, distiller, job.train)
+    ]
     side = job.train.side(job.data.size)
     return Setup(
         job=job,
@@ -139,7 +143,7 @@ def prepare(job: Job) -> Setup:
         student=student,
         teacher=teacher,
         distiller=distiller,
-        parameters=[parameter for group in groups for parameter in group["params"]],
+        parameters=[whole for group in groups for whole in group["params"]],
         optimizer=torch.optim.AdamW(groups, lr=job.train.lr, fused=True),
         average=MovingAverage(student, job.train.ema) if job.train.ema else None,
     )
