@@ -136,6 +136,7 @@ def _render(
         findings=findings(found),
         pairs=markdown(tables.pairs(found)),
         ranks=markdown(ranks.table(found), text=("against",)),
+        candidates=markdown(ranks.candidates(found)),
         confidence=f"{100 * CONFIDENCE:.0f}",
         recalls=markdown(recall_table(found)),
         recall_findings=recall_findings(found),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.evaluation.stats import CONFIDENCE
-from harness.reporting.compare import plots
+from harness.reporting.compare import plots, ranks
 from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
 from harness.reporting.compare.recall import CLOSELY, recalls
 from harness.reporting.compare.tables import LEVELS
@@ -19,7 +19,7 @@ def pictures_of(found: Comparison) -> list[Picture]:
     """Return the pictures of a comparison, in the order of the report."""
     measured = f"Validation AP: protocol `{protocol_digest(found.protocol)}`."
     drawn = [_aps(found, measured), _parameters(found, measured), _differences(found, measured), _recalls(found)]
-    return [*drawn, *_seconds(found), *_learning(found)]
+    return [*_orders(found), *drawn, *_seconds(found), *_learning(found)]
 
 
 def _look(group: Group) -> str:
@@ -108,10 +108,25 @@ def _seconds(found: Comparison) -> Iterator[Picture]:
     if rows:
         text = (
             "Mean search AP after an epoch against the training time so far; further seeds have thin lines. "
-            "Evaluations take no time here. Compare times within one machine only. Search AP: protocol "
-            f"`{protocol_digest(protocol)}`."
+            f"Evaluations take no time here. Compare times within one machine only. {_searched(found)}"
         )
         yield Picture("AP against training time", "seconds", text, plots.against_time(pd.DataFrame(rows)))
+
+
+def _orders(found: Comparison) -> Iterator[Picture]:
+    """Yield the search APs of the candidates that the studies share, if they can be ranked."""
+    frame = ranks.shared(found)
+    if len(frame):
+        text = (
+            "Candidates that all studies trained; the best one after the shortest trainings is blue, that after the "
+            f"longest red. {_searched(found)}"
+        )
+        frame["ap"] *= 100
+        yield Picture("Search AP of the shared candidates", "ranks", text, plots.orders(frame))
+
+
+def _searched(found: Comparison) -> str:
+    return f"Search AP: protocol `{protocol_digest(found.studies[0].study.search_protocol)}`."
 
 
 def _learning(found: Comparison) -> Iterator[Picture]:

@@ -119,6 +119,37 @@ def against_time(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def orders(frame: pd.DataFrame) -> Figure:
+    """Search AP of the same candidates in several studies, one line per candidate, with its name at the last study.
+
+    The best candidate of the last study and that of the first are coloured.
+
+    Args:
+        frame: columns candidate, study, minutes, ap in %, rank; studies in the order of the axis.
+    """
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = style.plain(figure.subplots())
+    studies = frame.drop_duplicates("study")
+    places = {name: at for at, name in enumerate(studies["study"])}
+    first, last = (frame[(frame["study"] == studies["study"].iloc[at]) & (frame["rank"] == 1)] for at in (0, -1))
+    colours = dict.fromkeys(first["candidate"], style.BLUE) | dict.fromkeys(last["candidate"], style.VERMILLION)
+    labels = []
+    for candidate, rows in frame.groupby("candidate", sort=False):
+        colour = colours.get(candidate)
+        line: dict[str, Any] = {"linewidth": 2.2, "zorder": 3} if colour else {"linewidth": 1.2, "zorder": 2}
+        x, y = [places[name] for name in rows["study"]], rows["ap"].to_list()
+        axes.plot(x, y, color=colour or style.MIDDLE, marker="o", markersize=4, **line)
+        labels.append(Label(str(candidate), x[-1], y[-1], colour or style.GREY, bold=colour is not None))
+    ticks = [f"{row.study}\n{row.minutes:.1f} min each" for row in studies.itertuples()]
+    axes.set_xticks(range(len(places)), ticks)
+    axes.set_xlim(-0.2, len(places) - 1 + 0.35)
+    axes.margins(y=0.08)
+    axes.set_ylabel("mean search AP, %")
+    axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
+    style.place(axes, labels, [(label.x, label.y) for label in labels], sides=("right",))
+    return figure
+
+
 def _along(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
     """Return points along a line, for labels to stay clear of."""
     at = np.linspace(0, len(x) - 1, 1 + 20 * (len(x) - 1))

@@ -16,7 +16,7 @@ from harness.core.protocol import digest
 from harness.core.record import TrialRecord
 from harness.evaluation.stats import CONFIDENCE, Interval
 from harness.reporting.compare.data import Comparison
-from harness.reporting.format import bounds
+from harness.reporting.format import bounds, minus, percent
 from harness.reporting.study.data import StudyData
 
 FEWEST = 5
@@ -35,6 +35,7 @@ class Rank(NamedTuple):
         candidates: number of candidates that both trained to the end.
         tau: Kendall's τ, with the percentile interval over resampled candidates.
         cost: median training time in ``one``, as a share of that in ``other``.
+        behind: how far the best candidate of ``one`` is below the best one of ``other`` in ``other``, in AP.
     """
 
     one: str
@@ -43,6 +44,7 @@ class Rank(NamedTuple):
     tau: float
     interval: Interval
     cost: float
+    behind: float
 
 
 def ranks(found: Comparison) -> list[Rank]:
@@ -60,12 +62,52 @@ def ranks(found: Comparison) -> list[Rank]:
             continue
         costs = [float(np.median([of[key].seconds["train"] for key in common])) for of in trained]
         short, long = (0, 1) if costs[0] <= costs[1] else (1, 0)
-        one, other = np.array([[of[key].search_ap["mean"] for key in common] for of in trained], dtype=np.float64)
+        aps = np.array([[of[key].search_ap["mean"] for key in common] for of in trained], dtype=np.float64)
+        one, other = aps[short], aps[long]
         tau = kendall(one, other)
         if np.isfinite(tau):
-            names = pair[short].study.name, pair[long].study.name
-            stable.append(Rank(*names, len(common), tau, _interval(one, other), costs[short] / costs[long]))
+            names, cost = (pair[short].study.name, pair[long].study.name), costs[short] / costs[long]
+            behind = float(other.max() - other[one.argmax()])
+            stable.append(Rank(*names, len(common), tau, _interval(one, other), cost, behind))
     return stable
+
+
+def shared(found: Comparison) -> pd.DataFrame:
+    """Return the candidates that all studies of ``ranks`` trained, the best one of the longest study first.
+
+    Columns candidate (its label in the longest study), params, study, minutes (median over these candidates), ap (mean
+    search AP), rank (from 1); studies by rising training time. Empty if there are fewer than ``FEWEST``, or several
+    protocols.
+    """
+    named = {name for rank in ranks(found) for name in (rank.one, rank.other)}
+    studies = [data for data in found.studies if data.study.name in named]
+    trained = [_candidates(data) for data in studies]
+    common = sorted(set.intersection(*map(set, trained))) if trained else []
+    if len(common) < FEWEST or len({data.study.search_protocol.get("digest") for data in studies}) > 1:
+        return pd.DataFrame()
+    minutes = [float(np.median([of[key].seconds["train"] for key in common])) / 60 for of in trained]
+    order = np.argsort(minutes, kind="stable")
+    longest = trained[order[-1]]
+    common.sort(key=lambda key: -(longest[key].search_ap["mean"] or 0.0))
+    rows = []
+    for at in order:
+        aps = [trained[at][key].search_ap["mean"] or 0.0 for key in common]
+        for key, ap in zip(common, aps, strict=True):
+            row = {"candidate": longest[key].label, "params": longest[key].params, "study": studies[at].study.name}
+            rows.append(row | {"minutes": minutes[at], "ap": ap, "rank": 1 + sum(other > ap for other in aps)})
+    return pd.DataFrame(rows)
+
+
+def candidates(found: Comparison) -> pd.DataFrame:
+    """Return ``shared`` as text, one row per candidate, with its AP and rank in every study."""
+    frame = shared(found)
+    if frame.empty:
+        return frame
+    rows = []
+    for candidate, each in frame.groupby("candidate", sort=False):
+        aps = {f"{row.study}: search AP mean, %": f"{percent(row.ap)} ({row.rank})" for row in each.itertuples()}
+        rows.append({"candidate": f"{candidate}", "parameters": f"{each['params'].iloc[0]:,}", **aps})
+    return pd.DataFrame(rows)
 
 
 def _candidates(data: StudyData) -> dict[str, TrialRecord]:
@@ -101,9 +143,10 @@ def table(found: Comparison) -> pd.DataFrame:
                 "study": rank.one,
                 "against": rank.other,
                 "common candidates": str(rank.candidates),
-                "Kendall τ": f"{rank.tau:.2f}",
-                "interval": bounds(rank.interval, "{:.2f}".format),
+                "Kendall τ": minus(f"{rank.tau:.2f}"),
+                "interval": minus(bounds(rank.interval, "{:.2f}".format)),
                 "share of the training time": f"{100 * rank.cost:.0f} %",
+                "its best is behind by, points": f"{100 * rank.behind:.1f}",
             }
             for rank in ranks(found)
         ]

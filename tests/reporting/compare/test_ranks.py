@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 
 from harness.reporting.compare.data import Comparison
 from harness.reporting.compare.pictures import pictures_of
-from harness.reporting.compare.ranks import kendall, ranks, table
+from harness.reporting.compare.ranks import candidates, kendall, ranks, shared, table
 from harness.reporting.compare.read import compare, read_studies
 from tests import fake_comparison
 
@@ -68,6 +68,47 @@ def test_the_shorter_study_comes_first_with_its_share_of_the_time(found: Compari
     assert (rank.one, rank.other, rank.cost) == ("short", "same", 0.25)
     row = next(row for row in table(found).to_dict("records") if row["study"] == "short" and row["against"] == "same")
     assert (row["Kendall τ"], row["share of the training time"]) == ("1.00", "25 %")
+
+
+def test_the_cost_of_choosing_by_a_short_study_is_what_its_best_candidate_lacks_in_the_long_one(
+    found: Comparison,
+) -> None:
+    known = {(rank.one, rank.other): rank for rank in ranks(found)}
+    assert known["short", "same"].behind == 0
+    rank = known["short", "swapped"]
+    long = {r.label: r.search_ap["mean"] or 0.0 for r in found.studies[2].ranked}
+    best = found.studies[0].best
+    assert best is not None
+    assert rank.behind == pytest.approx(max(long.values()) - long[best.label])
+    assert rank.behind > 0
+
+
+def test_the_shared_candidates_have_their_ap_and_rank_in_every_study(found: Comparison) -> None:
+    three = replace(found, studies=found.studies[:3])
+    frame = shared(three)
+    assert list(dict.fromkeys(frame["study"])) == ["short", "same", "swapped"], "by rising training time"
+    for data in three.studies:
+        rows = frame[frame["study"] == data.study.name].set_index("candidate")
+        assert list(rows.sort_values("rank").index) == [record.label for record in data.ranked]
+        assert {r.label: r.search_ap["mean"] for r in data.ranked} == rows["ap"].to_dict()
+    text = candidates(three)
+    assert list(text.columns)[2:] == [f"{name}: search AP mean, %" for name in ("short", "same", "swapped")]
+    assert text["candidate"].iloc[0] == three.studies[2].ranked[0].label, "the best of the longest study"
+    assert text["swapped: search AP mean, %"].str.contains("(1)", regex=False).tolist() == [True, *5 * [False]]
+
+
+def test_the_shared_candidates_are_drawn_with_a_line_each(found: Comparison, tmp_path: Path) -> None:
+    three = replace(found, studies=found.studies[:3])
+    picture = next(picture for picture in pictures_of(three) if picture.file == "ranks.png")
+    assert picture.figure is not None
+    (axes,) = picture.figure.axes
+    assert [len(np.atleast_2d(line.get_xydata())) for line in axes.lines] == 6 * [3]
+    assert sum(line.get_linewidth() > 2 for line in axes.lines) == 2, "the best of the first study and of the last one"
+    picture.figure.savefig(tmp_path / "ranks.png")
+
+
+def test_a_study_with_too_few_common_candidates_leaves_the_others_comparable(found: Comparison) -> None:
+    assert set(shared(found)["study"]) == {"short", "same", "swapped", "reversed"}
 
 
 def test_too_few_common_candidates_have_no_rank(found: Comparison) -> None:
