@@ -105,8 +105,11 @@ def candidates(found: Comparison) -> pd.DataFrame:
         return frame
     rows = []
     for candidate, each in frame.groupby("candidate", sort=False):
-        aps = {f"{row.study}: search AP mean, %": f"{percent(row.ap)} ({row.rank})" for row in each.itertuples()}
-        rows.append({"candidate": f"{candidate}", "parameters": f"{each['params'].iloc[0]:,}", **aps})
+        aps = {
+            f"{row['study']}: search AP mean, %": f"{percent(row['ap'])} ({row['rank']})"
+            for row in each.to_dict("records")
+        }
+        rows.append({"candidate": candidate, "parameters": f"{each['params'].iloc[0]:,}", **aps})
     return pd.DataFrame(rows)
 
 
