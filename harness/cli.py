@@ -205,8 +205,8 @@ def show(*parts: "RenderableType", least: int = 0) -> None:
 class Progress:
     """Shows a command's progress on stderr: bars on a terminal, occasional lines elsewhere.
 
-    Elsewhere, a new stage is printed if no line was printed for ``QUIET`` seconds, and the same stage again every
-    ``REPEAT`` seconds, so that short stages print nothing.
+    Elsewhere, a new stage is printed if no line was printed for ``QUIET`` seconds, and the same stage and running
+    trainings again every ``REPEAT`` seconds, so that short stages print nothing.
 
     Args:
         in_bytes: whether ``stage`` counts bytes.
@@ -267,8 +267,11 @@ class Progress:
         """Show one bar per running training, and the summary of the study."""
         self._stage = ("", 0, 0)
         self._bars, self._summary = board.bars(), board.summary()
-        if not self._console.is_terminal and board.made > self._made:
-            self.line(self._summary)
+        if not self._console.is_terminal:
+            if board.made > self._made:
+                self.line(self._summary)
+            elif self._bars and self._clock() - self._printed >= self.REPEAT:
+                self.line("; ".join(f"{name}: {text}" for name, _, _, text in self._bars))
         self._made = board.made
 
     def line(self, text: str) -> None:

@@ -235,6 +235,16 @@ def test_without_a_terminal_the_board_is_a_line_after_every_trial() -> None:
     assert output.getvalue().splitlines() == [BOARD.summary(), "a line that is longer than the console is wide, " * 5]
 
 
+def test_without_a_terminal_running_trainings_are_told_once_a_minute() -> None:
+    shown, output, clock = progress(terminal=False)
+    with shown:
+        for second in range(130):
+            clock.now = second
+            shown.board(BOARD)
+    running = "0004  255,000 parameters: epoch 1 of 3, AP 51.2"
+    assert output.getvalue().splitlines() == [BOARD.summary(), running, running]
+
+
 def test_bytes_are_shown_in_their_units() -> None:
     shown, output, clock = progress(terminal=False, in_bytes=True)
     with shown:
