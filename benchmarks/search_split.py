@@ -15,7 +15,7 @@ of networks are
 - with ``--published`` and ``--weights``, the published detections and the network with these weights, compared on the
   copy's validation images.
 
-It takes half an hour on one core. Decoded images and trained networks are kept under ``--runs``.
+It takes more than an hour on one core. Decoded images and trained networks are kept under ``--runs``.
 """
 
 import argparse

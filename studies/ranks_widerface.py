@@ -15,7 +15,7 @@ STUDY = replace(
     name="ranks_widerface",
     description="Candidates without a teacher, to compare schedules, on WIDER FACE at 320 pixels. Needs --data",
     space="architectures",
-    train=replace(MINI.train, epochs=25, evaluate_every=25),
+    train=replace(MINI.train, evaluate_every=25),
     distill=DistillConfig(alpha=0.0),
     trials=8,
     enqueued=(

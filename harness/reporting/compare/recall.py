@@ -122,8 +122,8 @@ def _helped(found: Comparison) -> Iterator[str]:
             gains = _gaps(one, other, found.faces["size"])
             most, least = (pick(gains, key=lambda value: gains[value]) for pick in (max, min))
             yield (
-                f"Against {other.name}, the recall of {one.name} gains most on size {most} ({points(gains[most])} "
-                f"points) and least on {least} ({points(gains[least])})."
+                f"Against {other.name}, the recall of {one.name} changes by {points(gains[most])} points on size "
+                f"{most}, where it does best, to {points(gains[least])} on {least}, where it does worst."
             )
 
 
