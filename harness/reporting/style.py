@@ -139,6 +139,36 @@ def place(
             text.arrow_patch.set_visible(shift > 1)
 
 
+def place_right(axes: Axes, labels: Sequence[Label]) -> None:
+    """Write the names of points at one x to their right, below each other, with a line to each point.
+
+    The limits of the axes must be final.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    frame, scale = axes.get_window_extent(), figure.dpi / 72
+    texts, line = [], 0.0
+    for label in sorted(labels, key=lambda label: -label.y):
+        style: dict[str, Any] = {"fontsize": 9.5, "fontweight": "bold"} if label.bold else {}
+        leader = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": GAP}
+        leader |= {"relpos": (0, 0.5)}
+        style |= {"color": label.colour, "zorder": 4, "va": "center", "arrowprops": leader}
+        text = write(axes, label.text, (label.x, label.y), (3 * GAP, 0), **style)
+        text.set_in_layout(False)
+        line = max(line, Text.get_window_extent(text).height)
+        texts.append(text)
+    wanted = [axes.transData.transform(text.xy)[1] for text in texts]
+    top = frame.y1
+    heights = []
+    for n, y in enumerate(wanted):
+        # At most as high as the name above allows, and high enough for the names below to end in the axes.
+        heights.append(max(min(y, top - line / 2), frame.y0 + (len(wanted) - n - 0.5) * line))
+        top = heights[-1] - line / 2
+    for text, y, height in zip(texts, wanted, heights, strict=True):
+        text.set_position((3 * GAP, (height - y) / scale))
+
+
 def _places(sides: Sequence[str]) -> Iterator[tuple[str, int]]:
     for side in sides:
         yield from ((side, shift) for shift in (SHIFTS if side in ("right", "left") else (0,)))

@@ -140,9 +140,12 @@ def _learning(found: Comparison) -> Iterator[Picture]:
 
 def _recalls(found: Comparison) -> Picture:
     weights = list(dict.fromkeys(group.weights for group in found.groups if group.weights))
-    lines = dict(zip(weights, plots.LINES, strict=False))
-    looks = {group.name: (_look(group), lines.get(group.weights, plots.LINES[0])) for group in found.groups}
+    looks: dict[str, tuple[str, str]] = {}
+    for group in found.groups:
+        alike = [look for look, _ in looks.values()].count(_look(group))
+        number = weights.index(group.weights) if group.weights else alike
+        looks[group.name] = _look(group), plots.LINES[number % len(plots.LINES)]
     attributes = [name for name in CLOSELY if name in found.faces]
     figure = plots.recalls(recalls(found), looks, attributes)
-    text = "Below each value: its number of faces. Networks with the same teacher have the same line style."
+    text = "Below each value: its number of faces. Line styles tell teachers apart, and networks without a teacher."
     return Picture("Recall by face attribute", "recall", text, figure)

@@ -21,7 +21,7 @@ LOOKS = {
 }
 
 LINES = ("-", "--", ":", "-.")
-"""Line styles, one per teacher, in the order of the teachers."""
+"""Line styles, one per teacher in the order of the teachers, or one per network without a teacher."""
 
 
 def aps(groups: pd.DataFrame, seeds: pd.DataFrame, levels: Sequence[str]) -> Figure:
@@ -146,7 +146,7 @@ def orders(frame: pd.DataFrame) -> Figure:
     axes.margins(y=0.08)
     axes.set_ylabel("mean search AP, %")
     axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
-    style.place(axes, labels, [(label.x, label.y) for label in labels], sides=("right",))
+    style.place_right(axes, labels)
     return figure
 
 
@@ -162,7 +162,7 @@ def recalls(frame: pd.DataFrame, looks: Mapping[str, tuple[str, str]], attribute
 
     Args:
         frame: columns attribute, value, faces, then one column of shares per group.
-        looks: group → look, and the line style of its teacher.
+        looks: group → look and line style.
         attributes: the panels.
     """
     figure = Figure(figsize=(1.2 + 3.6 * max(len(attributes), 2), 4.4), layout="constrained")
