@@ -142,7 +142,7 @@ def orders(frame: pd.DataFrame) -> Figure:
         labels.append(Label(str(candidate), x[-1], y[-1], colour or style.GREY, bold=colour is not None))
     ticks = [f"{row.study}\n{row.minutes:.1f} min each" for row in studies.itertuples()]
     axes.set_xticks(range(len(places)), ticks)
-    axes.set_xlim(-0.2, len(places) - 1 + 0.35)
+    axes.set_xlim(-0.06 * len(places), 1.14 * len(places) - 1)
     axes.margins(y=0.08)
     axes.set_ylabel("mean search AP, %")
     axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
