@@ -1,8 +1,8 @@
 """WIDER FACE on two CPU cores: V2 with and without its teacher, and a search. Needs ``--data`` and a trained backbone.
 
-The schedule is that of ``widerface_long``. Candidates are trained as long as the references, because on photographs
-their order after 3 or 8 epochs says nothing about that after 25 (``reports/ranks_widerface/``). That takes three times
-as long as 8 epochs, so that there are few candidates.
+The schedule is that of ``widerface_long``. Candidates are trained for as many epochs as the references: ranked after 3
+or 8 epochs, candidates have another order than after 25 (``reports/ranks_widerface/``). Long trainings leave time for
+few candidates.
 """
 
 from dataclasses import replace

