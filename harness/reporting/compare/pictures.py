@@ -118,8 +118,8 @@ def _orders(found: Comparison) -> Iterator[Picture]:
     frame = ranks.shared(found)
     if len(frame):
         text = (
-            "Candidates that all studies trained; the best one after the shortest trainings is blue, that after the "
-            f"longest red. {_searched(found)}"
+            "Candidates that all studies trained. Blue: the best one in the study with the shortest trainings; red: the "
+            f"best one in the study with the longest. {_searched(found)}"
         )
         frame["ap"] *= 100
         yield Picture("Search AP of the shared candidates", "ranks", text, plots.orders(frame))
@@ -147,5 +147,5 @@ def _recalls(found: Comparison) -> Picture:
         looks[group.name] = _look(group), plots.LINES[number % len(plots.LINES)]
     attributes = [name for name in CLOSELY if name in found.faces]
     figure = plots.recalls(recalls(found), looks, attributes)
-    text = "Below each value: its number of faces. Line styles tell teachers apart, and networks without a teacher."
+    text = "Below each value: its number of faces. Line styles distinguish teachers, and networks without a teacher."
     return Picture("Recall by face attribute", "recall", text, figure)

@@ -35,7 +35,7 @@ class Rank(NamedTuple):
         candidates: number of candidates that both trained to the end.
         tau: Kendall's τ, with the percentile interval over resampled candidates.
         cost: median training time in ``one``, as a share of that in ``other``.
-        behind: how far the best candidate of ``one`` is below the best one of ``other`` in ``other``, in AP.
+        behind: AP that choosing by ``one`` loses: in ``other``, its best candidate less that of ``one``.
     """
 
     one: str
@@ -149,7 +149,7 @@ def table(found: Comparison) -> pd.DataFrame:
                 "Kendall τ": minus(f"{rank.tau:.2f}"),
                 "interval": minus(bounds(rank.interval, "{:.2f}".format)),
                 "share of the training time": f"{100 * rank.cost:.0f} %",
-                "its best is behind by, points": f"{100 * rank.behind:.1f}",
+                "points lost by its choice": f"{100 * rank.behind:.1f}",
             }
             for rank in ranks(found)
         ]
