@@ -118,8 +118,8 @@ def _orders(found: Comparison) -> Iterator[Picture]:
     frame = ranks.shared(found)
     if len(frame):
         text = (
-            "Candidates that all studies trained. Blue: the best one in the study with the shortest trainings; red: the "
-            f"best one in the study with the longest. {_searched(found)}"
+            "Candidates that all studies trained. Blue: the best one in the study with the shortest trainings; red: "
+            f"the best one in the study with the longest. {_searched(found)}"
         )
         frame["ap"] *= 100
         yield Picture("Search AP of the shared candidates", "ranks", text, plots.orders(frame))
