@@ -68,7 +68,7 @@ def ranks(found: Comparison) -> list[Rank]:
         if np.isfinite(tau):
             names, cost = (pair[short].study.name, pair[long].study.name), costs[short] / costs[long]
             behind = float(other.max() - other[one.argmax()])
-            stable.append(Rank(*names, len(common), tau, _interval(one, other), cost, behind))
+            stable.append(Rank(*names, len(common), float(tau), _interval(one, other), cost, behind))
     return stable
 
 
@@ -122,19 +122,20 @@ def _candidates(data: StudyData) -> dict[str, TrialRecord]:
     }
 
 
-def kendall(one: Floats, other: Floats) -> float:
-    """Return Kendall's τ-b of two rankings (n,); not a number if all values of one are equal."""
-    first, second = (np.sign(values[:, None] - values[None, :]) for values in (one, other))
+def kendall(one: Floats, other: Floats) -> Floats:
+    """Return Kendall's τ-b of two rankings (…, n), one number per row; NaN if all values of one ranking are equal."""
+    first, second = (np.sign(values[..., :, None] - values[..., None, :]) for values in (one, other))
+    pairs = (-2, -1)
     with np.errstate(invalid="ignore"):
-        return float((first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum()))
+        agreed = (first * second).sum(axis=pairs) / np.sqrt((first**2).sum(axis=pairs) * (second**2).sum(axis=pairs))
+    return np.asarray(agreed)
 
 
 def _interval(one: Floats, other: Floats) -> Interval:
-    rng = np.random.default_rng(0)
-    draws = (rng.integers(len(one), size=len(one)) for _ in range(_RESAMPLES))
+    draws = np.random.default_rng(0).integers(len(one), size=(_RESAMPLES, len(one)))
     tail = 50 * (1 - CONFIDENCE)
     # A draw of candidates with equal APs has no τ.
-    low, high = np.nanpercentile([kendall(one[draw], other[draw]) for draw in draws], [tail, 100 - tail])
+    low, high = np.nanpercentile(kendall(one[draws], other[draws]), [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 
