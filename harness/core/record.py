@@ -46,6 +46,8 @@ class TrialRecord:
         speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
+        training: fingerprint of the training (``training.reuse``); ``read_from``: STUDY/LABEL of the training that
+            was read instead of training again, otherwise empty.
         provenance: ``Provenance`` as a dict; several if code, libraries or machine changed when an interrupted training
             was resumed.
     """
@@ -75,6 +77,8 @@ class TrialRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     search_protocol: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    training: str = ""
+    read_from: str = ""
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
     def add_provenance(self, made_by: Provenance) -> None:

@@ -27,6 +27,7 @@ from harness.search.storage import HISTORY, Ledger
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
 from harness.training.job import WEIGHTS, TrainResult
+from harness.training.reuse import Finished, fingerprint
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _BETTER = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
@@ -67,6 +68,7 @@ class Search:
         tracker: receives every epoch.
         progress: displays the state of the search.
         stopwatch: measures speeds.
+        finished: trainings that are not repeated.
 
     Attributes:
         records: label → record of every reference and candidate.
@@ -85,6 +87,7 @@ class Search:
         tracker: Tracker,
         progress: Progress,
         stopwatch: Stopwatch,
+        finished: Finished,
     ) -> None:
         self.plan = plan
         self.ledger = ledger
@@ -93,6 +96,7 @@ class Search:
         self.tracker = tracker
         self.progress = progress
         self.stopwatch = stopwatch
+        self.finished = finished
         self.exhausted = False
         self.changed: Callable[[], None] = lambda: None
         self.records = {record.label: record for record in load_records(plan.folder) if record.role != "teacher"}
@@ -146,7 +150,7 @@ class Search:
             if known is not None and known.state == "complete":
                 continue
             if known is not None:
-                record.seconds, record.provenance = known.seconds, known.provenance
+                record.seconds, record.provenance, record.read_from = known.seconds, known.provenance, known.read_from
             self.records[record.label] = record
             self._ready.append(record.label)
 
@@ -196,7 +200,7 @@ class Search:
         return True
 
     def _start(self, name: str, begun: float, kills: int = 0) -> None:
-        record = self.records[name]
+        record, job = self.records[name], self.plan.job(self.records[name])
         grading = record.state == "complete"
         judge = None
         if not grading:
@@ -205,11 +209,15 @@ class Search:
                 judge = Judge(self.plan.config.pruner, self._trials[:history])
             # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
-            record.add_provenance(self.plan.provenance)
+            record.training = fingerprint(job, self.plan.images)
+            earlier = self.finished.lend(record.training, job.folder)
+            if earlier is not None:
+                record.read_from, record.provenance = earlier.name, earlier.provenance
+            elif not record.read_from:
+                record.add_provenance(self.plan.provenance)
             self.trained = True
         self._running[name] = _Training(record, judge, grading, begun, record.seconds.get("total", 0.0), kills=kills)
         self._keep(record)
-        job = self.plan.job(record)
         self.pool.start(name, replace(job, grade=True) if grading else job)
         self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
 
@@ -349,7 +357,7 @@ class Search:
         ap = (record.ap if graded else record.search_ap).get("mean")
         what = "" if ap is None else f", {'validation' if graded else 'search'} AP {100 * ap:.1f}"
         why = f" ({record.reason})" if record.reason else ""
-        state = "graded" if graded else record.state
+        state = "graded" if graded else f"read from {record.read_from}" if record.read_from else record.state
         self.progress.line(f"{record.label}: {state}{why}{what}, {record.params:,} parameters")
 
     def _show(self) -> None:

@@ -30,7 +30,7 @@ class Plan:
 
     Attributes:
         folder: ``runs/<study>``.
-        cache: folder of decoded images.
+        cache: folder of decoded images; ``images``: digests of the training images and of the search split.
         search_protocol, protocol: protocols of the APs on the search split and on the validation images.
         start: trained backbone weights that every student starts from; None: random weights.
         device, threads: device and threads per training.
@@ -41,6 +41,7 @@ class Plan:
     space: SearchSpace
     folder: Path
     cache: Path
+    images: tuple[str, str]
     teacher: Teacher
     search_protocol: dict[str, Any]
     protocol: dict[str, Any]

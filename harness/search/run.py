@@ -33,6 +33,7 @@ from harness.search.storage import Ledger, open_storage, single_writer, storage_
 from harness.search.workers import Pool
 from harness.tracking import open_tracker
 from harness.training.loop import train
+from harness.training.reuse import Finished
 from harness.training.teacher import Teacher, ensure_teacher
 
 
@@ -87,6 +88,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             space=space,
             folder=folder,
             cache=cache,
+            images=(splits["train"].digest, splits["search"].digest),
             teacher=teacher,
             search_protocol=manifest.search_protocol,
             protocol=manifest.protocol,
@@ -96,7 +98,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             provenance=_made_here(config, checked),
         )
         stopwatch = Stopwatch(config.speed, resources.device)
-        search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch)
+        search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, Finished(resources.runs))
         return Session(search, manifest, splits["val"], begun).run()
 
 

@@ -14,10 +14,11 @@ def timing(records: Sequence[TrialRecord], total: float, idle_share: float | Non
     in which they had no trial: while an earlier result was missing, and at the end of the study.
 
     Args:
-        records: references and candidates.
+        records: references and candidates; those whose training was read from another study took no time.
         total: seconds since the study began, over all its runs.
         idle_share: the share in this run; None before its end.
     """
+    records = [record for record in records if not record.read_from]
     sums = {name: sum(r.seconds.get(name, 0.0) for r in records) for name in ("train", "evaluate", "speed", "total")}
     worked = sums["train"] + sums["evaluate"] + sums["speed"]
     spent = {name: round(sums[name], 3) for name in ("train", "evaluate", "speed")}

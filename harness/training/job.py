@@ -63,14 +63,15 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """Return everything that decides the result, as plain data. Only a job of equal identity resumes a checkpoint.
 
-        The number of threads is left out: a study fixes it, and a checkpoint may be resumed with another number.
+        The number of threads is left out: a study fixes it, and a checkpoint may be resumed with another number. The
+        folder of the images is left out: the images have digests of their own.
         """
         return {
             "training": TRAINING_VERSION,
             "arch": self.arch.to_dict(),
             "seed": self.seed,
             "train": asdict(self.train),
-            "data": asdict(self.data),
+            "data": {name: value for name, value in asdict(self.data).items() if name != "source"},
             "evaluation": asdict(self.evaluation),
             "distill": asdict(self.distill) if self.distill is not None and self.uses_teacher else None,
             "teacher": file_digest(self.teacher) if self.teacher is not None and self.uses_teacher else None,

@@ -99,6 +99,24 @@ def test_a_better_student_is_graded_when_the_study_continues(stub: Stub) -> None
     assert {label for label, r in records(folder).items() if r.ap} == {"v1", "v2", "0003", "0005"}
 
 
+def test_what_another_study_has_trained_is_read(stub: Stub) -> None:
+    first = stub.study(name="first", trials=3)
+    for path in first.glob("trials/*/weights.safetensors"):
+        (path.parent / "last.pt").write_bytes(path.parent.name.encode())
+    second = stub.study(name="second", trials=4)
+    found = records(second)
+    assert {label: r.read_from for label, r in found.items() if label != "v1"} == {
+        "v2": "first/v2",
+        "0000": "first/0000",
+        "0001": "first/0001",
+        "0002": "first/0002",
+        "0003": "",
+    }
+    assert (second / "trials" / "0001" / "last.pt").read_bytes() == b"0001"
+    assert found["0001"].provenance == records(first)["0001"].provenance
+    assert any(line.startswith("0001: read from first/0001") for line in stub.lines)
+
+
 @pytest.mark.slow
 def test_the_trials_do_not_depend_on_the_workers_and_their_timing(stub: Stub) -> None:
     folder = stub.study(workers=1, name="alone", **SEARCH)

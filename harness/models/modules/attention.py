@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from harness.models.modules.conv import conv_cost, conv_norm_cost
 from harness.models.modules.part import (
+    LEVEL_NAMES,
     NOTHING,
     Component,
     Cost,
@@ -115,7 +116,8 @@ class CBAMPlus(nn.Module):
     def __init__(self, inputs: Levels, *, reduction: int, shared_gate: bool) -> None:
         super().__init__()
         self.channel = nn.ModuleDict()
-        self._keys = tuple(f"c{c}" if shared_gate else f"p{level}" for level, c in enumerate(inputs, 3))
+        # A shared gate has the name of the first level that it serves.
+        self._keys = tuple(LEVEL_NAMES[inputs.index(c) if shared_gate else level] for level, c in enumerate(inputs))
         for key, channels in zip(self._keys, inputs, strict=True):
             if key not in self.channel:
                 self.channel[key] = ChannelGate(channels, max(channels // reduction, 4), bias=False)

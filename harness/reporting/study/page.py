@@ -194,4 +194,7 @@ def _timing_note(data: StudyData) -> str:
         said.append(f"Share of a trial's time outside these three: {percent(share)} %.")
     if idle is not None:
         said.append(f"Share of the workers' time without a trial: {percent(idle)} %.")
+    read = [f"{record.label} (`{record.read_from}`)" for record in data.records if record.read_from]
+    if read:
+        said.append(f"Trainings that other studies had run already, which took no time here: {', '.join(read)}.")
     return " ".join(said)

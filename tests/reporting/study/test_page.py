@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from harness import report
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.record import TrialRecord
 from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import load_weights, read_label, save_weights
@@ -80,6 +81,15 @@ def test_missing_parts_are_explained_in_a_sentence(tmp_path: Path) -> None:
 def test_one_trial_without_references_has_a_report(tmp_path: Path) -> None:
     path = build_report(write_study(tmp_path, trials=1, references=False))
     assert (path.parent / "pareto.png").exists()
+
+
+def test_trainings_of_other_studies_are_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path)
+    record = TrialRecord.load(folder / "trials" / "0001")
+    record.read_from = "earlier/v2"
+    record.save(folder / "trials" / "0001")
+    text = build_report(folder).read_text(encoding="utf-8")
+    assert "Trainings that other studies had run already, which took no time here: 0001 (`earlier/v2`)." in text
 
 
 def test_publishing_hides_paths_and_wider_face_images(runs: Path, tmp_path: Path) -> None:
