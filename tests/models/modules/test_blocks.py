@@ -69,9 +69,9 @@ def test_norms_hold_the_values_of_the_reference(arch: str, node_eps: float) -> N
 
 def test_a_shared_gate_is_one_module_for_equal_widths() -> None:
     shared = CBAMPlus((32, 32, 32), reduction=8, shared_gate=True)
-    assert list(shared.channel) == ["c32"]
+    assert list(shared.channel) == ["p3"]
     partly = CBAMPlus((16, 16, 32), reduction=8, shared_gate=True)
-    assert list(partly.channel) == ["c16", "c32"]
+    assert list(partly.channel) == ["p3", "p5"]
     assert (
         sum(p.numel() for p in partly.parameters())
         == CBAMPlus.cost((16, 16, 32), (0, 0, 0), reduction=8, shared_gate=True).params
