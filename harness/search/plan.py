@@ -60,27 +60,23 @@ class Plan:
         distill = replace(self.config.distill, **self.space.distill(configuration))
         record = self._record(label(number), "candidate", self.space.arch(configuration), train, distill)
         record.number, record.configuration = number, dict(configuration)
-        record.seed = derive_seed(self.config.seed, number, "train")
+        record.seed = self._seed(1)
         return record
 
     def references(self) -> Iterator[TrialRecord]:
-        """Yield the records of the references, trained like the candidates, each with all its seeds.
-
-        An architecture has the same training seeds in every study with the same seed, with and without a teacher: such
-        trainings start from the same weights and see the same batches.
-        """
+        """Yield the records of the references, trained like the candidates, each with all its seeds."""
         for name in self.config.references:
             arch = name.removesuffix(ALONE)
             distill = replace(self.config.distill, alpha=0.0, feature_weight=0.0) if arch != name else None
             record = self._record(
                 name, "reference", resolve_arch(arch), self.config.train, distill or self.config.distill
             )
-            record.seed = derive_seed(self.config.seed, arch)
+            record.seed = self._seed(1)
             yield record
-            yield from self.repeats(record, arch)
+            yield from self.repeats(record)
 
-    def repeats(self, record: TrialRecord, name: str | None = None) -> Iterator[TrialRecord]:
-        """Yield the records of a network's further trainings; their seeds come from ``name``, by default its label."""
+    def repeats(self, record: TrialRecord) -> Iterator[TrialRecord]:
+        """Yield the records of a network's further trainings."""
         for number in range(2, self.config.seeds + 1):
             yield replace(
                 self._record(
@@ -91,8 +87,17 @@ class Plan:
                     DistillConfig(**record.distill) if record.distill else DistillConfig(alpha=0.0),
                 ),
                 repeat_of=record.label,
-                seed=derive_seed(self.config.seed, f"{name or record.label}-s{number}"),
+                seed=self._seed(number),
             )
+
+    def _seed(self, number: int) -> int:
+        """Return the seed of the ``number``-th training of every network, from 1.
+
+        All networks of a study have the same seeds (common random numbers): their trainings see the same batches in the
+        same order and start from the same weights where their layers agree, so that a difference between two networks
+        has less noise than with seeds of their own.
+        """
+        return derive_seed(self.config.seed, "train", number)
 
     def _record(
         self, name: str, role: str, arch: ArchConfig, train: TrainConfig, distill: DistillConfig

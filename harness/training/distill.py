@@ -57,7 +57,7 @@ class Distiller(nn.Module):
         self.config = config
         levels = len(STRIDES) if config.feature_weight > 0 else 0
         self.adapters = nn.ModuleList(
-            _adapter(student.feature_channels, teacher.feature_channels) for _ in range(levels)
+            _Adapter(student.feature_channels, teacher.feature_channels, 1) for _ in range(levels)
         )
 
     def loss(
@@ -130,9 +130,11 @@ def _right(teacher: RawOutput, positive: Tensor) -> Tensor:
     return (_face_score(teacher) > _FACE) == positive
 
 
-def _adapter(width: int, teacher_width: int) -> nn.Conv2d:
-    adapter = nn.Conv2d(width, teacher_width, 1)
-    if width == teacher_width:
-        nn.init.dirac_(adapter.weight)
-        nn.init.zeros_(adapter.bias)  # type: ignore[arg-type]
-    return adapter
+class _Adapter(nn.Conv2d):
+    """A 1×1 convolution from the student's channels to the teacher's; between equal numbers it starts as identity."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.in_channels == self.out_channels:
+            nn.init.dirac_(self.weight)
+            nn.init.zeros_(self.bias)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from harness.core.record import TrialRecord
 from harness.errors import InputError
 from harness.models.weights import file_digest
 
-TRAINING_VERSION = 4
+TRAINING_VERSION = 5
 """Version of the training code. Raise it when the same job could give different weights, for example after a change of
 the loss, the augmentation, the schedule or the initialisation.
 

@@ -22,6 +22,7 @@ from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput
 from harness.models.device import make_deterministic, place, precision, resolve_device
 from harness.models.fold import freeze
+from harness.models.initial import initialise
 from harness.models.weights import init_backbone, load_weights
 from harness.training.blocks import block
 from harness.training.distill import Distiller
@@ -156,8 +157,8 @@ def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
         InputError: the job uses distillation but has no teacher, or a weights file does not fit.
         DataError: a weights file is missing or unreadable.
     """
-    torch.manual_seed(job.seed)
     student = build(job.arch)
+    initialise(student, job.seed)
     if job.init_backbone is not None:
         init_backbone(student, job.init_backbone)
     if job.distill is None or not job.uses_teacher:
@@ -167,7 +168,9 @@ def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
     teacher = build(job.teacher_arch)
     load_weights(teacher, job.teacher)
     freeze(teacher)
-    return student, teacher, Distiller(teacher, student, job.distill)
+    distiller = Distiller(teacher, student, job.distill)
+    initialise(distiller, job.seed)
+    return student, teacher, distiller
 
 
 def augmentation(config: TrainConfig) -> Augmentation:

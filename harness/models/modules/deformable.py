@@ -57,6 +57,14 @@ def _grids(offset: Tensor) -> tuple[Tensor, ...]:
     return torch.stack((x * (2 / width) + across, y * (2 / height) + down), -1).unbind(1)
 
 
+class _Zeros(nn.Conv2d):
+    """A convolution whose weights and biases start at zero."""
+
+    def reset_parameters(self) -> None:
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+
 class DeformableConv(nn.Conv2d):
     """A modulated deformable 3×3 convolution without bias: (B, C, h, w) → (B, O, h, w).
 
@@ -69,10 +77,8 @@ class DeformableConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, _KERNEL, padding=1, bias=False)
-        self.offset = nn.Conv2d(inputs, 2 * _TAPS, _KERNEL, padding=1)
-        self.modulator = nn.Conv2d(inputs, _TAPS, _KERNEL, padding=1)
-        for parameter in (*self.offset.parameters(), *self.modulator.parameters()):
-            nn.init.zeros_(parameter)
+        self.offset = _Zeros(inputs, 2 * _TAPS, _KERNEL, padding=1)
+        self.modulator = _Zeros(inputs, _TAPS, _KERNEL, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the convolution, plus the bias if a BatchNorm was folded into it."""

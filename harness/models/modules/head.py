@@ -37,6 +37,10 @@ class _Outputs(nn.Module):
         self.box = nn.Conv2d(channels, ANCHORS_PER_PIXEL * BOX, 1)
         self.classes = nn.Conv2d(channels, ANCHORS_PER_PIXEL * CLASSES, 1)
         self.landmark = nn.Conv2d(channels, ANCHORS_PER_PIXEL * LANDMARK, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the class biases; the convolutions draw their own initial values."""
         background = math.log((1 - FACE_PRIOR) / FACE_PRIOR) / 2
         with torch.no_grad():
             assert self.classes.bias is not None
