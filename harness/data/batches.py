@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -74,9 +75,16 @@ def batches(
             each batch on demand, which costs the least CPU time and suits training on the CPU.
         large: large crops per step, each in the place of four crops; the batch then has ``mosaics``.
     """
+    makers = batch_makers(faces, size, batch, seed, epoch, settings, large)
+    yield from prepare_ahead(lambda make: make(), makers, threads)
+
+
+def batch_makers(
+    faces: FaceSet, size: int, batch: int, seed: int, epoch: int, settings: Augmentation | None = None, large: int = 0
+) -> list[Callable[[], Batch]]:
+    """Return a function for each batch of an epoch, which makes it; the arguments are those of ``batches``."""
     # OpenCV's threads would compete with the training threads, and the images are too small to benefit from them.
     cv2.setNumThreads(1)
-
     usual = settings or Augmentation()
 
     def make(step: Step) -> Batch:
@@ -85,7 +93,7 @@ def batches(
             return crops
         return mosaics(crops, make_batch(faces, step.large, 2 * size, seed, epoch, usual))
 
-    yield from prepare_ahead(make, epoch_steps(faces, batch, seed, epoch, large), threads)
+    return [partial(make, step) for step in epoch_steps(faces, batch, seed, epoch, large)]
 
 
 def epoch_steps(faces: FaceSet, batch: int, seed: int, epoch: int, large: int = 0) -> list[Step]:

@@ -22,6 +22,7 @@ from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.schedule import learning_rate, reset_statistics, train_mode
 from harness.training.setup import Setup, prepare
+from harness.training.shown import shown
 
 _UNREAD = 50
 """On an accelerator, losses are checked every so many steps; on the CPU, every loss is checked before its gradient."""
@@ -82,7 +83,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     unread: list[tuple[int, dict[str, Tensor]]] = []
     lr, norms = 0.0, []
     train_mode(setup.student, config.frozen_stages)
-    for index, (images, targets) in enumerate(setup.batches(epoch)):
+    for index, (images, targets, taught) in enumerate(shown(setup, epoch)):
         if index == setup.steps // 2:
             reset_statistics(setup.student)
         step = (epoch - 1) * setup.steps + index
@@ -94,7 +95,6 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             output = setup.student.raw(images)
             truth = multibox_loss(output, targets, setup.priors, config)
             total, losses = truth.total, dict(truth.terms)
-            taught = setup.taught(images)
             if setup.distiller is not None and taught is not None:
                 total, imitation = setup.distiller.loss(output, taught, truth)
                 losses |= imitation

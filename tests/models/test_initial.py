@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.core.arch import ARCHS, ArchConfig, part
+from harness.core.arch import ARCHS, ArchConfig, Part, part
 from harness.models.builder import build
 from harness.models.initial import initialise
 
@@ -26,7 +26,7 @@ def weights(arch: ArchConfig, seed: int = 3) -> dict[str, Tensor]:
         ("head", part("shared_multi", trunk="conv", per_level=True)),
     ],
 )
-def test_networks_that_differ_in_one_part_agree_everywhere_else(slot: str, other: object) -> None:
+def test_networks_that_differ_in_one_part_agree_everywhere_else(slot: str, other: Part) -> None:
     one, changed = weights(ARCHS["v2"]), weights(replace(ARCHS["v2"], **{slot: other}))
     same = {name for name in one if name in changed and torch.equal(one[name], changed[name])}
     assert same >= {name for name in one if not name.startswith(f"{slot}.")}

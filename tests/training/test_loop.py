@@ -21,6 +21,7 @@ from harness.data.truth import GroundTruth
 from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.evaluation.ap import APResult, evaluate_ap
 from harness.models.builder import build
+from harness.models.initial import initialise
 from harness.models.weights import init_backbone, load_weights, read_tensors, save_weights
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.grade import search_ap
@@ -150,8 +151,9 @@ def test_training_starts_from_the_backbone_it_is_given_and_from_the_seed(job: Jo
     """At a rate of almost zero the weights that are kept are those that training started from."""
     train(replace(job, train=TrainConfig(epochs=1, batch=8, lr=1e-12)), go_on)
     kept, given = read_tensors(job.folder / WEIGHTS), read_tensors(teacher)
-    torch.manual_seed(job.seed)
-    drawn = dict(build(job.arch).named_parameters())
+    fresh = build(job.arch)
+    initialise(fresh, job.seed)
+    drawn = dict(fresh.named_parameters())
     for name, value in drawn.items():
         start = given[name] if name.startswith("backbone.") else value.detach()
         torch.testing.assert_close(kept[name], start, rtol=0, atol=1e-9)
@@ -210,7 +212,7 @@ def test_training_without_a_teacher_needs_none(job: Job) -> None:
 
 def test_a_batch_that_is_seen_again_and_again_is_learned(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = next(iter(batches(load_split(job.data, "train", job.cache), job.data.size, 8, 0, 1)))
-    monkeypatch.setattr("harness.training.setup.batches", lambda *_, **__: iter([batch]))
+    monkeypatch.setattr("harness.training.loop.shown", lambda *_: iter([(*batch, None)]))
     monkeypatch.setattr("harness.training.loop.search_ap", lambda *_: {"mean": 0.0})
     schedule = TrainConfig(epochs=20, batch=16, lr=4e-3)
     result = train(replace(job, grade=False, distill=None, train=schedule), go_on)
@@ -304,8 +306,8 @@ def test_the_statistics_of_a_short_epoch_are_those_of_its_batches(job: Job) -> N
     train(one_step, go_on)
     trained = build(job.arch)
     load_weights(trained, job.folder / WEIGHTS)
-    torch.manual_seed(job.seed)
     untrained = build(job.arch)
+    initialise(untrained, job.seed)
     init_backbone(untrained, job.init_backbone or Path())
     for module in untrained.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

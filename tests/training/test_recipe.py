@@ -12,6 +12,7 @@ from harness.core.protocol import CROPS, DataConfig, EvalConfig, TrainConfig
 from harness.errors import InputError
 from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput
+from harness.models.initial import initialise
 from harness.models.weights import read_tensors, save_weights
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.job import WEIGHTS, Job
@@ -84,8 +85,9 @@ def test_the_backbone_moves_by_its_share_of_the_rate(job: Job) -> None:
     """Adam's first step is the learning rate, whatever the gradient: so the step shows the rate."""
     once = TrainConfig(epochs=1, batch=16, lr=1e-3, warmup=0.0, weight_decay=0.0, backbone_lr=0.25)
     train(replace(job, train=once), go_on)
-    torch.manual_seed(job.seed)
-    head = dict(build(job.arch).named_parameters())
+    fresh = build(job.arch)
+    initialise(fresh, job.seed)
+    head = dict(fresh.named_parameters())
     before, after = read_tensors(job.init_backbone or Path()), read_tensors(job.folder / WEIGHTS)
     step = {name: (after[name] - value).abs() for name, value in before.items() if name.startswith("backbone.stage2.")}
     weights = torch.cat([moved.flatten() for name, moved in step.items() if name.endswith("0.0.weight")])

@@ -1,0 +1,107 @@
+"""``Shelf``: sequences of tensors on disk that several trainings need, computed once and read back bit by bit.
+
+All trainings of a study see the same batches, and the same teacher's outputs for them. The first training writes them
+as it computes them; the others read.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+LIMIT = 4 * 2**30
+"""Largest number of bytes of all sequences in a cache folder."""
+
+_UNUSED = 3_600.0
+"""Seconds without use after which a sequence may be removed to make room."""
+
+
+class Shelf:
+    """The sequences of one kind: for every epoch one item per step.
+
+    Args:
+        folder: folder of all shelves.
+        name: what decides the tensors, as a file name.
+        limit: largest number of bytes below ``folder``. Where a sequence would pass it and no unused one can be
+            removed, the sequence is computed and not kept.
+    """
+
+    def __init__(self, folder: Path, name: str, limit: int = LIMIT) -> None:
+        self._folder, self._limit = folder / name, limit
+
+    def epoch(self, number: int, steps: int) -> "Sequence":
+        """Return the sequence of an epoch, from 1, with ``steps`` items."""
+        return Sequence(self._folder / f"{number:04d}", steps, self._room)
+
+    def _room(self, needed: int) -> bool:
+        """Return whether ``needed`` bytes may be written, after removing unused sequences if that is necessary."""
+        shelves = self._folder.parent
+        shelves.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(shelves).free < 2 * needed or needed > self._limit:
+            return False
+        unused = sorted((path.stat().st_mtime, path) for path in shelves.iterdir() if path != self._folder)
+        used = _bytes(shelves)
+        for last, path in unused:
+            if used + needed <= self._limit or time.time() - last < _UNUSED:
+                break
+            used -= _bytes(path)
+            shutil.rmtree(path, ignore_errors=True)
+        return used + needed <= self._limit
+
+
+class Sequence:
+    """One epoch's items. They must be asked for in order, each once.
+
+    Attributes:
+        complete: whether all items are on disk; then nothing is computed.
+    """
+
+    def __init__(self, folder: Path, steps: int, room: Callable[[int], bool]) -> None:
+        self._folder, self._steps, self._room = folder, steps, room
+        self._partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+        self._keeps = True
+        self.complete = folder.is_dir()
+        if self.complete:
+            with suppress(OSError):
+                os.utime(folder.parent)  # It is in use, and must not be removed.
+
+    def item(self, index: int, make: Callable[[], Tensors]) -> Tensors:
+        """Return the item of a step, from 0, read or made by ``make``.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        name = f"{index:05d}.safetensors"
+        if self.complete:
+            with suppress(OSError, SafetensorError):  # Another process may have removed it.
+                return safetensors.torch.load_file(self._folder / name)
+        made = {key: value.contiguous() for key, value in make().items()}
+        if self._keeps and not self.complete:
+            self._keep(index, name, made)
+        return made
+
+    def _keep(self, index: int, name: str, made: Tensors) -> None:
+        if index == 0:
+            size = sum(value.numel() * value.element_size() for value in made.values())
+            self._keeps = self._room(size * self._steps)
+            if not self._keeps:
+                return
+            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.mkdir(parents=True)
+        safetensors.torch.save_file(made, self._partial / name)
+        if index == self._steps - 1:
+            with suppress(OSError):  # Another process was faster: its sequence is the same.
+                self._partial.replace(self._folder)
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
