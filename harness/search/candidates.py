@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from harness.core.arch import OptionValue
 from harness.core.protocol import Budget
@@ -22,6 +22,8 @@ from harness.core.space import Axis, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.models.costs import check_budget
+from harness.search.generations import GENERATION, generation_only
+from harness.search.memory import Memory
 from harness.search.samplers import DENSE, STARTUP, TRIES, derive_seed, make_sampler
 
 ALIKE = 256
@@ -61,7 +63,8 @@ def distribution(axis: Axis) -> BaseDistribution:
 class Proposer:
     """Proposes the configurations of one study.
 
-    A proposal depends on the study's seed, the trial's number and the given trials only.
+    A proposal depends on the study's seed, the trial's number and the given trials only. What a proposer keeps from one
+    proposal to the next saves time and changes nothing.
 
     Args:
         space: space of the configurations.
@@ -95,6 +98,7 @@ class Proposer:
         self.seed = seed
         self.feasible = counts.feasible(budget)
         self._distributions = {axis.name: distribution(axis) for axis in space.axes}
+        self._memory = Memory(space, self._distributions, dense=sampler in DENSE)
         self._unsampled = {GENERATION: 0} if sampler == "nsga2" else {}
         self._uniform(np.random.default_rng(0))
         self._enqueued = [self._checked(configuration) for configuration in enqueued]
@@ -116,7 +120,8 @@ class Proposer:
 
         Args:
             number: the trial's number, from 0.
-            ended: the trials whose results may be used, in order of their numbers.
+            ended: the trials whose results may be used, in order of their numbers. It takes least time if these are the
+                objects of the last call and a few more.
             pending: the trials after those; their configurations are used, their results are not.
             seen: ``identity`` of every configuration proposed so far.
         """
@@ -125,11 +130,10 @@ class Proposer:
         if number < len(self._enqueued):
             return Proposal(self._enqueued[number], "enqueued", system_attrs=self._unsampled)
         rng = np.random.default_rng(derive_seed(self.seed, number, "uniform"))
-        usable = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in ended)
-        if self.sampler == "random" or usable < STARTUP:
+        if not self._can_model(ended):
             return self._new(rng, seen, source="uniform", number=number)
         rejected: Counter[str] = Counter()
-        study = self._memory(number, ended, pending)
+        study = self._study(number, pending)
         wanted: Configuration = {}
         attrs: dict[str, Any] = {}
         for _ in range(TRIES[self.sampler]):
@@ -188,29 +192,17 @@ class Proposer:
                 best, most = configuration, shared
         return best
 
-    def _memory(self, number: int, ended: Sequence[FrozenTrial], pending: Sequence[FrozenTrial]) -> optuna.Study:
-        study = optuna.create_study(
-            directions=self.directions,
-            storage=optuna.storages.InMemoryStorage(),
-            sampler=make_sampler(self.sampler, derive_seed(self.seed, number, "sampler")),
-        )
-        known = [(trial, False) for trial in ended if trial.state != TrialState.FAIL]  # A failed trial has no AP.
-        for trial, waiting in [*known, *((trial, True) for trial in pending)]:
-            params = self._dense(trial.params) if self.sampler in DENSE else trial.params
-            study.add_trial(
-                create_trial(
-                    state=TrialState.RUNNING if waiting else trial.state,
-                    values=None if waiting or trial.state != TrialState.COMPLETE else trial.values,
-                    params=params,
-                    distributions={name: self._distributions[name] for name in params},
-                    intermediate_values={} if waiting else trial.intermediate_values,
-                    system_attrs={k: v for k, v in trial.system_attrs.items() if k == GENERATION},
-                )
-            )
-        return study
+    def _can_model(self, ended: Sequence[FrozenTrial]) -> bool:
+        """Learn from the ended trials, and return whether they are enough for the sampler."""
+        if self.sampler == "random":
+            return False
+        self._memory.follow(ended)
+        return len(self._memory.usable) >= STARTUP
 
-    def _dense(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {axis.name: params.get(axis.name, axis.values[0]) for axis in self.space.axes}
+    def _study(self, number: int, pending: Sequence[FrozenTrial]) -> optuna.Study:
+        seed = derive_seed(self.seed, number, "sampler")
+        sampler = make_sampler(self.sampler, seed, len(self.directions), self._memory)
+        return self._memory.study(self.directions, pending, sampler)
 
     def _draw(self, study: optuna.Study) -> tuple[Configuration, dict[str, Any]]:
         """Ask the sampler once; later draws do not learn from this one."""
@@ -227,10 +219,5 @@ class Proposer:
             if active:
                 chosen[axis.name] = value
         drawn = study.get_trials(deepcopy=False)[trial.number]
-        attrs = {k: v for k, v in drawn.system_attrs.items() if k == GENERATION}
         study.tell(trial, state=TrialState.FAIL)
-        return chosen, attrs
-
-
-GENERATION = "NSGAIISampler:generation"
-"""System attribute in which Optuna's NSGA-II stores a trial's generation."""
+        return chosen, generation_only(drawn.system_attrs)
