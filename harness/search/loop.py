@@ -103,6 +103,7 @@ class Search:
         self.trained = False
         self.idle_share = 0.0
         self._trials = ledger.trials()
+        self._seen = {identity(trial.params) for trial in self._trials}
         self._told = sum(trial.state.is_finished() for trial in self._trials)
         self._ready: deque[str] = deque()
         self._running: dict[str, _Training] = {}
@@ -182,8 +183,7 @@ class Search:
         if number >= self.plan.config.trials or number - self._told >= width or self.exhausted:
             return False
         history = max(0, number + 1 - width)
-        seen = {identity(trial.params) for trial in self._trials}
-        proposal = self.proposer.propose(number, self._trials[:history], self._trials[history:], seen)
+        proposal = self.proposer.propose(number, self._trials[:history], self._trials[history:], self._seen)
         if proposal is None:
             self.exhausted = True
             self.progress.line(f"all {self.proposer.feasible:,} configurations that fit the budget were tried")
@@ -195,6 +195,7 @@ class Search:
             proposal.system_attrs,
         )
         self._trials = self.ledger.trials()
+        self._seen.add(identity(proposal.configuration))
         self.records[label(number)] = self.plan.candidate(number, proposal.configuration)
         self._ready.append(label(number))
         return True
