@@ -1,15 +1,20 @@
 """Properties of the search spaces in ``search_spaces/``."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from harness.core.arch import ARCHS
+from harness.core.arch import ARCHS, MOBILENET_STAGES
 from harness.core.names import load_space, space_names
 from harness.core.protocol import Budget, DistillConfig, TrainConfig
 from harness.core.space import Choice, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
+from harness.counting.spaces import part_cost
 from harness.errors import BudgetError, InputError
 from harness.models.costs import count
+from harness.models.wiring import inputs_of
 
 
 @pytest.mark.parametrize("name", space_names())
@@ -78,6 +83,50 @@ def test_v2_light_builds_a_different_network_for_every_choice() -> None:
                 total = count(arch)
                 assert total not in totals.setdefault(key, set())
                 totals[key].add(total)
+
+
+QUARTER: Configuration = {f"backbone.{name}": value for name, value in MOBILENET_STAGES.options}
+"""MobileNetV1-0.25 in the axes of spaces that search the backbone."""
+
+
+def test_v2_redistributed_holds_the_documented_student() -> None:
+    space, counts = load_space("v2_redistributed"), SpaceCounts(load_space("v2_redistributed"))
+    distilled = {name: value for name, value in V2_IN_V2_LIGHT.items() if not name.startswith("distill.")}
+    configuration = {**QUARTER, **distilled}
+    space.check(configuration)
+    assert space.arch(configuration) == space.base == replace(ARCHS["v2"], backbone=MOBILENET_STAGES)
+    assert counts.total(configuration) == 256_156
+    assert counts.size == space.size() == 8_408_530_944
+    assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 3_933_837_688
+    assert int(counts.histogram.counts.sum()) == counts.buildable == 6_752_305_152
+    assert counts.largest(Budget()) == 256_148
+
+
+def test_v1_slim_holds_v1_and_narrower_ones() -> None:
+    space, counts = load_space("v1_slim"), SpaceCounts(load_space("v1_slim"))
+    widths = {name: value for name, value in QUARTER.items() if "width" in name}
+    configuration = {**widths, "attention.reduction": 48, "neck.channels": 74, "neck_attention.reduction": 48}
+    space.check(configuration)
+    assert space.arch(configuration) == space.base == replace(ARCHS["v1"], backbone=MOBILENET_STAGES)
+    assert counts.total(configuration) == 487_103
+    assert counts.buildable == counts.size == 11_700
+    assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 5_734
+    names = {slot: part.name for slot, part in space.base.parts().items()}
+    for chosen in list(space.enumerate())[::500]:
+        assert {slot: part.name for slot, part in space.arch(chosen).parts().items()} == names
+
+
+@pytest.mark.parametrize("name", ["v2_redistributed", "v1_slim"])
+@pytest.mark.parametrize("slot", ["attention", "neck_attention"])
+def test_gates_of_every_reduction_differ_at_every_width(name: str, slot: str) -> None:
+    space = load_space(name)
+    backbones = {space.arch(chosen).backbone for chosen in space.group_configurations("backbone")}
+    necks = {space.arch(chosen).neck for chosen in space.group_configurations("neck")}
+    parts = {space.arch(chosen).parts()[slot] for chosen in space.group_configurations(slot)}
+    for inputs in {inputs_of(slot, *pair) for pair in itertools.product(backbones, necks)}:
+        costs = [(part.name, part_cost(slot, part, inputs)) for part in parts]
+        built = [pair for pair in costs if pair[1] is not None]
+        assert len(set(built)) == len(built), inputs
 
 
 def test_v1_to_v2_holds_both_ends() -> None:

@@ -110,6 +110,11 @@ class ArchConfig:
 
 _MOBILENET = part("mobilenetv1", width=0.25)
 
+MOBILENET_STAGES = part(
+    "mobilenetv1_stages", width_p3=64, width_p4=128, width_p5=256, depth_p2=2, depth_p3=2, depth_p4=6, depth_p5=2
+)
+"""The backbone of all ``ARCHS`` with its widths and depths as options: parameters of the same names and shapes."""
+
 ARCHS: dict[str, ArchConfig] = {
     # The calibrated teacher: 487,103 parameters.
     "v1": ArchConfig(

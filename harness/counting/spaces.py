@@ -2,8 +2,9 @@
 
 Slots depend on each other only through channels: the attention and the neck take the backbone's channels, all parts
 after the neck take the neck's. For each combination of these channels there is a chain of tables, one per slot, whose
-rows combine freely. Convolving a chain's tables from the last to the first gives all its totals with their
-multiplicities. Counting is a sum over chains; a uniform draw walks one chain from the first table to the last.
+rows combine freely. Chains with a neck of one width share the tables after the neck. Convolving these from the last to
+the first gives all their totals with their multiplicities, and counting is a sum over chains and over the rows of their
+own tables. A uniform draw walks one chain from the first table to the last.
 
 With several bounds, the totals of one measure do not decide what fits. In this case the architectures are listed.
 """
@@ -83,10 +84,13 @@ class SpaceCounts:
         self.space = space
         self.size = space.size()
         self._recipes = space.recipes()
+        one: Counts = np.ones(1, np.int64) if self.size < 2**62 else np.ones(1, np.object_)
+        self._nothing = Totals.of(np.zeros(1, np.int64), one)
         self._options = {
             slot: [(c, space.arch(c).parts()[slot]) for c in space.group_configurations(slot)] for slot in SLOTS
         }
         self._by_size: dict[int, list[Link]] = {}
+        self._by_limit: dict[int, Counts] = {}
         self._fitting: dict[Budget, Ints] = {}
         self.architectures = sum(chain.architectures() for chain in self._chains(0))
         self.buildable = self.architectures * len(self._recipes)
@@ -98,26 +102,29 @@ class SpaceCounts:
         return self._by_size[size]
 
     def _make_chains(self, size: int) -> Iterator[Link]:
-        one: Counts = np.ones(1, np.int64) if self.size < 2**62 else np.ones(1, np.object_)
-        nothing = Totals.of(np.zeros(1, np.int64), one)
-        tails: dict[int, Link | Totals] = {}
         backbones: dict[Levels, list[tuple[Configuration, Part]]] = {}
         for chosen, part in self._options["backbone"]:
             backbones.setdefault(backbone_widths(part), []).append((chosen, part))
         necks: dict[int, list[tuple[Configuration, Part]]] = {}
         for chosen, part in self._options["neck"]:
             necks.setdefault(neck_widths(part)[0], []).append((chosen, part))
-        for inputs, width in itertools.product(backbones, necks):
-            if width not in tails:
-                after: Link | Totals = nothing
-                for slot in reversed(_TAIL):
-                    after = Link(_table(slot, self._options[slot], (width, width, width), size), after)
-                tails[width] = after
-            neck = Link(_table("neck", necks[width], inputs, size), tails[width])
-            attention = Link(_table("attention", self._options["attention"], inputs, size), neck)
-            chain = Link(_table("backbone", backbones[inputs], None, size), attention)
-            if chain.architectures():
-                yield chain
+        tails = {width: self._tail(width, size) for width in necks}
+        for inputs, parts in backbones.items():
+            backbone = _table("backbone", parts, None, size)
+            attention = _table("attention", self._options["attention"], inputs, size)
+            for width, tail in tails.items():
+                neck = Link(_table("neck", necks[width], inputs, size), tail, shared=False)
+                chain = Link(backbone, Link(attention, neck, shared=False), shared=False)
+                if chain.architectures():
+                    yield chain
+
+    def _tail(self, width: int, size: int) -> Link:
+        """Return the links after the neck, which all chains with a neck of ``width`` channels share."""
+        after: Link | Totals = self._nothing
+        for slot in reversed(_TAIL):
+            after = Link(_table(slot, self._options[slot], (width, width, width), size), after, shared=True)
+        assert isinstance(after, Link)
+        return after
 
     def feasible(self, budget: Budget) -> int:
         """Return the number of configurations that can be built and fit the budget.
@@ -131,8 +138,11 @@ class SpaceCounts:
 
     def _weights(self, limit: int) -> Counts:
         """Return for each chain the number of architectures with at most ``limit`` parameters."""
-        at = np.array([limit])
-        return np.concatenate([chain.totals(PARAMS).fitting(at) for chain in self._chains(0)] or [np.zeros(1, int)])
+        if limit not in self._by_limit:
+            at = np.array([limit])
+            found = [chain.fitting(PARAMS, at) for chain in self._chains(0)]
+            self._by_limit[limit] = np.concatenate(found or [np.zeros(1, int)])
+        return self._by_limit[limit]
 
     def totals(self, measure: Measure = PARAMS) -> Totals:
         """Return all distinct totals of buildable configurations, and the number of configurations with each.
@@ -141,8 +151,30 @@ class SpaceCounts:
             BudgetError: nothing in the space can be built.
         """
         self._require_buildable()
-        whole = Totals.join([chain.totals(measure) for chain in self._chains(measure.size)])
+        whole = Totals.join(
+            [self._with_tail(tail, chains, measure) for tail, chains in self._by_tail(measure.size).items()]
+        )
         return Totals(whole.values, whole.counts * len(self._recipes), whole.up_to * len(self._recipes))
+
+    def _by_tail(self, size: int) -> dict[Link, list[Link]]:
+        """Return the first link after the neck → the chains that share it."""
+        found: dict[Link, list[Link]] = {}
+        for chain in self._chains(size):
+            found.setdefault(chain.links()[-len(_TAIL)], []).append(chain)
+        return found
+
+    def _with_tail(self, tail: Link, chains: Sequence[Link], measure: Measure) -> Totals:
+        """Return the totals of chains that share ``tail``: their other slots are joined before the tail is added."""
+        heads = []
+        for chain in chains:
+            head = self._nothing
+            for link in chain.links()[: -len(_TAIL)]:
+                head = head.plus(link.table.values(measure))
+            heads.append(head)
+        whole = Totals.join(heads)
+        for link in tail.links():
+            whole = whole.plus(link.table.values(measure))
+        return whole
 
     @cached_property
     def histogram(self) -> Totals:
@@ -243,10 +275,9 @@ class SpaceCounts:
         chosen: Configuration = {}
         left = budget.max_params
         for link in self._chains(0)[draw(weights, rng)].links():
-            values = link.table.values(PARAMS)
-            row = draw(link.after(PARAMS).fitting(left - values), rng)
+            row = draw(link.rows_fitting(PARAMS, np.array([left]))[0], rng)
             chosen.update(link.table.configurations[row])
-            left -= int(values[row])
+            left -= int(link.table.values(PARAMS)[row])
         return self._ordered(chosen, below(len(self._recipes), rng))
 
     def _ordered(self, chosen: Configuration, recipe: int | None) -> Configuration:
@@ -395,7 +426,7 @@ class SpaceCounts:
                 yield {}
                 return
             values = links[0].table.values(PARAMS)
-            for row in np.flatnonzero(np.isin(left - values, links[0].after(PARAMS).values)):
+            for row in np.flatnonzero(links[0].rows_reaching(PARAMS, np.array([left]))[0]):
                 for rest in completions(links[1:], left - int(values[row])):
                     yield {**links[0].table.configurations[row], **rest}
 

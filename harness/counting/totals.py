@@ -14,6 +14,8 @@ from harness.models.modules.part import Cost
 
 Ints = npt.NDArray[np.int64]
 
+Flags = npt.NDArray[np.bool_]
+
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 """Numbers of configurations: 64-bit integers, or Python integers if 62 bits are too few."""
 
@@ -52,6 +54,9 @@ class Totals:
     def plus(self, values: Ints) -> "Totals":
         """Return the totals of all pairs of a configuration and an entry of ``values``, which is added."""
         different, often = np.unique(values, return_counts=True)
+        pairs = len(different) * len(self.values)
+        if pairs and self.values[-1] - self.values[0] + different[-1] - different[0] < pairs:
+            return self._dense(different, often)
         rows = max(CHUNK // max(len(self.values), 1), 1)
         parts = [
             Totals.of(
@@ -61,6 +66,16 @@ class Totals:
             for start in range(0, max(len(different), 1), rows)
         ]
         return parts[0] if len(parts) == 1 else Totals.join(parts)
+
+    def _dense(self, values: Ints, often: Ints) -> "Totals":
+        """Return the totals of all pairs where these outnumber the integers they fall on: one cell for each integer."""
+        lowest = int(self.values[0] + values[0])
+        span = int(self.values[-1] + values[-1]) - lowest + 1
+        cells: Counts = np.zeros(span, np.object_) if self.counts.dtype == np.object_ else np.zeros(span, np.int64)
+        for added, times in zip(values.tolist(), often.tolist(), strict=True):
+            cells[self.values + (added - lowest)] += self.counts * times
+        taken: Ints = np.flatnonzero(cells)
+        return Totals.of(taken + lowest, cells[taken])
 
     def fitting(self, limits: Ints) -> Counts:
         """Return, for each limit, the number of configurations with at most that total."""
@@ -77,12 +92,20 @@ class Table:
         self.configurations = tuple(configurations)
         self.costs = tuple(costs)
         self._values: dict[Measure, Ints] = {}
+        self._distinct: dict[Measure, tuple[Ints, Ints]] = {}
 
     def values(self, measure: Measure) -> Ints:
         """Return the value of ``measure`` for each configuration."""
         if measure not in self._values:
             self._values[measure] = np.array([value(cost, measure) for cost in self.costs], np.int64)
         return self._values[measure]
+
+    def distinct(self, measure: Measure) -> tuple[Ints, Ints]:
+        """Return the distinct values of ``measure``, and for each configuration the position of its value there."""
+        if measure not in self._distinct:
+            values, positions = np.unique(self.values(measure), return_inverse=True)
+            self._distinct[measure] = values, positions
+        return self._distinct[measure]
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -91,25 +114,55 @@ class Table:
 class Link:
     """One slot's table, linked to the tables of the slots after it. Rows of different tables combine freely.
 
+    A shared link is the rest of several links, and keeps its totals. Any other link asks its rest once for each of its
+    rows, because the totals of a space's hundreds of chains do not fit into memory.
+
     Args:
         table: the slot's table.
         rest: the next link; after the last slot, the totals of no slot: a single 0.
+        shared: whether several links have this one as their rest.
     """
 
-    def __init__(self, table: Table, rest: "Link | Totals") -> None:
+    def __init__(self, table: Table, rest: "Link | Totals", *, shared: bool) -> None:
         self.table = table
         self.rest = rest
+        self.shared = shared
         self._totals: dict[Measure, Totals] = {}
 
     def totals(self, measure: Measure) -> Totals:
-        """Return the totals over this slot and all slots after it."""
+        """Return the totals over this slot and all slots after it, and keep them."""
         if measure not in self._totals:
-            self._totals[measure] = self.after(measure).plus(self.table.values(measure))
+            after = self.rest if isinstance(self.rest, Totals) else self.rest.totals(measure)
+            self._totals[measure] = after.plus(self.table.values(measure))
         return self._totals[measure]
 
-    def after(self, measure: Measure) -> Totals:
-        """Return the totals over all slots after this one."""
-        return self.rest if isinstance(self.rest, Totals) else self.rest.totals(measure)
+    def fitting(self, measure: Measure, limits: Ints) -> Counts:
+        """Return, for each limit, the number of combinations of this and all later slots with at most that total."""
+        if self.shared:
+            return self.totals(measure).fitting(limits)
+        found: Counts = np.add.reduce(self.rows_fitting(measure, limits), axis=-1)
+        return found
+
+    def rows_fitting(self, measure: Measure, limits: Ints) -> Counts:
+        """Return, for each limit and each row, the number of combinations with that row and at most that total."""
+        values, positions = self.table.distinct(measure)
+        left = np.subtract.outer(limits, values)
+        after = self.rest.fitting(left) if isinstance(self.rest, Totals) else self.rest.fitting(measure, left)
+        return after[..., positions]
+
+    def reaching(self, measure: Measure, totals: Ints) -> Flags:
+        """Return, for each total, whether some combination of this and all later slots has it."""
+        if self.shared:
+            return np.isin(totals, self.totals(measure).values)
+        found: Flags = np.logical_or.reduce(self.rows_reaching(measure, totals), axis=-1)
+        return found
+
+    def rows_reaching(self, measure: Measure, totals: Ints) -> Flags:
+        """Return, for each total and each row, whether some combination with that row has that total."""
+        values, positions = self.table.distinct(measure)
+        left = np.subtract.outer(totals, values)
+        after: Flags = left == 0 if isinstance(self.rest, Totals) else self.rest.reaching(measure, left)
+        return after[..., positions]
 
     def links(self) -> "list[Link]":
         """Return this link and all links after it."""

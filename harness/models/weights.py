@@ -20,6 +20,7 @@ from harness.core.arch import ARCHS
 from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
 from harness.models.builder import build
+from harness.models.inherit import fpgm, inherit, is_chain
 from harness.models.released import is_released, released_name
 
 _PREFIXES = ("module.", "model.", "body.", "backbone.")
@@ -163,7 +164,10 @@ def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
 
 
 def init_backbone(detector: nn.Module, path: Path) -> None:
-    """Load only ``detector.backbone``, strictly, from the weights of a whole detector or of a backbone alone.
+    """Load only ``detector.backbone`` from the weights of a whole detector or of a backbone alone.
+
+    Equal names and shapes are loaded as they are. A MobileNetV1 of other widths or depths gives what it has for this
+    one: see ``inherit``; where this one is narrower, channels are chosen by ``fpgm``.
 
     Backbone tensors are named ``stage1.…``, ``stage2.…`` and ``stage3.…``, as in the published RetinaFace and
     FeatherFace. The prefixes ``module.``, ``model.``, ``body.`` and ``backbone.`` are removed. Other tensors are
@@ -171,7 +175,8 @@ def init_backbone(detector: nn.Module, path: Path) -> None:
 
     Raises:
         DataError: the file is missing or unreadable.
-        InputError: the file holds no backbone, or its names or shapes differ; the message names the differences.
+        InputError: the file holds no backbone, or one that neither fits nor is a MobileNetV1; the message names the
+            differences.
     """
     stored = read_tensors(path)
     named = {_bare(name): value for name, value in stored.items()}
@@ -181,7 +186,11 @@ def init_backbone(detector: nn.Module, path: Path) -> None:
     if not tensors:
         shown = ", ".join(f"'{name}'" for name in list(named)[:_SHOWN])
         raise InputError(f"{path} holds no backbone: no tensor is called stage1.…, but {shown}, …")
-    _load_strictly(detector.get_submodule("backbone"), tensors, path, "this backbone")
+    backbone = detector.get_submodule("backbone")
+    fresh = backbone.state_dict()
+    if mismatches(fresh, tensors) and is_chain(fresh) and is_chain(tensors):
+        tensors = inherit(fresh, tensors, fpgm)
+    _load_strictly(backbone, tensors, path, "this backbone")
 
 
 def _bare(name: str) -> str:

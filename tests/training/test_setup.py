@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.core.arch import ARCHS
+from harness.core.arch import ARCHS, MOBILENET_STAGES, Part
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.models.builder import build
 from harness.models.device import precision
-from harness.models.weights import save_weights
+from harness.models.inherit import fpgm, inherit
+from harness.models.weights import read_tensors, save_weights, state_digest
 from harness.training.job import Job
 from harness.training.loop import train_epoch
-from harness.training.setup import prepare
+from harness.training.setup import networks, prepare
 from tests.training.golden import images_of
 
 
@@ -53,6 +54,20 @@ def test_images_on_the_device_are_those_of_the_loaders(
         assert targets.counts == their_targets.counts
         assert torch.equal(targets.boxes, their_targets.boxes)
         assert torch.equal(targets.landmarks.nan_to_num(-7), their_targets.landmarks.nan_to_num(-7))
+
+
+def test_a_student_starts_from_a_backbone_of_other_widths(job: Job, tmp_path: Path) -> None:
+    save_weights(build(ARCHS["v1"]).backbone, tmp_path / "backbone.safetensors")
+    given = read_tensors(tmp_path / "backbone.safetensors")
+    widths = Part("mobilenetv1_stages", tuple({**MOBILENET_STAGES.option_dict(), "width_p3": 48}.items()))
+    narrow = replace(job, arch=replace(job.arch, backbone=widths))
+    fresh, student = (
+        networks(replace(narrow, init_backbone=start))[0] for start in (None, tmp_path / "backbone.safetensors")
+    )
+    expected = inherit(fresh.backbone.state_dict(), given, fpgm)
+    assert all(torch.equal(value, expected[name]) for name, value in student.backbone.state_dict().items())
+    assert state_digest(student.neck) == state_digest(fresh.neck)
+    assert state_digest(student.backbone) != state_digest(fresh.backbone)
 
 
 @pytest.fixture

@@ -113,20 +113,22 @@ def _is_large(heading: str) -> bool:
 def parts(counts: pd.DataFrame, budget: int) -> Figure:
     """Parameters by part as stacked bars; below, the same without backbone and teachers, with a separate scale.
 
+    The second panel shows what a backbone leaves of the budget. It is drawn if all students have backbones of one size.
+
     Args:
         counts: one row per network, indexed by its heading (V1, V2, best …), one column per part.
         budget: parameters.
     """
-    large = [heading for heading in counts.index if _is_large(str(heading))]
-    students = counts.drop(index=large).drop(columns="backbone")
-    rows = [len(counts), max(len(students), 1)]
-    figure = Figure(figsize=(7.2, 1.3 + 0.62 * sum(rows)), layout="constrained")
-    grid = figure.subplots(1 + bool(len(students)), 1, squeeze=False, height_ratios=rows if len(students) else rows[:1])
+    students = counts.drop(index=[heading for heading in counts.index if _is_large(str(heading))])
+    second = students["backbone"].nunique() == 1
+    rows = [len(counts), len(students)] if second else [len(counts)]
+    figure = Figure(figsize=(7.2, 1.3 + 0.62 * max(sum(rows), 2)), layout="constrained")
+    grid = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)
     _stack(grid[0, 0], counts, budget, f"budget {budget:,}")
     grid[0, 0].set_title("whole network", loc="left", fontsize=10)
-    if len(students):
-        backbone = int(counts["backbone"].drop(index=large).max())
-        _stack(grid[1, 0], students, budget - backbone, f"{budget - backbone:,} left by the backbone")
+    if second:
+        left = budget - int(students["backbone"].iloc[0])
+        _stack(grid[1, 0], students.drop(columns="backbone"), left, f"{left:,} left by the backbone")
         grid[1, 0].set_title("without the backbone", loc="left", fontsize=10)
     grid[-1, 0].set_xlabel("parameters")
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in PART_COLOURS.values()]

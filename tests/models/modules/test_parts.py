@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.core.arch import ARCHS, SLOTS, ArchConfig, OptionValue, Part, part
+from harness.core.arch import ARCHS, MOBILENET_STAGES, SLOTS, ArchConfig, OptionValue, Part, part
 from harness.counting import tree
 from harness.errors import InputError
 from harness.models.builder import build, registries, validate
@@ -31,9 +31,17 @@ def _with(chosen: Part, **changes: OptionValue) -> Part:
 
 
 def _grid(slot: str) -> Iterator[Part]:
-    """Yield every combination of listed values and each integer's four smallest, then single larger integers."""
+    """Yield every combination of listed values and each integer's smallest, then single larger integers.
+
+    The smallest are four, or two if a part has so many integers that four would take minutes.
+    """
     for entry in registries[slot]:
-        yield from _parts(entry, lambda option: option.values or range(option.low, option.low + 4))
+        few = sum(not option.values for option in entry.item.options) < 4
+
+        def smallest(option: Option, most: int = 4 if few else 2) -> Iterable[OptionValue]:
+            return option.values or range(option.low, option.low + most)
+
+        yield from _parts(entry, smallest)
         for lowest in _parts(entry, lambda option: option.values or (option.low,)):
             yield from (
                 _with(lowest, **{option.name: value})
@@ -244,6 +252,11 @@ V2 = ARCHS["v2"]
             "they have 64, 128, 256; allowed: False",
         ),
         ("backbone", part("mobilenetv1", width=0.3), "allowed: 0.125, 0.25, 0.5, 0.75, 1.0"),
+        (
+            "backbone",
+            _with(MOBILENET_STAGES, width_p3=7),
+            "backbone.width_p3=7 is not accepted by mobilenetv1_stages; allowed: an integer of at least 8",
+        ),
         (
             "neck",
             part("bifpn_light", channels=32, repeats=2, depthwise=True, reduction_factor=3),

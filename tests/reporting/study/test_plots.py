@@ -93,6 +93,14 @@ def test_bars_add_up_to_the_totals(data: StudyData) -> None:
         assert words in texts
 
 
+def test_backbones_of_several_sizes_leave_no_common_rest(data: StudyData) -> None:
+    counts = pd.DataFrame([part_counts(r.parts) for r in data.shown().values()], index=["V1", "V2", "best (0010)"])
+    counts["backbone"] = [213_072, 213_072, 150_000]
+    figure = plots.parts(counts, 256_148)
+    _drawn(figure)
+    assert len(figure.axes) == 1
+
+
 def test_v1_alone_has_no_second_panel(data: StudyData) -> None:
     v1 = data.named("v1")
     assert v1 is not None
