@@ -1,7 +1,8 @@
 """``v2_redistributed``: variants of V2 in which the backbone's widths and depths are axes too.
 
 V2's backbone takes 213,072 of the budget's 256,148 parameters, 103,552 of them in the stage that ends in P5. Here the
-budget is distributed over stages, neck and heads at once, as SCRFD distributes computation (arXiv 2105.04714).
+budget is distributed over stages, neck and heads at once, as SCRFD distributes computation (arXiv 2105.04714). The
+blocks at stride 4 stay two: the blocks after them are numbered on, and networks could not share their weights by name.
 
 The other axes are those of ``v2_light`` without the distillation, and the neck may be wider. No two values of an axis
 build the same network: hence the attention's reductions are smaller than there, because P5 may have 96 channels, where
@@ -23,7 +24,6 @@ SPACE = SearchSpace(
         IntRange("backbone.width_p3", 48, 96, 16),
         IntRange("backbone.width_p4", 96, 160, 32),
         IntRange("backbone.width_p5", 96, 256, 32),
-        IntRange("backbone.depth_p2", 1, 4),
         IntRange("backbone.depth_p3", 1, 4),
         IntRange("backbone.depth_p4", 2, 8, 2),
         IntRange("backbone.depth_p5", 1, 3),

@@ -85,7 +85,7 @@ def test_v2_light_builds_a_different_network_for_every_choice() -> None:
                 totals[key].add(total)
 
 
-QUARTER: Configuration = {f"backbone.{name}": value for name, value in MOBILENET_STAGES.options}
+QUARTER: Configuration = {f"backbone.{name}": value for name, value in MOBILENET_STAGES.options if name != "depth_p2"}
 """MobileNetV1-0.25 in the axes of spaces that search the backbone."""
 
 
@@ -96,9 +96,9 @@ def test_v2_redistributed_holds_the_documented_student() -> None:
     space.check(configuration)
     assert space.arch(configuration) == space.base == replace(ARCHS["v2"], backbone=MOBILENET_STAGES)
     assert counts.total(configuration) == 256_156
-    assert counts.size == space.size() == 8_408_530_944
-    assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 3_933_837_688
-    assert int(counts.histogram.counts.sum()) == counts.buildable == 6_752_305_152
+    assert counts.size == space.size() == 2_102_132_736
+    assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 989_914_000
+    assert int(counts.histogram.counts.sum()) == counts.buildable == 1_688_076_288
     assert counts.largest(Budget()) == 256_148
 
 

@@ -55,7 +55,11 @@ class Detector(nn.Module):
 
     def raw(self, images: Tensor) -> RawOutput:
         """Return the heads' outputs, with class logits also in eval mode, and the maps that entered the heads."""
-        features = cast(Features, self.neck(self.attention(self.backbone(images))))
+        return self.after(cast(Features, self.backbone(images)))
+
+    def after(self, maps: Features) -> RawOutput:
+        """Return what ``raw`` returns, from the backbone's maps P3, P4 and P5, (B, C, h, w) each."""
+        features = cast(Features, self.neck(self.attention(maps)))
         features = self.shuffle(self.context(self.neck_attention(features)))
         boxes, classes, landmarks = self.head(features)
         return RawOutput(boxes, classes, landmarks, features)
