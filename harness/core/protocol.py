@@ -310,6 +310,32 @@ class DistillConfig:
 
 
 @dataclass(frozen=True)
+class SharingConfig:
+    """One-shot search: candidates are scored by slices of shared weights, and the best ones are trained to the end.
+
+    Attributes:
+        train: schedule of the shared weights.
+        candidates: networks whose slices are trained in each step.
+        imitation: weight of the imitation of the teacher's maps.
+        calibration: training batches from which a candidate's BatchNorm statistics are measured before it is scored.
+        finalists: number of candidates with the highest scores that are trained to the end, from their slices.
+    """
+
+    train: TrainConfig
+    candidates: int = 4
+    imitation: float = 5.0
+    calibration: int = 16
+    finalists: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "calibration", "finalists"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        _require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
+        for name in ("ema", "frozen_stages", "patience"):
+            _require(not getattr(self.train, name), f"shared weights are trained without {name}: give 0")
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """Inference settings; part of every AP's protocol.
 

@@ -1,6 +1,9 @@
 """Checkpoints: the complete training state in one file, written atomically and read without running pickled code."""
 
 import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,18 +44,9 @@ def load_checkpoint(setup: Setup) -> None:
         DataError: the checkpoint is not readable.
         InputError: another job wrote it; the message names what differs.
     """
-    path = setup.job.folder / CHECKPOINT
-    if not path.exists():
+    state = read_checkpoint(setup.job.folder, setup.identity, setup.device)
+    if state is None:
         return
-    try:
-        state = torch.load(path, map_location=setup.device, weights_only=True)
-        identity = state["identity"]
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start again") from error
-    wanted = setup.identity
-    if identity != wanted:
-        changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
-        raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
     setup.student.load_state_dict(state["student"])
     if setup.distiller is not None:
         setup.distiller.load_state_dict(state["adapters"])
@@ -62,3 +56,30 @@ def load_checkpoint(setup: Setup) -> None:
     setup.best = state["best"]
     torch.set_rng_state(state["random"].cpu())
     setup.history = state["history"]
+
+
+def read_checkpoint(folder: Path, wanted: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
+    """Return the state in a folder's checkpoint, or None if there is none.
+
+    Args:
+        folder: the training's folder.
+        wanted: the training's identity, which the checkpoint must have.
+        device: where its tensors are put.
+
+    Raises:
+        DataError: the checkpoint is not readable.
+        InputError: another training wrote it; the message names what differs.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        identity = state["identity"]
+    except Exception as error:  # What a damaged file makes PyTorch raise is not documented.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{path} is not a readable checkpoint ({reason}); delete it to start again") from error
+    if identity != wanted:
+        changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
+        raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
+    return state

@@ -101,7 +101,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
         losses["total"] = total
         unread.append((step, losses))
         if not on_accelerator(total) or len(unread) == _UNREAD or index == setup.steps - 1:
-            _require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
+            require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
             unread.clear()
 
         setup.optimizer.zero_grad(set_to_none=False)  # The gradients are views of blocks.
@@ -120,7 +120,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     return {name: value.item() / setup.steps for name, value in sums.items()}, rates
 
 
-def _require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -> None:
+def require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -> None:
     """Check the total losses of some steps, which waits for the device; raise an error for the first one not finite."""
     totals = torch.stack([losses["total"].detach() for _, losses in unread])
     for (step, losses), finite in zip(unread, totals.isfinite().tolist(), strict=True):

@@ -31,18 +31,15 @@ from harness.training.schedule import MovingAverage, average_statistics, train_m
 
 
 @dataclass
-class Setup:
-    """A job with its networks, optimizer and images.
+class Feed:
+    """What a training sees: images, faces, and the teacher.
 
     Attributes:
+        job: gives data, schedule, seed and precision.
         faces, search: training images and search split.
         steps: number of steps per epoch.
         priors: (A, 4), of one input of the network in training.
-        parameters: everything that is trained, one block per optimizer group: the student's parameters and the
-            adapters' are views of them.
-        average: moving average of the student's weights; None if ``ema`` is 0.
-        history: one dict per epoch so far.
-        best: state dict of the best epoch's network if ``patience`` is positive; otherwise empty.
+        teacher: frozen; None without one.
     """
 
     job: Job
@@ -51,24 +48,12 @@ class Setup:
     search: FaceSet
     steps: int
     priors: Tensor
-    student: Detector
     teacher: Detector | None
-    distiller: Distiller | None
-    parameters: list[nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    average: MovingAverage | None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def network(self) -> Detector:
-        """The network that is evaluated and saved: the student, or the moving average of its weights."""
-        return self.student if self.average is None else self.average.network
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The identity that is stored in a checkpoint: that of the job, and the digests of the images."""
-        return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
+    def needs_maps(self) -> bool:
+        """Whether the teacher's maps are imitated, and not only its outputs."""
+        return self.job.distill is not None and self.job.distill.feature_weight > 0
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return a context for forward passes, in the training's ``precision``.
@@ -107,11 +92,71 @@ class Setup:
                 yield batch
 
 
+@dataclass
+class Setup(Feed):
+    """A job with its networks, optimizer and images.
+
+    Attributes:
+        parameters: everything that is trained, one block per optimizer group: the student's parameters and the
+            adapters' are views of them.
+        average: moving average of the student's weights; None if ``ema`` is 0.
+        history: one dict per epoch so far.
+        best: state dict of the best epoch's network if ``patience`` is positive; otherwise empty.
+    """
+
+    student: Detector
+    distiller: Distiller | None
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage | None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Detector:
+        """The network that is evaluated and saved: the student, or the moving average of its weights."""
+        return self.student if self.average is None else self.average.network
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The identity that is stored in a checkpoint: that of the job, and the digests of the images."""
+        return {**self.job.identity(), "images": [self.faces.digest, self.search.digest]}
+
+
 def prepare(job: Job) -> Setup:
     """Return the setup of a job before the first step.
 
     Raises:
         InputError: the device, the teacher or a weights file is missing or does not fit.
+        DataError: images are missing, or a list of the search split holds no face.
+    """
+    feed = prepare_feed(job)
+    device = feed.device
+    student, teacher, distiller = networks(job)
+    place(student, device)
+    if teacher is not None and distiller is not None:
+        place(teacher, device)
+        distiller.to(device)
+    train_mode(student, job.train.frozen_stages)
+    average_statistics(student)
+    groups = [
+        {**group, "params": [block(group["params"])]} for group in parameter_groups(student, distiller, job.train)
+    ]
+    return Setup(
+        **{**vars(feed), "teacher": teacher},
+        student=student,
+        distiller=distiller,
+        parameters=[whole for group in groups for whole in group["params"]],
+        optimizer=torch.optim.AdamW(groups, lr=job.train.lr, fused=True),
+        average=MovingAverage(student, job.train.ema) if job.train.ema else None,
+    )
+
+
+def prepare_feed(job: Job) -> Feed:
+    """Return the images of a job, and no networks.
+
+    Raises:
+        InputError: there is no such device.
         DataError: images are missing, or a list of the search split holds no face.
     """
     device = resolve_device(job.device)
@@ -123,30 +168,15 @@ def prepare(job: Job) -> Setup:
         raise DataError(
             f"{search.name} holds no face of the list '{empty[0]}', so it has no AP: use more search_images"
         )
-    student, teacher, distiller = networks(job)
-    place(student, device)
-    if teacher is not None and distiller is not None:
-        place(teacher, device)
-        distiller.to(device)
-    train_mode(student, job.train.frozen_stages)
-    average_statistics(student)
-    groups = [
-        {**group, "params": [block(group["params"])]} for group in parameter_groups(student, distiller, job.train)
-    ]
     side = job.train.side(job.data.size)
-    return Setup(
+    return Feed(
         job=job,
         device=device,
         faces=faces,
         search=search,
         steps=steps_per_epoch(faces, job.train.batch, job.train.large_crops),
         priors=make_priors(side, side).to(device),
-        student=student,
-        teacher=teacher,
-        distiller=distiller,
-        parameters=[whole for group in groups for whole in group["params"]],
-        optimizer=torch.optim.AdamW(groups, lr=job.train.lr, fused=True),
-        average=MovingAverage(student, job.train.ema) if job.train.ema else None,
+        teacher=None,
     )
 
 

@@ -20,7 +20,7 @@ from harness.models.detector import RawOutput
 from harness.models.device import precision
 from harness.models.weights import state_digest
 from harness.training.job import TRAINING_VERSION
-from harness.training.setup import Setup, augmentation
+from harness.training.setup import Feed, augmentation
 from harness.training.shelf import Shelf, Tensors
 
 FOLDER = "steps"
@@ -29,24 +29,24 @@ FOLDER = "steps"
 Shown = tuple[Tensor, Targets, RawOutput | None]
 
 
-def shown(setup: Setup, epoch: int) -> Iterator[Shown]:
+def shown(feed: Feed, epoch: int) -> Iterator[Shown]:
     """Yield the images (B, 3, S, S), faces and teacher's output (None without one) of each step of an epoch."""
-    if setup.device.type == "cpu":
-        yield from _kept(setup, epoch)
+    if feed.device.type == "cpu":
+        yield from _kept(feed, epoch)
         return
-    for images, targets in setup.batches(epoch):
-        yield images, targets, setup.taught(images)
+    for images, targets in feed.batches(epoch):
+        yield images, targets, feed.taught(images)
 
 
-def _kept(setup: Setup, epoch: int) -> Iterator[Shown]:
-    job = setup.job
+def _kept(feed: Feed, epoch: int) -> Iterator[Shown]:
+    job = feed.job
     settings = augmentation(job.train)
     makers = batch_makers(
-        setup.faces, job.data.size, job.train.batch, job.seed, epoch, settings, large=job.train.large_crops
+        feed.faces, job.data.size, job.train.batch, job.seed, epoch, settings, large=job.train.large_crops
     )
     which: dict[str, Any] = {
         "training": TRAINING_VERSION,
-        "images": setup.faces.digest,
+        "images": feed.faces.digest,
         "size": job.data.size,
         "batch": job.train.batch,
         "large": job.train.large_crops,
@@ -56,14 +56,14 @@ def _kept(setup: Setup, epoch: int) -> Iterator[Shown]:
     }
     batches = Shelf(job.cache / FOLDER, f"batches-{digest(which)}").epoch(epoch, len(makers))
     answers = None
-    if setup.teacher is not None:
-        computed = {"precision": precision(setup.device, job.train.side(job.data.size)), "threads": job.threads}
-        which |= computed | {"torch": torch.__version__, "teacher": state_digest(setup.teacher)}
-        which["maps"] = _needs_maps(setup)
+    if feed.teacher is not None:
+        computed = {"precision": precision(feed.device, job.train.side(job.data.size)), "threads": job.threads}
+        which |= computed | {"torch": torch.__version__, "teacher": state_digest(feed.teacher)}
+        which["maps"] = feed.needs_maps
         answers = Shelf(job.cache / FOLDER, f"taught-{digest(which)}").epoch(epoch, len(makers))
     for index, make in enumerate(makers):
         images, targets = _batch(batches.item(index, lambda make=make: _packed(make())))  # type: ignore[misc]
-        taught = None if answers is None else answers.item(index, lambda images=images: _answer(setup, images))  # type: ignore[misc]
+        taught = None if answers is None else answers.item(index, lambda images=images: _answer(feed, images))  # type: ignore[misc]
         yield images, targets, None if taught is None else _output(taught)
 
 
@@ -84,21 +84,16 @@ def _batch(kept: Tensors) -> Batch:
     return Batch(images, Targets(kept["boxes"], kept["landmarks"], tuple(kept["counts"].tolist())))
 
 
-def _answer(setup: Setup, images: Tensor) -> Tensors:
-    output = setup.taught(images)
+def _answer(feed: Feed, images: Tensor) -> Tensors:
+    output = feed.taught(images)
     assert output is not None, "there is a teacher"
-    maps = [image.permute(0, 2, 3, 1) for image in output.features] if _needs_maps(setup) else []
+    maps = [image.permute(0, 2, 3, 1) for image in output.features] if feed.needs_maps else []
     return {
         "boxes": output.boxes,
         "classes": output.classes,
         "landmarks": output.landmarks,
         **{f"map_{level}": image for level, image in enumerate(maps)},
     }
-
-
-def _needs_maps(setup: Setup) -> bool:
-    """Return whether the teacher's maps are imitated; they take most of the room."""
-    return setup.distiller is not None and len(setup.distiller.adapters) > 0
 
 
 def _output(kept: Tensors) -> RawOutput:

@@ -1,0 +1,219 @@
+"""Training and scoring with shared weights."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from harness.core.arch import ARCHS
+from harness.core.names import load_space
+from harness.core.protocol import Budget, DataConfig, DistillConfig, EvalConfig, SharingConfig, TrainConfig
+from harness.data import load_split
+from harness.detection.losses import multibox_loss
+from harness.errors import DataError, InputError
+from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.inference import predict
+from harness.models.builder import build
+from harness.models.costs import count
+from harness.models.weights import file_digest, read_tensors, save_weights
+from harness.training.balanced import Balanced
+from harness.training.checkpoint import CHECKPOINT
+from harness.training.distill import Distiller
+from harness.training.imitation import BETWEEN, Imitation, widest_neck
+from harness.training.job import WEIGHTS, Job
+from harness.training.score import Scorer
+from harness.training.sharing import SharedJob, backward, load_shared, prepare_shared, train_shared
+from harness.training.shown import shown
+from tests.toy import SEED, THREADS
+
+SPACE = load_space("architectures")
+SCHEDULE = TrainConfig(epochs=2, batch=8, backbone_lr=0.5)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "v1.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(1_007)
+        save_weights(build(ARCHS["v1"]), path)
+    return path
+
+
+@pytest.fixture
+def of_all(tmp_path: Path, cache: Path, teacher: Path) -> SharedJob:
+    job = Job(
+        label="shared weights",
+        arch=SPACE.base,
+        seed=SEED,
+        train=SCHEDULE,
+        data=DataConfig(size=64, train_images=16, search_images=8, val_images=8),
+        evaluation=EvalConfig(),
+        folder=tmp_path / "shared",
+        cache=cache,
+        distill=DistillConfig(),
+        teacher=teacher,
+        teacher_arch=ARCHS["v1"],
+        init_backbone=teacher,
+        threads=THREADS,
+    )
+    return SharedJob(job, SPACE, Budget(), SharingConfig(SCHEDULE, candidates=3, calibration=2))
+
+
+def go_on(_: dict[str, Any]) -> bool:
+    return True
+
+
+def test_balanced_draws_fit_and_have_rare_widths_more_often() -> None:
+    sampler, rng = Balanced(SPACE, Budget()), np.random.default_rng(0)
+    drawn = sampler.draw(rng, 3_000)
+    assert max(map(count, drawn)) <= Budget().max_params
+    widths = Counter(dict(arch.neck.options)["channels"] for arch in drawn)
+    assert set(widths) == {24, 28, 32, 36, 40, 44, 48}
+    assert min(widths.values()) > 0.03 * len(drawn), "of uniform draws, one in a hundred has 48 channels"
+    assert sampler.draw(np.random.default_rng(0), 20) == drawn[:20]
+
+
+def test_the_imitation_is_zero_for_equal_maps_and_one_for_the_mean() -> None:
+    imitation = Imitation(widest=8, width=4)
+    theirs = {slot: tuple(torch.randn(2, 4, s, s) for s in (8, 4, 2)) for slot in BETWEEN}
+    for adapters in imitation.adapters.values():
+        for adapter in adapters:  # type: ignore[attr-defined]
+            nn.init.zeros_(adapter.weight)
+            nn.init.zeros_(adapter.bias)
+            adapter.weight.data[:, :4, 0, 0] = torch.eye(4)
+    assert imitation.loss(theirs, theirs).item() == pytest.approx(0, abs=1e-6)  # type: ignore[arg-type]
+    flat = {slot: tuple(torch.zeros_like(image) for image in maps) for slot, maps in theirs.items()}
+    centred = {slot: tuple(image - image.mean() for image in maps) for slot, maps in theirs.items()}
+    assert imitation.loss(flat, centred).item() == pytest.approx(1, rel=0.05)  # type: ignore[arg-type]
+
+
+@pytest.mark.trains
+def test_a_step_adds_the_mean_gradient_of_its_networks(of_all: SharedJob) -> None:
+    """The backbone runs once for all networks; each network alone, on a detector of its own, has the same gradient."""
+    setup = prepare_shared(of_all)
+    rng = np.random.default_rng(3)
+    networks = setup.sampler.draw(rng, 3)
+    images, targets, _ = next(iter(shown(setup.feed, 1)))
+    backward(setup, networks, images, targets)
+    found = {name: tensor.grad.clone() for name, tensor in setup.trained.items() if tensor.grad is not None}
+    for tensor in setup.trained.values():
+        tensor.grad = None
+    for network in networks:
+        backward(setup, [network], images, targets)
+    for name, gradient in found.items():
+        separate = setup.trained[name].grad
+        assert separate is not None
+        assert (3 * gradient - separate).norm() <= 0.02 * separate.norm() + 1e-5, name
+
+
+@pytest.mark.trains
+def test_the_loss_is_that_of_a_student_with_these_weights(of_all: SharedJob) -> None:
+    setup = prepare_shared(replace(of_all, config=replace(of_all.config, imitation=0.0)))
+    images, targets, _ = next(iter(shown(setup.feed, 1)))
+    terms = backward(setup, [ARCHS["v2"]], images, targets)
+    student = setup.weights.take(ARCHS["v2"]).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    output = student.raw(images)
+    truth = multibox_loss(output, targets, setup.feed.priors, SCHEDULE)
+    with torch.no_grad():
+        taught = setup.teacher.raw(images)
+    loss, imitated = Distiller(setup.teacher, student, DistillConfig()).loss(output, taught, truth)
+    for name, value in (truth.terms | imitated | {"total": loss}).items():
+        assert terms[name].item() == pytest.approx(value.item(), rel=1e-3), name
+
+
+@pytest.mark.trains
+def test_an_interrupted_training_ends_with_the_same_weights(of_all: SharedJob, tmp_path: Path) -> None:
+    history = train_shared(of_all, go_on)
+    assert [info["epoch"] for info in history] == [1, 2]
+    assert {"class", "box", "landmark", "distill_class", "maps", "total"} <= set(history[0]["losses"])
+    other = replace(of_all, job=replace(of_all.job, folder=tmp_path / "other"))
+
+    class _Stop(Exception):  # noqa: N818
+        pass
+
+    def stop(_: dict[str, Any]) -> bool:
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        train_shared(other, stop)
+    assert train_shared(other, go_on) != []
+    assert file_digest(other.job.folder / WEIGHTS) == file_digest(of_all.job.folder / WEIGHTS)
+    changed = replace(other, config=replace(other.config, candidates=2))
+    with pytest.raises(InputError, match=r"written by another training \(it differs in sharing\)"):
+        train_shared(changed, go_on)
+    (other.job.folder / CHECKPOINT).write_bytes(b"broken")
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        train_shared(other, go_on)
+
+
+@pytest.mark.trains
+def test_every_tensor_that_was_sampled_has_moved_and_no_other(of_all: SharedJob) -> None:
+    before = {name: value.detach().clone() for name, value in prepare_shared(of_all).weights.tensors.items()}
+    train_shared(of_all, go_on)
+    after = read_tensors(of_all.job.folder / WEIGHTS)
+    sampler, steps = Balanced(SPACE, Budget()), 2 * SCHEDULE.epochs
+    weights = load_shared(SPACE, of_all.job.folder / WEIGHTS)
+    sampled = set()
+    for step in range(steps):
+        rng = np.random.default_rng((SEED, step))
+        for network in sampler.draw(rng, 3):
+            slices = weights.slices(network)
+            pointers = {value.data_ptr() for of in slices.values() for value in of.values()}
+            sampled |= {name for name, tensor in weights.tensors.items() if tensor.data_ptr() in pointers}
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved <= sampled
+    assert {name for name in sampled if before[name].ndim > 1} <= moved
+
+
+@pytest.mark.trains
+def test_a_score_is_the_ap_of_the_network_with_statistics_of_its_own(of_all: SharedJob) -> None:
+    train_shared(of_all, go_on)
+    scorer = Scorer(of_all, of_all.job.folder / WEIGHTS)
+    rng, sampler = np.random.default_rng(1), Balanced(SPACE, Budget())
+    archs = [ARCHS["v2"], *sampler.draw(rng, 2)]
+    scores = [scorer.score(arch) for arch in archs]
+    assert [scorer.score(arch) for arch in archs] == scores, "the order does not matter"
+    faces = load_split(of_all.job.data, "search", of_all.job.cache)
+    for arch, score in zip(archs, scores, strict=True):
+        network = load_shared(SPACE, of_all.job.folder / WEIGHTS).take(arch)
+        network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
+        with torch.no_grad():
+            for (images, *_), _ in zip(shown(prepare_shared(of_all).feed, 1), range(2), strict=False):
+                network.raw(images)
+        found = predict(network, faces, of_all.job.evaluation, 0)
+        expected = evaluate_ap([rows[:, :5] for rows in found], faces.truth()).to_dict()
+        for name, value in expected.items():
+            assert score[name] == pytest.approx(value, abs=0.02), (arch, name)
+
+
+def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not hold the shared weights of the space architectures"):
+        load_shared(SPACE, teacher)
+    with pytest.raises(DataError, match="not a readable file of shared weights"):
+        load_shared(SPACE, tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"candidates": 0}, "candidates must be positive, got 0"),
+        ({"finalists": 0}, "finalists must be positive, got 0"),
+        ({"imitation": -1.0}, "imitation must not be negative"),
+        ({"train": replace(SCHEDULE, ema=0.9)}, "without ema"),
+    ],
+)
+def test_settings_that_cannot_be_run_are_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        replace(SharingConfig(SCHEDULE), **change)
+
+
+def test_the_widest_neck_is_that_of_the_space() -> None:
+    assert widest_neck(SPACE) == 48
