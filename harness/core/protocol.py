@@ -317,7 +317,9 @@ class SharingConfig:
         train: schedule of the shared weights.
         candidates: networks whose slices are trained in each step.
         imitation: weight of the imitation of the teacher's maps.
-        calibration: training batches from which a candidate's BatchNorm statistics are measured before it is scored.
+        calibration: training batches from which the BatchNorm statistics of the backbone are measured.
+        tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored;
+            ``tuning_lr``: their peak learning rate.
         finalists: number of candidates with the highest scores that are trained to the end, from their slices.
     """
 
@@ -325,12 +327,15 @@ class SharingConfig:
     candidates: int = 4
     imitation: float = 5.0
     calibration: int = 16
+    tuning: int = 64
+    tuning_lr: float = 5e-3
     finalists: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "calibration", "finalists"):
+        for name in ("candidates", "calibration", "tuning", "finalists"):
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         _require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
+        _require(0 < self.tuning_lr < 1, f"tuning_lr must lie between 0 and 1, got {self.tuning_lr}")
         for name in ("ema", "frozen_stages", "patience"):
             _require(not getattr(self.train, name), f"shared weights are trained without {name}: give 0")
 

@@ -13,15 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.core.protocol import TrainConfig
 from harness.detection.losses import multibox_loss
+from harness.detection.matching import Targets
 from harness.errors import NonFiniteLossError
+from harness.models.detector import RawOutput
 from harness.models.device import on_accelerator
 from harness.models.weights import save_weights, state_digest
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
+from harness.training.distill import Distiller
 from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.schedule import learning_rate, reset_statistics, train_mode
-from harness.training.setup import Setup, prepare
+from harness.training.setup import Feed, Setup, prepare
 from harness.training.shown import shown
 
 _UNREAD = 50
@@ -93,12 +97,7 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
 
         with setup.autocast():
             output = setup.student.raw(images)
-            truth = multibox_loss(output, targets, setup.priors, config)
-            total, losses = truth.total, dict(truth.terms)
-            if setup.distiller is not None and taught is not None:
-                total, imitation = setup.distiller.loss(output, taught, truth)
-                losses |= imitation
-        losses["total"] = total
+            total, losses = loss_terms(setup, config, output, targets, taught, setup.distiller)
         unread.append((step, losses))
         if not on_accelerator(total) or len(unread) == _UNREAD or index == setup.steps - 1:
             require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
@@ -118,6 +117,24 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
     norm = torch.stack(norms)
     rates = {"lr": lr, "gradient_norm": norm.mean().item(), "clipped": (norm > config.clip).float().mean().item()}
     return {name: value.item() / setup.steps for name, value in sums.items()}, rates
+
+
+def loss_terms(
+    feed: Feed,
+    config: TrainConfig,
+    output: RawOutput,
+    targets: Targets,
+    taught: RawOutput | None,
+    distiller: Distiller | None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of a network's output for a batch, and every term, the loss itself as ``total``."""
+    truth = multibox_loss(output, targets, feed.priors, config)
+    total, losses = truth.total, dict(truth.terms)
+    if distiller is not None and taught is not None:
+        total, imitation = distiller.loss(output, taught, truth)
+        losses |= imitation
+    losses["total"] = total
+    return total, losses
 
 
 def require_finite(unread: list[tuple[int, dict[str, Tensor]]], message: str) -> None:

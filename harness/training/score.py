@@ -1,36 +1,51 @@
-"""``Scorer``: the AP of any network of a space on the search split, with slices of shared weights, in a second."""
+"""``Scorer``: the AP of any network of a space on the search split, from slices of shared weights, in seconds."""
 
 import copy
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from harness.core.arch import ArchConfig, Part
-from harness.models.detector import Detector
+from harness.detection.matching import Targets
+from harness.models.builder import build
+from harness.models.detector import Detector, RawOutput
 from harness.models.device import place
+from harness.models.fold import freeze
 from harness.models.modules.part import Features
+from harness.models.weights import load_weights
+from harness.training.blocks import block
+from harness.training.distill import Distiller
 from harness.training.grade import search_ap
-from harness.training.schedule import average_statistics, reset_statistics
-from harness.training.setup import prepare_feed
+from harness.training.loop import loss_terms
+from harness.training.schedule import average_statistics, learning_rate, reset_statistics
+from harness.training.setup import parameter_groups, prepare_feed
 from harness.training.sharing import SharedJob, load_shared
 from harness.training.shown import shown
-
-CALIBRATION_EPOCH = 1
-"""The epoch whose first batches calibrate BatchNorms: those of every training's first epoch."""
 
 _KEPT = 2**30
 """Largest number of bytes of a backbone's maps of the search split that are kept in memory."""
 
 
-class Scorer:
-    """Scores the networks of a space.
+class _Seen(NamedTuple):
+    """What a network sees in one step of its tuning: the backbone's maps, the faces, and the teacher's output."""
 
-    A network takes its slices. Its BatchNorms' statistics are measured on the first batches of training, because those
-    of shared weights would be a mixture of all networks' (Yu and Huang, arXiv 1903.05134, section 3.3). Then its AP on
-    the search split is computed. Networks with the same backbone share its maps.
+    maps: Features
+    targets: Targets
+    taught: RawOutput | None
+
+
+class Scorer:
+    """Scores the networks of a space, one after the other.
+
+    A network takes its slices. As slices they serve many networks; a few steps of training make them its own, and give
+    its BatchNorms their statistics. The backbone is not trained in these steps, so that networks with the same backbone
+    share its maps. All networks see the same batches, the first ones of the first epoch. Then the AP on the search
+    split is computed.
 
     Args:
         shared: the training of the shared weights.
@@ -41,33 +56,72 @@ class Scorer:
     """
 
     def __init__(self, shared: SharedJob, weights: Path) -> None:
+        job = shared.job
         self._shared = shared
-        self._feed = prepare_feed(shared.job)
+        self._schedule = replace(job.train, lr=shared.config.tuning_lr)
+        self._feed = prepare_feed(job)
         self._weights = load_shared(shared.space, weights)
-        steps = islice(shown(self._feed, CALIBRATION_EPOCH), shared.config.calibration)
-        self._batches = [images for images, _, _ in steps]
-        self._backbone: tuple[Part, nn.Module, list[Features]] | None = None
+        self._distiller: Distiller | None = None
+        if job.uses_teacher and job.teacher is not None and job.teacher_arch is not None and job.distill is not None:
+            teacher = build(job.teacher_arch)
+            load_weights(teacher, job.teacher)
+            freeze(teacher)
+            place(teacher, self._feed.device)
+            self._feed.teacher = teacher
+            self._distiller = Distiller(teacher, teacher, replace(job.distill, feature_weight=0.0))
+        self._steps = list(islice(self._endless(), max(shared.config.tuning, shared.config.calibration)))
+        self._backbone: tuple[Part, nn.Module, list[_Seen]] | None = None
         self._search: _Replayed | None = None
 
+    def _endless(self) -> Iterator[tuple[Tensor, Targets, RawOutput | None]]:
+        epoch = 0
+        while True:
+            epoch += 1
+            yield from shown(self._feed, epoch)
+
     def network(self, arch: ArchConfig) -> Detector:
-        """Return a network with its slices and with statistics of its own, ready for evaluation or for training."""
+        """Return a network with its tuned slices, ready for evaluation or for further training."""
         detector = self._weights.take(arch)
         place(detector, self._feed.device)
         average_statistics(detector.train())
-        reset_statistics(detector)
-        with torch.no_grad(), self._feed.autocast():
-            backbone, maps = self._calibrated(arch.backbone, detector.backbone)
-            detector.backbone.load_state_dict(backbone.state_dict())
-            for batch in maps:
-                detector.after(batch)
-        return detector.eval()
+        backbone, seen = self._shown_by(arch.backbone, detector.backbone)
+        detector.backbone.load_state_dict(backbone.state_dict())
+        detector.backbone.requires_grad_(False).eval()
+        self._tune(detector, seen)
+        return detector.requires_grad_(True).eval()
 
-    def _calibrated(self, part: Part, backbone: nn.Module) -> tuple[nn.Module, list[Features]]:
+    def _shown_by(self, part: Part, backbone: nn.Module) -> tuple[nn.Module, list[_Seen]]:
+        """Return a backbone with statistics of its own, and what networks with it see."""
         if self._backbone is None or self._backbone[0] != part:
-            maps: list[Features] = [backbone(images) for images in self._batches]
-            self._backbone = part, copy.deepcopy(backbone), maps
+            with torch.no_grad(), self._feed.autocast():
+                reset_statistics(backbone)
+                for images, _, _ in self._steps[: self._shared.config.calibration]:
+                    backbone(images)
+                backbone.eval()
+                steps = self._steps[: self._shared.config.tuning]
+                seen = [_Seen(backbone(images), targets, taught) for images, targets, taught in steps]
+            self._backbone = part, copy.deepcopy(backbone), seen
             self._search = None
         return self._backbone[1], self._backbone[2]
+
+    def _tune(self, detector: Detector, seen: list[_Seen]) -> None:
+        groups = [
+            {**group, "params": [block(group["params"])]} for group in parameter_groups(detector, None, self._schedule)
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self._schedule.lr, fused=True)
+        trained = [whole for group in groups for whole in group["params"]]
+        for step, (maps, targets, taught) in enumerate(seen):
+            if step == len(seen) // 2:
+                reset_statistics(detector)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self._schedule, step, len(seen))
+            with self._feed.autocast():
+                output = detector.after(maps)
+                loss, _ = loss_terms(self._feed, self._schedule, output, targets, taught, self._distiller)
+            optimizer.zero_grad(set_to_none=False)  # The gradients are views of blocks.
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(trained, self._schedule.clip)
+            optimizer.step()
 
     def score(self, arch: ArchConfig) -> dict[str, float | None]:
         """Return easy, medium, hard and mean AP of a network on the search split."""
@@ -80,7 +134,7 @@ class Scorer:
 
 
 class _Replayed(nn.Module):
-    """A backbone that remembers the maps of each image batch, for networks that see the same batches in turn."""
+    """A backbone that remembers the maps of each batch, for networks that see the same batches in the same order."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
 """Training and scoring with shared weights."""
 
+import copy
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +14,18 @@ from torch import nn
 from harness.core.arch import ARCHS
 from harness.core.names import load_space
 from harness.core.protocol import Budget, DataConfig, DistillConfig, EvalConfig, SharingConfig, TrainConfig
-from harness.data import load_split
 from harness.detection.losses import multibox_loss
 from harness.errors import DataError, InputError
-from harness.evaluation.ap import evaluate_ap
-from harness.evaluation.inference import predict
 from harness.models.builder import build
 from harness.models.costs import count
 from harness.models.weights import file_digest, read_tensors, save_weights
 from harness.training.balanced import Balanced
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
+from harness.training.grade import search_ap
 from harness.training.imitation import BETWEEN, Imitation, widest_neck
 from harness.training.job import WEIGHTS, Job
+from harness.training.schedule import average_statistics, learning_rate, reset_statistics
 from harness.training.score import Scorer
 from harness.training.sharing import SharedJob, backward, load_shared, prepare_shared, train_shared
 from harness.training.shown import shown
@@ -61,7 +61,7 @@ def of_all(tmp_path: Path, cache: Path, teacher: Path) -> SharedJob:
         init_backbone=teacher,
         threads=THREADS,
     )
-    return SharedJob(job, SPACE, Budget(), SharingConfig(SCHEDULE, candidates=3, calibration=2))
+    return SharedJob(job, SPACE, Budget(), SharingConfig(SCHEDULE, candidates=3, calibration=2, tuning=4))
 
 
 def go_on(_: dict[str, Any]) -> bool:
@@ -171,27 +171,67 @@ def test_every_tensor_that_was_sampled_has_moved_and_no_other(of_all: SharedJob)
 
 
 @pytest.mark.trains
-def test_a_score_is_the_ap_of_the_network_with_statistics_of_its_own(of_all: SharedJob) -> None:
+def test_a_scored_network_has_its_slices_tuned_behind_a_backbone_that_stays(of_all: SharedJob) -> None:
+    """The same steps by plain means: the whole network runs in every step, and each parameter has its own update."""
+    config = replace(of_all.config, tuning=3, tuning_lr=1e-4)
+    train_shared(of_all, go_on)
+    scorer = Scorer(replace(of_all, config=config), of_all.job.folder / WEIGHTS)
+    feed = prepare_shared(of_all).feed
+    teacher = prepare_shared(of_all).teacher
+    for arch in Balanced(SPACE, Budget()).draw(np.random.default_rng(1), 2):
+        start = load_shared(SPACE, of_all.job.folder / WEIGHTS).take(arch)
+        network = copy.deepcopy(start).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        average_statistics(network)
+        batches = [*shown(feed, 1), *shown(feed, 2)][:3]
+        with torch.no_grad():
+            for images, _, _ in batches[: config.calibration]:
+                network.backbone(images)
+        network.backbone.requires_grad_(False).eval()
+        trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        groups = [
+            {
+                "params": [p for p in trained.values() if (p.ndim > 1) == decays],
+                "weight_decay": SCHEDULE.weight_decay * decays,
+            }
+            for decays in (False, True)
+        ]
+        optimizer = torch.optim.AdamW(groups)
+        schedule = replace(SCHEDULE, lr=config.tuning_lr)
+        for step, (images, targets, _) in enumerate(batches):
+            if step == 1:
+                reset_statistics(network)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(schedule, step, 3)
+            output = network.raw(images)
+            truth = multibox_loss(output, targets, feed.priors, SCHEDULE)
+            with torch.no_grad():
+                taught = teacher.raw(images)
+            loss, _ = Distiller(teacher, network, DistillConfig()).loss(output, taught, truth)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(list(trained.values()), SCHEDULE.clip)
+            optimizer.step()
+        tuned, before = dict(scorer.network(arch).named_parameters()), dict(start.named_parameters())
+        for name, parameter in network.named_parameters():
+            if name in trained:
+                moved = (parameter - before[name]).abs().median()
+                assert (tuned[name] - parameter).abs().median() <= 0.02 * moved + 1e-8, name
+            else:
+                assert torch.equal(tuned[name], before[name]), name
+        for one, other in zip(scorer.network(arch).buffers(), network.buffers(), strict=True):
+            torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.trains
+def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> None:
     train_shared(of_all, go_on)
     scorer = Scorer(of_all, of_all.job.folder / WEIGHTS)
-    rng, sampler = np.random.default_rng(1), Balanced(SPACE, Budget())
-    archs = [ARCHS["v2"], *sampler.draw(rng, 2)]
+    archs = [ARCHS["v2"], *Balanced(SPACE, Budget()).draw(np.random.default_rng(1), 2)]
     scores = [scorer.score(arch) for arch in archs]
-    assert [scorer.score(arch) for arch in archs] == scores, "the order does not matter"
-    faces = load_split(of_all.job.data, "search", of_all.job.cache)
+    assert [scorer.score(arch) for arch in reversed(archs)] == scores[::-1]
     for arch, score in zip(archs, scores, strict=True):
-        network = load_shared(SPACE, of_all.job.folder / WEIGHTS).take(arch)
-        network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None
-        with torch.no_grad():
-            for (images, *_), _ in zip(shown(prepare_shared(of_all).feed, 1), range(2), strict=False):
-                network.raw(images)
-        found = predict(network, faces, of_all.job.evaluation, 0)
-        expected = evaluate_ap([rows[:, :5] for rows in found], faces.truth()).to_dict()
-        for name, value in expected.items():
-            assert score[name] == pytest.approx(value, abs=0.02), (arch, name)
+        for name, value in search_ap(of_all.job, scorer.network(arch)).items():
+            assert score[name] == pytest.approx(value, abs=1e-3), (arch, name)
 
 
 def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
@@ -206,6 +246,8 @@ def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> 
     [
         ({"candidates": 0}, "candidates must be positive, got 0"),
         ({"finalists": 0}, "finalists must be positive, got 0"),
+        ({"tuning": 0}, "tuning must be positive"),
+        ({"tuning_lr": 1.0}, "tuning_lr must lie between 0 and 1"),
         ({"imitation": -1.0}, "imitation must not be negative"),
         ({"train": replace(SCHEDULE, ema=0.9)}, "without ema"),
     ],
