@@ -1,11 +1,17 @@
 """Checkpoints: the complete training state in one file, written atomically and read without running pickled code."""
 
 import io
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
+from harness.models.builder import build
+from harness.models.detector import Detector
+from harness.models.device import place, resolve_device
+from harness.training.job import Job
 from harness.training.setup import Setup
 
 CHECKPOINT = "last.pt"
@@ -44,12 +50,8 @@ def load_checkpoint(setup: Setup) -> None:
     path = setup.job.folder / CHECKPOINT
     if not path.exists():
         return
-    try:
-        state = torch.load(path, map_location=setup.device, weights_only=True)
-        identity = state["identity"]
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start again") from error
-    wanted = setup.identity
+    state = _read(path, setup.device)
+    identity, wanted = state["identity"], setup.identity
     if identity != wanted:
         changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
         raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
@@ -62,3 +64,31 @@ def load_checkpoint(setup: Setup) -> None:
     setup.best = state["best"]
     torch.set_rng_state(state["random"].cpu())
     setup.history = state["history"]
+
+
+def load_network(job: Job) -> tuple[Detector, int]:
+    """Return the network of the job's checkpoint, on the job's device, and the number of epochs that it was trained.
+
+    It is the network that is evaluated after that epoch: the student, or the moving average of its weights.
+
+    Raises:
+        DataError: there is no checkpoint, or it is not readable.
+    """
+    path, device = job.folder / CHECKPOINT, resolve_device(job.device)
+    if not path.exists():
+        raise DataError(f"there is no checkpoint {path}")
+    state = _read(path, device)
+    with torch.random.fork_rng():  # A training that goes on must not notice.
+        network = build(job.arch)
+    network.load_state_dict(state["average"]["network"] if state["average"] else state["student"])
+    place(network, device)
+    return network, len(state["history"])
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state["identity"]
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it to start again") from error
+    return state
