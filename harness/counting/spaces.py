@@ -332,6 +332,16 @@ class SpaceCounts:
             break
         return self._ordered(chosen, recipe)
 
+    def within(self, budget: Budget) -> Iterator[Configuration]:
+        """Yield every configuration that can be built and fits the budget, in the order of ``listed``.
+
+        Raises:
+            InputError: the space is too large to list.
+        """
+        for position in self._positions(budget):
+            for recipe in range(len(self._recipes)):
+                yield self._architecture(int(position), recipe)
+
     def _positions(self, budget: Budget) -> Ints:
         """Return the positions of the architectures that fit, in the list of those that can be built."""
         if budget not in self._fitting:

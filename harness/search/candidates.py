@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -58,6 +58,13 @@ def distribution(axis: Axis) -> BaseDistribution:
     if isinstance(axis, IntRange):
         return IntDistribution(axis.low, axis.high, step=axis.step)
     return CategoricalDistribution(axis.values)
+
+
+def suggest(trial: optuna.Trial, axis: Axis) -> OptionValue:
+    """Return the value that a study's sampler suggests for an axis of its trial."""
+    if isinstance(axis, IntRange):
+        return trial.suggest_int(axis.name, axis.low, axis.high, step=axis.step)
+    return cast(OptionValue, trial.suggest_categorical(axis.name, axis.values))
 
 
 class Proposer:
@@ -212,10 +219,7 @@ class Proposer:
             active = self.space.active(axis, chosen)
             if not active and self.sampler not in DENSE:
                 continue
-            if isinstance(axis, IntRange):
-                value: Any = trial.suggest_int(axis.name, axis.low, axis.high, step=axis.step)
-            else:
-                value = trial.suggest_categorical(axis.name, axis.values)
+            value = suggest(trial, axis)
             if active:
                 chosen[axis.name] = value
         drawn = study.get_trials(deepcopy=False)[trial.number]

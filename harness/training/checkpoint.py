@@ -9,6 +9,10 @@ import torch
 
 from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
+from harness.models.builder import build
+from harness.models.detector import Detector
+from harness.models.device import place, resolve_device
+from harness.training.job import Job
 from harness.training.setup import Setup
 
 CHECKPOINT = "last.pt"
@@ -73,13 +77,38 @@ def read_checkpoint(folder: Path, wanted: Mapping[str, Any], device: torch.devic
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        identity = state["identity"]
-    except Exception as error:  # What a damaged file makes PyTorch raise is not documented.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is not a readable checkpoint ({reason}); delete it to start again") from error
+    state = _read(path, device)
+    identity = state["identity"]
     if identity != wanted:
         changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
         raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
+    return state
+
+
+def load_network(job: Job) -> tuple[Detector, int]:
+    """Return the network of the job's checkpoint, on the job's device, and the number of epochs that it was trained.
+
+    It is the network that is evaluated after that epoch: the student, or the moving average of its weights.
+
+    Raises:
+        DataError: there is no checkpoint, or it is not readable.
+    """
+    path, device = job.folder / CHECKPOINT, resolve_device(job.device)
+    if not path.exists():
+        raise DataError(f"there is no checkpoint {path}")
+    state = _read(path, device)
+    with torch.random.fork_rng():  # A training that goes on must not notice.
+        network = build(job.arch)
+    network.load_state_dict(state["average"]["network"] if state["average"] else state["student"])
+    place(network, device)
+    return network, len(state["history"])
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state["identity"]
+    except Exception as error:  # What a damaged file makes PyTorch raise is not documented.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{path} is not a readable checkpoint ({reason}); delete it to start again") from error
     return state

@@ -29,7 +29,16 @@ class Grade:
 
 def search_ap(job: Job, detector: Detector) -> dict[str, float | None]:
     """Return easy, medium, hard and mean AP on the search split."""
-    faces = load_split(job.data, "search", job.cache)
+    return _ap(job, detector, "search")
+
+
+def val_ap(job: Job, detector: Detector) -> dict[str, float | None]:
+    """Return easy, medium, hard and mean AP on the validation images, on which no choice may depend."""
+    return _ap(job, detector, "val")
+
+
+def _ap(job: Job, detector: Detector, split: str) -> dict[str, float | None]:
+    faces = load_split(job.data, split, job.cache)
     return evaluate_ap(_boxes(_detect(job, detector, faces)), faces.truth()).to_dict()
 
 

@@ -87,6 +87,7 @@ def test_counts_equal_plain_enumeration(space: SearchSpace) -> None:
     assert histogram == dict(Counter(totals))
     for limit in (min(totals) - 1, min(totals), 150_000, 256_148, max(totals) - 1, max(totals)):
         assert counts.feasible(Budget(limit)) == sum(params <= limit for params in totals)
+        assert sum(1 for _ in counts.within(Budget(limit))) == sum(params <= limit for params in totals)
         if limit >= min(totals):
             assert counts.largest(Budget(limit)) == max(params for params in totals if params <= limit)
     for params, configuration in rows[::7]:
@@ -178,6 +179,7 @@ def test_a_budget_of_several_bounds_is_counted_and_sampled_exactly(budget: Budge
             fitting[str(configuration)] = params
     assert 20 < len(fitting) < counts.feasible(Budget(budget.max_params))
     assert counts.feasible(budget) == len(fitting)
+    assert sorted(map(str, counts.within(budget))) == sorted(map(str, fitting))
     assert counts.largest(budget) == max(fitting.values())
     rng = np.random.default_rng(0)
     drawn = Counter(str(counts.sample(budget, rng)) for _ in range(20 * len(fitting)))
