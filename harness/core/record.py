@@ -43,7 +43,8 @@ class TrialRecord:
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
             ``evaluation.landmarks`` defines them; empty where no face has landmarks.
-        speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
+        speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size`` and more,
+            as ``evaluation.speed.measure`` returns them; empty for networks that were not measured.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
         training: fingerprint of the training (``training.reuse``); ``read_from``: STUDY/LABEL of the training that
