@@ -10,7 +10,7 @@ With several bounds, the totals of one measure do not decide what fits. In this 
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from harness.core.space import Configuration, SearchSpace
 from harness.counting.totals import Counts, Ints, Link, Table, Totals, below, draw
 from harness.errors import BudgetError, InputError
 from harness.models.costs import value
+from harness.models.latency import LatencyTable
 from harness.models.modules.part import Cost, Levels
 from harness.models.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
@@ -69,6 +70,10 @@ class Move:
 class SpaceCounts:
     """Exact counts of a space, and uniform draws from the configurations that fit a budget.
 
+    Args:
+        space: the space.
+        latencies: latencies of all its parts; needed for budgets that bound latency.
+
     Attributes:
         space: the space.
         size: number of configurations.
@@ -79,8 +84,9 @@ class SpaceCounts:
         InputError: an axis sets an unknown part or option, or a value that is not accepted.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, latencies: LatencyTable | None = None) -> None:
         self.space = space
+        self._latencies = latencies
         self.size = space.size()
         self._recipes = space.recipes()
         self._options = {
@@ -111,13 +117,32 @@ class SpaceCounts:
             if width not in tails:
                 after: Link | Totals = nothing
                 for slot in reversed(_TAIL):
-                    after = Link(_table(slot, self._options[slot], (width, width, width), size), after)
+                    after = Link(self._table(slot, self._options[slot], (width, width, width), size), after)
                 tails[width] = after
-            neck = Link(_table("neck", necks[width], inputs, size), tails[width])
-            attention = Link(_table("attention", self._options["attention"], inputs, size), neck)
-            chain = Link(_table("backbone", backbones[inputs], None, size), attention)
+            neck = Link(self._table("neck", necks[width], inputs, size), tails[width])
+            attention = Link(self._table("attention", self._options["attention"], inputs, size), neck)
+            chain = Link(self._table("backbone", backbones[inputs], None, size), attention)
             if chain.architectures():
                 yield chain
+
+    def _cost(self, slot: str, part: Part, inputs: Levels | None, size: int) -> Cost | None:
+        """Return a part's cost, with its latency if that is known; None if it cannot be built."""
+        cost = part_cost(slot, part, inputs, size)
+        if cost is None or self._latencies is None:
+            return cost
+        return replace(cost, latency=self._latencies.part(slot, part, inputs))
+
+    def _table(
+        self, slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int
+    ) -> Table:
+        """Return the table of a slot's configurations that can be built on maps with these channels."""
+        rows = [(chosen, self._cost(slot, part, inputs, size)) for chosen, part in options]
+        built = [(chosen, cost) for chosen, cost in rows if cost is not None]
+        return Table([chosen for chosen, _ in built], [cost for _, cost in built])
+
+    def _require_latencies(self, budget: Budget) -> None:
+        if budget.max_latency_ratio is not None and self._latencies is None:
+            raise ValueError("a bound on latency needs the latencies of the parts")
 
     def feasible(self, budget: Budget) -> int:
         """Return the number of configurations that can be built and fit the budget.
@@ -197,7 +222,7 @@ class SpaceCounts:
         if len(least) == 1:
             what = f"its smallest configuration has {least[0][0]:,}"
         else:
-            what = "the smallest values are " + ", ".join(f"{number:,} {measure}" for number, measure, _ in least)
+            what = "the smallest values are " + ", ".join(measure.text(number) for number, measure, _ in least)
             if all(number <= limit for number, _, limit in least):
                 what += "; each bound can be met, but not all of them by one configuration"
         raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
@@ -209,7 +234,7 @@ class SpaceCounts:
         whole = Cost()
         for slot, part in arch.parts().items():
             met = None if slot == "backbone" else width if slot in _TAIL else inputs
-            cost = part_cost(slot, part, met, size)
+            cost = self._cost(slot, part, met, size)
             if cost is None:
                 return None
             whole += cost
@@ -222,6 +247,7 @@ class SpaceCounts:
 
     def is_feasible(self, configuration: Mapping[str, OptionValue], budget: Budget) -> bool:
         """Return whether a configuration of the space can be built and fits every bound of the budget."""
+        self._require_latencies(budget)
         cost = self.cost(configuration, budget.macs_size)
         return cost is not None and all(value(cost, measure) <= limit for measure, limit in budget.bounds)
 
@@ -303,6 +329,7 @@ class SpaceCounts:
 
     def _positions(self, budget: Budget) -> Ints:
         """Return the positions of the architectures that fit, in the list of those that can be built."""
+        self._require_latencies(budget)
         if budget not in self._fitting:
             if self.architectures > LISTED_AT_MOST:
                 raise InputError(
@@ -402,10 +429,3 @@ class SpaceCounts:
         for chain in self._chains(0):
             for chosen in completions(chain.links(), total):
                 yield self._ordered(chosen, None)
-
-
-def _table(slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int) -> Table:
-    """Return the table of a slot's configurations that can be built on maps with these channels."""
-    rows = [(chosen, part_cost(slot, part, inputs, size)) for chosen, part in options]
-    built = [(chosen, cost) for chosen, cost in rows if cost is not None]
-    return Table([chosen for chosen, _ in built], [cost for _, cost in built])

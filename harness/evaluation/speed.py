@@ -1,7 +1,7 @@
 """Measures the latency of networks in alternation with a reference, so that load on the machine affects both."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +34,11 @@ def noise(channels: int, size: int, stride: int, device: str) -> torch.Tensor:
     return drawn.to(device).contiguous(memory_format=torch.channels_last)
 
 
+def image_noise(size: int, device: str) -> torch.Tensor:
+    """Return an image (1, 3, size, size) of noise with the spread of pixels, channels_last."""
+    return 60 * noise(3, size, 1, device)
+
+
 def _milliseconds(run: Pass, device: str) -> float:
     """Return the time of one forward pass. CUDA calls are asynchronous, hence the synchronisation before and after."""
     cuda = device.startswith("cuda")
@@ -46,27 +51,26 @@ def _milliseconds(run: Pass, device: str) -> float:
     return (perf_counter() - started) * 1_000
 
 
-def alternate(run: Pass, reference: Pass, config: SpeedConfig, device: str, threads: int) -> NDArray[np.float64]:
-    """Time two forward passes in every round, in an order that changes from round to round.
+def alternate(passes: Sequence[Pass], config: SpeedConfig, device: str, threads: int) -> NDArray[np.float64]:
+    """Time several forward passes in every round, in an order that is reversed from round to round.
 
     Args:
-        run: what is measured.
-        reference: what it is compared with.
+        passes: what is timed, and what it is compared with.
         config: rounds and warm-up rounds.
-        device: where both run.
+        device: where all of them run.
         threads: PyTorch's CPU threads meanwhile.
 
     Returns:
-        (config.runs, 2) milliseconds of ``run`` and of ``reference``, without the warm-up.
+        (config.runs, passes) milliseconds, without the warm-up.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        times = np.zeros((config.warmup + config.runs, 2))
+        times = np.zeros((config.warmup + config.runs, len(passes)))
         with torch.inference_mode():
             for round_, row in enumerate(times):
-                for which in (0, 1) if round_ % 2 else (1, 0):
-                    row[which] = _milliseconds((run, reference)[which], device)
+                for which in range(len(passes)) if round_ % 2 else reversed(range(len(passes))):
+                    row[which] = _milliseconds(passes[which], device)
     finally:
         torch.set_num_threads(before)
     return times[config.warmup :]
@@ -90,8 +94,8 @@ def measure(
         candidate is faster), ``device``, ``threads``, ``size``, ``runs`` and ``folded`` (True).
     """
     own_network, other_network = ready(candidate, device), ready(reference, device)
-    image = 60 * noise(3, config.size, 1, device)
-    own, other = alternate(lambda: own_network(image), lambda: other_network(image), config, device, threads).T
+    image = image_noise(config.size, device)
+    own, other = alternate([lambda: own_network(image), lambda: other_network(image)], config, device, threads).T
     low, median, high = (float(value) for value in np.quantile(own, (0.25, 0.5, 0.75)))
     return {
         "fps": 1_000 / median,

@@ -41,8 +41,7 @@ def test_only_the_front_counts_in_the_hypervolume(seed: int) -> None:
 def test_dominance_is_that_of_every_pair(seed: int, objectives: int) -> None:
     points = [tuple(point) for point in drawn(seed, objectives)]
     expected = [
-        any(all(a <= b for a, b in zip(other, one, strict=True)) and other != one for other in points)
-        for one in points
+        any(all(a <= b for a, b in zip(other, one, strict=True)) and other != one for other in points) for one in points
     ]
     assert dominated(np.array(points)).tolist() == expected
 

@@ -97,8 +97,9 @@ def _listed(values: Mapping[str, Any]) -> str:
 
 def _speed(speed: Mapping[str, Any]) -> str:
     size, threads = speed["size"], counted(speed["threads"], "thread")
+    folded = ", BatchNorms folded" if speed.get("folded") else ""
     return (
-        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads}"
-        f"{', BatchNorms folded' if speed.get('folded') else ''}, median of runs that alternate with V1's. Other load on "
-        "the machine changes FPS: compare ratios, not FPS. MACs: convolutions and linear layers, at the same size."
+        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads}{folded}, median of runs that "
+        "alternate with V1's. Other load on the machine changes FPS: compare ratios, not FPS. MACs: convolutions and "
+        "linear layers, at the same size."
     )
