@@ -101,6 +101,12 @@ def _parser() -> cli.Parser:
     )
     cli.add(what, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs", "--seed")
     cli.add(what, "--teacher", "--init-backbone", "--budget", "--max-macs", "--max-megabytes")
+    what.add_argument(
+        "--max-latency-ratio",
+        type=float,
+        metavar="R",
+        help="predicted latency allowed, as a multiple of V1's on this machine (default: any)",
+    )
     where = parser.add_argument_group("where and how it runs")
     where.add_argument(
         "--workers",
@@ -134,7 +140,7 @@ def configure(given: Any) -> StudyConfig:
             changed[option] = tuple(filter(None, getattr(given, option).split(",")))
     if len(changed.get("objectives", study.objectives)) > 1:
         changed.setdefault("pruner", "none")
-    bounds = cli.chosen(given, "max_macs", "max_bytes", max_params="budget")
+    bounds = cli.chosen(given, "max_macs", "max_bytes", "max_latency_ratio", max_params="budget")
     if "max_macs" in bounds:
         bounds["macs_size"] = study.speed.size
     config = replace(

@@ -450,6 +450,11 @@ class StudyConfig:
             f"several objectives ({','.join(self.objectives)}) cannot prune: use --pruner none",
         )
 
+    @property
+    def predicts_latency(self) -> bool:
+        """Whether latency is an objective or bounded, so that it must be known before a training."""
+        return "latency" in self.objectives or self.budget.max_latency_ratio is not None
+
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
         return asdict(self)

@@ -18,6 +18,9 @@ from harness.errors import DataError
 from harness.models.modules.part import Levels
 from harness.models.wiring import backbone_widths, inputs_of, misfit, neck_widths
 
+FILE = "latency.json"
+"""Name of the table in a study's folder."""
+
 REFERENCE = ARCHS["v1"]
 """The network whose latency is the unit."""
 
@@ -84,17 +87,14 @@ class LatencyTable:
         """
         return round(LATENCY_UNIT * self.times[str(Placed(slot, part, inputs))] / self._whole)
 
-    def has(self, arch: ArchConfig) -> bool:
-        """Return whether all parts of a network were measured."""
-        return all(str(placed) in self.times for placed in parts_of(arch))
-
-    def ratio(self, arch: ArchConfig) -> float:
+    def ratio(self, arch: ArchConfig) -> float | None:
         """Return a network's predicted latency as a multiple of V1's: the sum over its parts.
 
-        Raises:
-            KeyError: a part was not measured.
+        None if a part was not measured, as in a network of another space.
         """
-        return sum(self.part(*placed) for placed in parts_of(arch)) / LATENCY_UNIT
+        parts = parts_of(arch)
+        known = all(str(placed) in self.times for placed in parts)
+        return sum(self.part(*placed) for placed in parts) / LATENCY_UNIT if known else None
 
     def only(self, wanted: Iterable[Placed]) -> "LatencyTable":
         """Return the table of some of its parts.
