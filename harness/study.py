@@ -9,7 +9,7 @@ from typing import Any
 
 from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
-from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
+from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.core.secrets import mask_command
 from harness.errors import InputError
 
@@ -90,7 +90,11 @@ def _parser() -> cli.Parser:
         help="at most N candidates train at once; the sequence of trials depends on N",
     )
     what.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
-    what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; only 'none' with several objectives")
+    what.add_argument(
+        "--pruner",
+        metavar="NAME",
+        help=f"{', '.join(PRUNERS)}; with several objectives 'dominated' or 'none' (default)",
+    )
     what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
     what.add_argument("--from-scratch", action="store_true", help="students start from random weights")
     what.add_argument(
@@ -138,7 +142,7 @@ def configure(given: Any) -> StudyConfig:
     for option in ("objectives", "references"):
         if getattr(given, option) is not None:
             changed[option] = tuple(filter(None, getattr(given, option).split(",")))
-    if len(changed.get("objectives", study.objectives)) > 1:
+    if len(changed.get("objectives", study.objectives)) > 1 and study.pruner in COMPARE_AP:
         changed.setdefault("pruner", "none")
     bounds = cli.chosen(given, "max_macs", "max_bytes", "max_latency_ratio", max_params="budget")
     if "max_macs" in bounds:

@@ -57,8 +57,18 @@ def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
     assert load_study("quick").pruner != "none"
     config = asked("--study", "quick", "--objectives", "ap,params")
     assert (config.objectives, config.pruner) == (("ap", "params"), "none")
-    with pytest.raises(InputError, match="cannot prune"):
+    with pytest.raises(InputError, match="cannot prune by 'median', which compares AP only"):
         asked("--objectives", "ap,params", "--pruner", "median")
+    assert asked("--objectives", "ap,params", "--pruner", "dominated").pruner == "dominated"
+    with pytest.raises(InputError, match="'dominated' compares several objectives"):
+        asked("--pruner", "dominated")
+
+
+def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(load_study("quick"), objectives=("ap", "params"), pruner="dominated")
+    monkeypatch.setattr(study, "load_study", lambda _: own)
+    assert asked().pruner == "dominated"
+    assert asked("--objectives", "ap,latency").pruner == "dominated"
 
 
 @pytest.mark.parametrize(

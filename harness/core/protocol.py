@@ -380,8 +380,12 @@ SAMPLERS = {
 PRUNERS = {
     "median": "stops a trial below the median of earlier ones at its epoch",
     "halving": "keeps the better half at epochs 1, 2, 4, …",
+    "dominated": "stops a trial that a no more costly one beats, whatever it may gain; for several objectives",
     "none": "trains every trial to its end",
 }
+COMPARE_AP = ("median", "halving")
+"""Pruners that compare one objective, AP."""
+
 OBJECTIVES = ("ap", "params", "latency")
 
 
@@ -394,7 +398,8 @@ class StudyConfig:
         space: name of a module of ``search_spaces``.
         trials: number of candidates.
         enqueued: configurations of the first candidates; the sampler proposes the others.
-        sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
+        sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; ``median`` and ``halving`` compare one objective,
+            ``dominated`` several.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
         window: trial n is proposed from the results of trials 0 … n - window. Therefore at most ``window`` trials train
             at once, and the proposals do not depend on the number of workers.
@@ -446,8 +451,14 @@ class StudyConfig:
             f"got '{','.join(self.objectives)}'",
         )
         _require(
-            len(self.objectives) == 1 or self.pruner == "none",
-            f"several objectives ({','.join(self.objectives)}) cannot prune: use --pruner none",
+            len(self.objectives) == 1 or self.pruner not in COMPARE_AP,
+            f"objectives {','.join(self.objectives)} cannot prune by '{self.pruner}', which compares AP only: "
+            "use --pruner dominated or none",
+        )
+        _require(
+            len(self.objectives) > 1 or self.pruner != "dominated",
+            "pruner 'dominated' compares several objectives: name them with --objectives, or use --pruner "
+            f"{', '.join(COMPARE_AP)} or none",
         )
 
     @property

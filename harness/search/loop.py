@@ -22,7 +22,7 @@ from harness.evaluation.objectives import costs
 from harness.search.candidates import Proposer, identity
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
-from harness.search.pruning import Judge
+from harness.search.pruning import Rule, rule_for
 from harness.search.storage import HISTORY, Ledger
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
@@ -40,7 +40,7 @@ class _Training:
 
     Attributes:
         record: the record that it fills.
-        judge: decides whether it is pruned; None outside the search.
+        rule: decides whether it is pruned; None outside the search.
         grading: whether the network is trained already and only its validation AP is computed.
         begun: time when its worker became free, seconds of ``time.monotonic``.
         spent: seconds that its record already holds from before.
@@ -48,7 +48,7 @@ class _Training:
     """
 
     record: TrialRecord
-    judge: Judge | None
+    rule: Rule | None
     grading: bool
     begun: float
     spent: float
@@ -195,11 +195,12 @@ class Search:
     def _start(self, name: str, begun: float, kills: int = 0) -> None:
         record, job = self.records[name], self.plan.job(self.records[name])
         grading = record.state == "complete"
-        judge = None
+        rule = None
         if not grading:
             if record.number is not None:
                 history = self._trials[record.number].user_attrs[HISTORY]
-                judge = Judge(self.plan.config.pruner, self._trials[:history])
+                before = [self.records[label(number)] for number in range(history)]
+                rule = rule_for(self.plan.config, record, before, self._trials[:history])
             # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
             record.training = fingerprint(job, self.plan.images)
@@ -209,7 +210,7 @@ class Search:
             elif not record.read_from:
                 record.add_provenance(self.plan.provenance)
             self.trained = True
-        self._running[name] = _Training(record, judge, grading, begun, record.seconds.get("total", 0.0), kills=kills)
+        self._running[name] = _Training(record, rule, grading, begun, record.seconds.get("total", 0.0), kills=kills)
         self._keep(record)
         self.pool.start(name, replace(job, grade=True) if grading else job)
         self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
@@ -277,11 +278,11 @@ class Search:
         record.epochs.append(info)
         self._epochs_here += 1
         go_on = True
-        if training.judge is not None and record.number is not None and value is not None:
+        if training.rule is not None and record.number is not None and value is not None:
             if len(self.plan.config.objectives) == 1:
                 self.ledger.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
-            go_on = last or not training.judge.stops(info["epoch"], value)
+            go_on = last or not training.rule.stops(info["epoch"], value)
         self._keep(record)
         running = self.board.running[record.label]
         running.epoch = info["epoch"]

@@ -22,6 +22,7 @@ from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError, NonFiniteLossError
+from harness.evaluation.stopping import LEAST, replay, shown
 from harness.models.builder import build
 from harness.models.latency import LatencyTable, parts_in
 from harness.models.weights import file_digest, save_weights
@@ -343,6 +344,47 @@ def test_a_bound_that_nothing_meets_is_refused_and_leaves_nothing_behind(stub: S
     slow = SpaceCounts(load_space("v2_light")).sample(Budget(), np.random.default_rng(0))
     with pytest.raises(InputError, match=r"is predicted to take .* × V1's latency, over the budget of 256,148 param"):
         stub.study(budget=Budget(max_latency_ratio=0.4), enqueued=(slow,))
+
+
+DOMINATED: dict[str, Any] = {"trials": 26, "sampler": "random", "objectives": ("ap", "params", "latency")}
+"""Uniform draws, so that a study with and one without early stopping have the same candidates."""
+
+
+@pytest.mark.slow
+def test_what_is_stopped_follows_from_earlier_trials_only(stub: Stub) -> None:
+    """Decisions are the same for any workers, order and interruption, and as replayed on trials that ran to the end."""
+    whole = stub.study(name="whole", pruner="none", **DOMINATED)
+    candidates = [r for r in records(whole).values() if r.number is not None]
+    trainings = [shown(record, DOMINATED["objectives"]) for record in candidates]
+    expected = replay(trainings, QUICK.window, QUICK.train.epochs)
+    assert 0 < len(expected) < len(candidates) - QUICK.window - LEAST
+    stopped = stub.study(name="stopped", pruner="dominated", workers=1, **DOMINATED)
+    found = records(stopped)
+    assert {r.number: len(r.epochs) for r in found.values() if r.state == "pruned"} == expected
+    assert {r.reason for r in found.values() if r.state == "pruned"} == {"stopped after epoch 1 by the dominated rule"}
+    for record in candidates:
+        if record.number not in expected:
+            assert outcome(stopped)[record.label] == outcome(whole)[record.label]
+    assert [t.state.name for t in trials(stopped)] == ["PRUNED" if n in expected else "COMPLETE" for n in range(26)]
+    for run in itertools.count():
+        try:
+            stub.study(Plan(interrupt=9, order=run), workers=1 + run % 4, name="again", pruner="dominated", **DOMINATED)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert run > 2
+    assert outcome(stub.runs / "again") == outcome(stopped)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_samplers_go_on_beside_trials_that_were_stopped(stub: Stub, sampler: str) -> None:
+    changes = DOMINATED | {"sampler": sampler, "pruner": "dominated"}
+    planned = Plan(ap={f"{n:04d}": [0.4, 0.5] for n in range(10)} | {f"{n:04d}": [0.1, 0.2] for n in range(10, 26)})
+    found = Manifest.load(stub.study(planned, **changes)).standing
+    assert found.trials["complete"] + found.trials["pruned"] == 26
+    assert found.trials["pruned"] > 0
+    assert found.proposals["sampler"] + found.proposals.get("alike", 0) > 10
 
 
 @pytest.mark.slow
