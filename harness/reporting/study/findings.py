@@ -100,12 +100,12 @@ def _front(data: StudyData) -> Iterator[str]:
     found = front(data)
     if found is None:
         return
-    named = ", ".join(
+    ends = [
         f"{record.label} ({percent(record.search_ap['mean'])} %, {record.params:,} parameters)"
-        for record in found.members
-    )
+        for record in (found.members[0], *found.members[1:][-1:])
+    ]
     of = f"{len(found.members):,} of {counted(found.students, 'student')}"
-    yield f"Pareto front of {', '.join(data.study.config.objectives)}: {of}: {named}."
+    yield f"Pareto front of {', '.join(data.study.config.objectives)}: {of}, {' to '.join(ends)}."
     knee = "It has no knee" if found.knee is None else f"Its knee is trial {found.knee.label}"
     yield f"{knee}; its hypervolume is {found.volume:.4f} ([definitions](#method))."
 

@@ -55,8 +55,8 @@ def _scatter(
 ) -> None:
     """Draw the students and the networks that have a heading; label the latter, and add ``labels``.
 
-    The other seeds of a network that has a heading are drawn hollow. Networks in ``marks`` are ringed, and labelled
-    with its text.
+    The other seeds of a network that has a heading are drawn hollow. Networks in ``marks`` are ringed, those
+    with a text more strongly, and labelled with it.
     """
     points = _points(frame, x)
     repeats = {
@@ -72,8 +72,10 @@ def _scatter(
     for point, heading in repeats.values():
         look = _look(heading)
         style.mark(axes, *point, look, markerfacecolor="none", markeredgecolor=look.colour, zorder=3)
-    for point in (points[label] for label in marks if label in points):
-        style.mark(axes, *point, RING, markerfacecolor="none", markeredgecolor=RING.colour, zorder=4)
+    for label, text in marks.items():
+        if label in points:
+            ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": RING.colour, "zorder": 4}
+            style.mark(axes, *points[label], RING, markeredgewidth=2.5 if text else 1, **ring)
     axes.margins(x=0.1, y=0.15)
     axes.autoscale_view()
     names = [
