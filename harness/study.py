@@ -14,7 +14,7 @@ from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 EXAMPLES = """
-Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. Writes
+Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
 everything to runs/NAME/, the report to runs/NAME/report/. V1 starts from --init-backbone, students from the teacher's
 backbone; if --teacher and --init-backbone are both given, students start from the latter. Run the same command again
 to resume an interrupted study.
@@ -24,6 +24,7 @@ examples:
   python -m harness.study --trials 40 --name longer        a longer search
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
+  python -m harness.study --max-latency-ratio 0.7          candidates predicted to take at most 0.7 of V1's time
   python -m harness.study --list                           names of spaces, studies, samplers and pruners"""
 
 
