@@ -98,7 +98,19 @@ def _summary(data: StudyData) -> dict[str, Any]:
 def _network(record: TrialRecord | None) -> dict[str, Any] | None:
     if record is None:
         return None
-    same = ("label", "state", "params", "parts", "macs", "size_mb", "landmark", "arch", "distill", "configuration")
+    same = (
+        "label",
+        "state",
+        "params",
+        "parts",
+        "macs",
+        "latency",
+        "size_mb",
+        "landmark",
+        "arch",
+        "distill",
+        "configuration",
+    )
     return {name: getattr(record, name) for name in same} | {
         "search_ap": {level: record.search_ap.get(level) for level in LEVELS},
         "ap": {level: record.ap.get(level) for level in LEVELS},

@@ -14,7 +14,7 @@ from harness.evaluation.fronts import hypervolume
 from harness.reporting import build_report, summary
 from harness.reporting.study import plots, tables
 from harness.reporting.study.data import StudyData, load
-from harness.reporting.study.findings import findings
+from harness.reporting.study.findings import findings, headline
 from harness.reporting.study.fronts import front, reference_text
 from harness.reporting.study.method import method
 from harness.reporting.study.pictures import pictures
@@ -131,6 +131,8 @@ def test_the_hypervolume_is_drawn_over_the_trials_with_its_reference(three: Stud
     budget = replace(three.study.config.budget, max_latency_ratio=0.8)
     narrow = replace(three, study=replace(three.study, config=replace(three.study.config, budget=budget)))
     assert reference_text(narrow) == "search AP 0 %, 256,148 parameters, 0.8 × V1's latency"
+    assert "within the budget of 256,148 parameters and 0.8 × V1's latency" in headline(narrow)
+    assert "Budget: 256,148 parameters and 0.8 × V1's latency." in " ".join(method(narrow))
     lower = front(narrow)
     assert lower is not None
     assert lower.volume < found.volume
