@@ -10,7 +10,7 @@ latencies are multiples of V1's. Compared are
 - the prediction: the sum over the parts, divided by the sum over V1's;
 - the same sum plus a constant instead of the division: what V1 takes beyond the sum over its own parts;
 - MACs relative to V1's, and parameters, which cost no measurement;
-- the second measurement with the first: no prediction can agree better with one measurement than another one does.
+- the second measurement with the first: the noise of measuring, which also limits the agreement of a prediction.
 
 ``--quick`` shows at a toy size that the script runs, and writes nothing.
 """
