@@ -18,11 +18,11 @@ BENCHMARKS = {
 
 
 class Validation(NamedTuple):
-    """A script that checks that a result is correct; it measures no time.
+    """A script that checks that a result is correct; it compares no two run times.
 
     Attributes:
         shows: the content of its result.
-        arguments: its arguments on the command line.
+        arguments: its arguments on the command line; empty if it needs none.
     """
 
     shows: str
@@ -33,6 +33,9 @@ VALIDATIONS = {
     "featherface": Validation(
         "the AP of the released FeatherFace's weights, and that of the reference implementation",
         "PATH/TO/WIDERFACE PATH/TO/WEIGHTS",
+    ),
+    "latency": Validation(
+        "rank correlation and error of latencies predicted from a table of parts, on networks it has never seen", ""
     ),
     "search_lists": Validation("agreement of lists by face height with the official lists", "PATH/TO/WIDERFACE"),
     "search_split": Validation(

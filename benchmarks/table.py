@@ -58,10 +58,10 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
             low, high = map(number, case["quartiles"])
             cells = [f"[{name}](results/{name}.json)", case["case"], str(case["threads"]), case["ratio"]]
             lines.append(f"| {' | '.join([*cells, number(case['median']), f'{low} – {high}'])} |")
-    validations = [
-        f"- [{name}](results/{name}.json): {validation.shows}. `python benchmarks/{name}.py {validation.arguments}`"
-        for name, validation in VALIDATIONS.items()
-    ]
+    validations = []
+    for name, validation in VALIDATIONS.items():
+        command = f"python benchmarks/{name}.py {validation.arguments}".strip()
+        validations.append(f"- [{name}](results/{name}.json): {validation.shows}. `{command}`")
     return HEAD + "\n".join([*lines, "", *_measured(results)]) + "\n" + VALIDATED + "\n".join(validations) + "\n"
 
 

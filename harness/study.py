@@ -9,12 +9,12 @@ from typing import Any
 
 from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
-from harness.core.protocol import OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
+from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 EXAMPLES = """
-Trains V1 as the teacher (once), the references and the candidates, measures their speed, and prints a table. Writes
+Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
 everything to runs/NAME/, the report to runs/NAME/report/. V1 starts from --init-backbone, students from the teacher's
 backbone; if --teacher and --init-backbone are both given, students start from the latter. Run the same command again
 to resume an interrupted study.
@@ -24,6 +24,7 @@ examples:
   python -m harness.study --trials 40 --name longer        a longer search
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
+  python -m harness.study --max-latency-ratio 0.7          candidates predicted to take at most 0.7 of V1's time
   python -m harness.study --list                           names of spaces, studies, samplers and pruners"""
 
 
@@ -90,7 +91,11 @@ def _parser() -> cli.Parser:
         help="at most N candidates train at once; the sequence of trials depends on N",
     )
     what.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
-    what.add_argument("--pruner", metavar="NAME", help=f"{', '.join(PRUNERS)}; only 'none' with several objectives")
+    what.add_argument(
+        "--pruner",
+        metavar="NAME",
+        help=f"{', '.join(PRUNERS)}; with several objectives 'dominated' or 'none' (default)",
+    )
     what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
     what.add_argument("--from-scratch", action="store_true", help="students start from random weights")
     what.add_argument(
@@ -101,6 +106,12 @@ def _parser() -> cli.Parser:
     )
     cli.add(what, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs", "--seed")
     cli.add(what, "--teacher", "--init-backbone", "--budget", "--max-macs", "--max-megabytes")
+    what.add_argument(
+        "--max-latency-ratio",
+        type=float,
+        metavar="R",
+        help="predicted latency allowed, as a multiple of V1's on this machine (default: any)",
+    )
     where = parser.add_argument_group("where and how it runs")
     where.add_argument(
         "--workers",
@@ -132,9 +143,9 @@ def configure(given: Any) -> StudyConfig:
     for option in ("objectives", "references"):
         if getattr(given, option) is not None:
             changed[option] = tuple(filter(None, getattr(given, option).split(",")))
-    if len(changed.get("objectives", study.objectives)) > 1:
+    if len(changed.get("objectives", study.objectives)) > 1 and study.pruner in COMPARE_AP:
         changed.setdefault("pruner", "none")
-    bounds = cli.chosen(given, "max_macs", "max_bytes", max_params="budget")
+    bounds = cli.chosen(given, "max_macs", "max_bytes", "max_latency_ratio", max_params="budget")
     if "max_macs" in bounds:
         bounds["macs_size"] = study.speed.size
     config = replace(

@@ -6,10 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import table, timing
+from benchmarks import latency, table, timing
 from benchmarks.registry import BENCHMARKS, VALIDATIONS
 from benchmarks.timing import Case, Variant, measure
 from harness import cli
@@ -175,3 +176,30 @@ def test_every_file_is_registered() -> None:
             found.add(path.stem)
     assert found == set(BENCHMARKS)
     assert all((table.HERE / f"{name}.py").is_file() for name in VALIDATIONS)
+
+
+@pytest.mark.slow
+def test_predicted_latencies_are_compared_with_measured_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = latency.main(["--quick", "--runs", str(tmp_path)])
+    assert json.loads(capsys.readouterr().out) == result
+    assert (result["space"], result["candidates"], len(result["latencies"])) == (latency.QUICK_SPACE, 3, 3)
+    assert set(result["agreement"]) == {"predicted", "sum_plus_constant", "macs", "parameters", "second_measurement"}
+    assert list(tmp_path.glob("cache/latency/*.json"))
+
+
+def test_agreement_of_predictions() -> None:
+    measured = np.array([0.5, 0.6, 0.8, 1.0])
+    assert latency.agreement(measured, measured) == {
+        "kendall": 1.0,
+        "spearman": 1.0,
+        "median_error": 0.0,
+        "largest_error": 0.0,
+        "bias": 0.0,
+    }
+    found = latency.agreement(measured[[1, 0, 2, 3]] * 1.1, measured)
+    assert found["kendall"] == pytest.approx(4 / 6, abs=1e-3)
+    assert found["spearman"] == pytest.approx(0.8)
+    assert found["largest_error"] == pytest.approx(32)
+    assert found["bias"] == pytest.approx(10)

@@ -47,12 +47,28 @@ def test_every_argument_reaches_the_study() -> None:
     assert asked("--references", "").references == ()
 
 
+def test_a_bound_on_latency_is_part_of_the_budget() -> None:
+    budget = asked("--max-latency-ratio", "0.7").budget
+    assert budget == replace(load_study("default").budget, max_latency_ratio=0.7)
+    assert str(budget) == "256,148 parameters and 0.7 × V1's latency"
+
+
 def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
     assert load_study("quick").pruner != "none"
     config = asked("--study", "quick", "--objectives", "ap,params")
     assert (config.objectives, config.pruner) == (("ap", "params"), "none")
-    with pytest.raises(InputError, match="cannot prune"):
+    with pytest.raises(InputError, match="cannot prune by 'median', which compares AP only"):
         asked("--objectives", "ap,params", "--pruner", "median")
+    assert asked("--objectives", "ap,params", "--pruner", "dominated").pruner == "dominated"
+    with pytest.raises(InputError, match="'dominated' compares several objectives"):
+        asked("--pruner", "dominated")
+
+
+def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(load_study("quick"), objectives=("ap", "params"), pruner="dominated")
+    monkeypatch.setattr(study, "load_study", lambda _: own)
+    assert asked().pruner == "dominated"
+    assert asked("--objectives", "ap,latency").pruner == "dominated"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +80,9 @@ def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
         (["--space", "search_spaces/v2_light.py"], "is a path: give a name; did you mean 'v2_light'?"),
         (["--sampler", "cma"], "unknown sampler 'cma' (known: tpe, random, nsga2, gp)"),
         (["--objectives", "params"], "objectives start with 'ap'"),
+        (["--max-latency-ratio", "0"], "a multiple of V1's latency, a number above 0, got 0.0"),
+        (["--max-latency-ratio", "nan"], "a multiple of V1's latency, a number above 0, got nan"),
+        (["--max-latency-ratio", "fast"], "--max-latency-ratio: invalid float value: 'fast'"),
         (["--name", "../x"], "a study's name holds letters, digits, '_' and '-' only, got '../x'"),
     ],
 )

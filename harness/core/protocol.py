@@ -39,6 +39,7 @@ _UNITS = {
     "with_buffers": "parameters and buffers",
     "deployed": "parameters once deployed",
     "bytes": "bytes of weights",
+    "latency": "millionths of V1's latency",
 }
 
 
@@ -49,7 +50,8 @@ class Measure:
     Attributes:
         name: ``params`` (every ``nn.Parameter``), ``with_buffers`` (parameters and BatchNorm buffers), ``deployed``
             (parameters after BatchNorms are folded into the convolutions straight before them), ``bytes`` (all tensors
-            of the weights file, without its header) or ``macs`` (MACs of convolutions and linears).
+            of the weights file, without its header), ``macs`` (MACs of convolutions and linears) or ``latency``
+            (predicted, in units of V1's / ``LATENCY_UNIT``).
         size: side of the square input image for MACs, pixels; 0 for the other measures.
     """
 
@@ -59,8 +61,16 @@ class Measure:
     def __str__(self) -> str:
         return _UNITS.get(self.name, f"MACs at {self.size}×{self.size}")
 
+    def text(self, value: int) -> str:
+        """Return a value with its unit."""
+        return f"{value / LATENCY_UNIT:g} × V1's latency" if self.name == "latency" else f"{value:,} {self}"
+
 
 PARAMS = Measure("params")
+LATENCY = Measure("latency")
+
+LATENCY_UNIT = 1_000_000
+"""Latencies are counted in V1's latency divided by this: as integers, so that they add up exactly."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class Budget:
         macs_size: side of that image, pixels; used only with ``max_macs``.
         max_bytes: bytes of all tensors of the float32 weights file, buffers included. The file's header, which holds
             names and shapes, is not counted.
+        max_latency_ratio: predicted latency as a multiple of V1's. It has no closed form, but needs a
+            ``LatencyTable`` of the machine at hand.
     """
 
     max_params: int = 256_148
@@ -83,8 +95,14 @@ class Budget:
     max_macs: int | None = None
     macs_size: int = 640
     max_bytes: int | None = None
+    max_latency_ratio: float | None = None
 
     def __post_init__(self) -> None:
+        ratio = self.max_latency_ratio
+        _require(
+            ratio is None or 1 / LATENCY_UNIT <= ratio < math.inf,
+            f"max_latency_ratio is a multiple of V1's latency, a number above 0, got {ratio}",
+        )
         _require(self.macs_size > 0, f"macs_size must be a positive number of pixels, got {self.macs_size:,}")
         for measure, limit in self.bounds:
             _require(limit > 0, f"budget must be a positive number of {measure}, got {limit:,}")
@@ -98,11 +116,12 @@ class Budget:
             Measure("deployed"): self.max_deployed,
             Measure("macs", self.macs_size): self.max_macs,
             Measure("bytes"): self.max_bytes,
+            LATENCY: None if self.max_latency_ratio is None else round(LATENCY_UNIT * self.max_latency_ratio),
         }
         return tuple((measure, limit) for measure, limit in limits.items() if limit is not None)
 
     def __str__(self) -> str:
-        return " and ".join(f"{limit:,} {measure}" for measure, limit in self.bounds)
+        return " and ".join(measure.text(limit) for measure, limit in self.bounds)
 
 
 @dataclass(frozen=True)
@@ -392,8 +411,12 @@ SAMPLERS = {
 PRUNERS = {
     "median": "stops a trial below the median of earlier ones at its epoch",
     "halving": "keeps the better half at epochs 1, 2, 4, …",
+    "dominated": "stops a trial that a no more costly one beats, whatever it may gain; for several objectives",
     "none": "trains every trial to its end",
 }
+COMPARE_AP = ("median", "halving")
+"""Pruners that compare one objective, AP."""
+
 OBJECTIVES = ("ap", "params", "latency")
 
 
@@ -406,7 +429,8 @@ class StudyConfig:
         space: name of a module of ``search_spaces``.
         trials: number of candidates.
         enqueued: configurations of the first candidates; the sampler proposes the others.
-        sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; several objectives cannot prune.
+        sampler, pruner: names from ``SAMPLERS`` and ``PRUNERS``; ``median`` and ``halving`` compare one objective,
+            ``dominated`` several.
         objectives: ``("ap",)`` or several of ``OBJECTIVES``; ``ap`` comes first.
         window: trial n is proposed from the results of trials 0 … n - window. Therefore at most ``window`` trials train
             at once, and the proposals do not depend on the number of workers.
@@ -458,9 +482,20 @@ class StudyConfig:
             f"got '{','.join(self.objectives)}'",
         )
         _require(
-            len(self.objectives) == 1 or self.pruner == "none",
-            f"several objectives ({','.join(self.objectives)}) cannot prune: use --pruner none",
+            len(self.objectives) == 1 or self.pruner not in COMPARE_AP,
+            f"objectives {','.join(self.objectives)} cannot prune by '{self.pruner}', which compares AP only: "
+            "use --pruner dominated or none",
         )
+        _require(
+            len(self.objectives) > 1 or self.pruner != "dominated",
+            "pruner 'dominated' compares several objectives: name them with --objectives, or use --pruner "
+            f"{', '.join(COMPARE_AP)} or none",
+        )
+
+    @property
+    def predicts_latency(self) -> bool:
+        """Whether latency is an objective or bounded, so that it must be known before a training."""
+        return "latency" in self.objectives or self.budget.max_latency_ratio is not None
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""

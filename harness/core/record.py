@@ -43,7 +43,9 @@ class TrialRecord:
         curves: difficulty → ``{"precision": […], "recall": […]}``, thinned for plotting.
         landmark: ``nme``, ``failure_rate``, ``matched``, ``faces``, ``by_size`` and ``interocular``, as
             ``evaluation.landmarks`` defines them; empty where no face has landmarks.
-        speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size``.
+        latency: predicted latency as a multiple of V1's, from the study's table; None without one.
+        speed: ``fps``, ``latency_ms``, ``latency_iqr_ms``, ``ratio_to_v1``, ``device``, ``threads``, ``size`` and more,
+            as ``evaluation.speed.measure`` returns them; empty for networks that were not measured.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
         training: fingerprint of the training (``training.reuse``); ``read_from``: STUDY/LABEL of the training that
@@ -73,6 +75,7 @@ class TrialRecord:
     ap: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     landmark: dict[str, Any] = field(default_factory=dict)
+    latency: float | None = None
     speed: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     search_protocol: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ With several bounds, the totals of one measure do not decide what fits. In this 
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from harness.core.space import Configuration, SearchSpace
 from harness.counting.totals import Counts, Ints, Link, Table, Totals, below, draw
 from harness.errors import BudgetError, InputError
 from harness.models.costs import value
+from harness.models.latency import LatencyTable
 from harness.models.modules.part import Cost, Levels
 from harness.models.wiring import backbone_widths, component, level_pixels, misfit, neck_widths
 
@@ -70,6 +71,10 @@ class Move:
 class SpaceCounts:
     """Exact counts of a space, and uniform draws from the configurations that fit a budget.
 
+    Args:
+        space: the space.
+        latencies: latencies of all its parts; needed for budgets that bound latency.
+
     Attributes:
         space: the space.
         size: number of configurations.
@@ -80,8 +85,9 @@ class SpaceCounts:
         InputError: an axis sets an unknown part or option, or a value that is not accepted.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, latencies: LatencyTable | None = None) -> None:
         self.space = space
+        self._latencies = latencies
         self.size = space.size()
         self._recipes = space.recipes()
         one: Counts = np.ones(1, np.int64) if self.size < 2**62 else np.ones(1, np.object_)
@@ -110,10 +116,10 @@ class SpaceCounts:
             necks.setdefault(neck_widths(part)[0], []).append((chosen, part))
         tails = {width: self._tail(width, size) for width in necks}
         for inputs, parts in backbones.items():
-            backbone = _table("backbone", parts, None, size)
-            attention = _table("attention", self._options["attention"], inputs, size)
+            backbone = self._table("backbone", parts, None, size)
+            attention = self._table("attention", self._options["attention"], inputs, size)
             for width, tail in tails.items():
-                neck = Link(_table("neck", necks[width], inputs, size), tail, shared=False)
+                neck = Link(self._table("neck", necks[width], inputs, size), tail, shared=False)
                 chain = Link(backbone, Link(attention, neck, shared=False), shared=False)
                 if chain.architectures():
                     yield chain
@@ -122,9 +128,28 @@ class SpaceCounts:
         """Return the links after the neck, which all chains with a neck of ``width`` channels share."""
         after: Link | Totals = self._nothing
         for slot in reversed(_TAIL):
-            after = Link(_table(slot, self._options[slot], (width, width, width), size), after, shared=True)
+            after = Link(self._table(slot, self._options[slot], (width, width, width), size), after, shared=True)
         assert isinstance(after, Link)
         return after
+
+    def _cost(self, slot: str, part: Part, inputs: Levels | None, size: int) -> Cost | None:
+        """Return a part's cost, with its latency if that is known; None if it cannot be built."""
+        cost = part_cost(slot, part, inputs, size)
+        if cost is None or self._latencies is None:
+            return cost
+        return replace(cost, latency=self._latencies.part(slot, part, inputs))
+
+    def _table(
+        self, slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int
+    ) -> Table:
+        """Return the table of a slot's configurations that can be built on maps with these channels."""
+        rows = [(chosen, self._cost(slot, part, inputs, size)) for chosen, part in options]
+        built = [(chosen, cost) for chosen, cost in rows if cost is not None]
+        return Table([chosen for chosen, _ in built], [cost for _, cost in built])
+
+    def _require_latencies(self, budget: Budget) -> None:
+        if budget.max_latency_ratio is not None and self._latencies is None:
+            raise ValueError("a bound on latency needs the latencies of the parts")
 
     def feasible(self, budget: Budget) -> int:
         """Return the number of configurations that can be built and fit the budget.
@@ -229,7 +254,7 @@ class SpaceCounts:
         if len(least) == 1:
             what = f"its smallest configuration has {least[0][0]:,}"
         else:
-            what = "the smallest values are " + ", ".join(f"{number:,} {measure}" for number, measure, _ in least)
+            what = "the smallest values are " + ", ".join(measure.text(number) for number, measure, _ in least)
             if all(number <= limit for number, _, limit in least):
                 what += "; each bound can be met, but not all of them by one configuration"
         raise BudgetError(f"space '{self.space.name}': nothing fits the budget of {budget}; {what}")
@@ -241,7 +266,7 @@ class SpaceCounts:
         whole = Cost()
         for slot, part in arch.parts().items():
             met = None if slot == "backbone" else width if slot in _TAIL else inputs
-            cost = part_cost(slot, part, met, size)
+            cost = self._cost(slot, part, met, size)
             if cost is None:
                 return None
             whole += cost
@@ -254,6 +279,7 @@ class SpaceCounts:
 
     def is_feasible(self, configuration: Mapping[str, OptionValue], budget: Budget) -> bool:
         """Return whether a configuration of the space can be built and fits every bound of the budget."""
+        self._require_latencies(budget)
         cost = self.cost(configuration, budget.macs_size)
         return cost is not None and all(value(cost, measure) <= limit for measure, limit in budget.bounds)
 
@@ -344,6 +370,7 @@ class SpaceCounts:
 
     def _positions(self, budget: Budget) -> Ints:
         """Return the positions of the architectures that fit, in the list of those that can be built."""
+        self._require_latencies(budget)
         if budget not in self._fitting:
             if self.architectures > LISTED_AT_MOST:
                 raise InputError(
@@ -443,10 +470,3 @@ class SpaceCounts:
         for chain in self._chains(0):
             for chosen in completions(chain.links(), total):
                 yield self._ordered(chosen, None)
-
-
-def _table(slot: str, options: Sequence[tuple[Configuration, Part]], inputs: Levels | None, size: int) -> Table:
-    """Return the table of a slot's configurations that can be built on maps with these channels."""
-    rows = [(chosen, part_cost(slot, part, inputs, size)) for chosen, part in options]
-    built = [(chosen, cost) for chosen, cost in rows if cost is not None]
-    return Table([chosen for chosen, _ in built], [cost for _, cost in built])

@@ -1,1 +1,1 @@
-"""Evaluation: detections of a network, AP by WIDER FACE's protocol, landmark error, uncertainty, latency."""
+"""Evaluation: detections of a network, AP by WIDER FACE's protocol, landmark error, uncertainty, latency, fronts."""

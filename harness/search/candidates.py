@@ -17,10 +17,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.core.arch import OptionValue
-from harness.core.protocol import Budget
+from harness.core.protocol import LATENCY, Budget
 from harness.core.space import Axis, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
-from harness.errors import InputError
+from harness.errors import BudgetError, InputError
 from harness.models.costs import check_budget
 from harness.search.generations import GENERATION, generation_only
 from harness.search.memory import Memory
@@ -157,7 +157,13 @@ class Proposer:
     def _checked(self, configuration: Configuration) -> Configuration:
         """Return an enqueued configuration in the space's order."""
         self.space.check(configuration)
-        check_budget(self.space.arch(configuration), self.budget)
+        arch = self.space.arch(configuration)
+        check_budget(arch, self.budget)
+        cost = self.counts.cost(configuration)
+        if cost is not None and not self.counts.is_feasible(configuration, self.budget):
+            raise BudgetError(
+                f"{arch} is predicted to take {LATENCY.text(cost.latency)}, over the budget of {self.budget}"
+            )
         return {axis.name: configuration[axis.name] for axis in self.space.axes if axis.name in configuration}
 
     def _refusal(self, configuration: Configuration, seen: Collection[str]) -> str | None:

@@ -8,6 +8,7 @@ from harness.core.space import SearchSpace
 from harness.data.faces import FaceSet
 from harness.errors import InputError
 from harness.models.device import precision
+from harness.models.latency import LatencyTable
 from harness.search.resources import Checked
 from harness.training.job import TRAINING_VERSION
 
@@ -39,9 +40,15 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
         "device": device,
         "precision": precision(checked.device, config.train.side(config.data.size)),
         "threads": checked.threads if device == "cpu" else None,
+        "image size of the latencies": config.speed.size if config.predicts_latency else None,
         "teacher": checked.teacher,
         "start of the backbones": " ".join(filter(None, (start.kind, start.digest))),
     }
+
+
+def of_latencies(table: LatencyTable | None) -> Identity:
+    """Return the digest of the latencies that trials are bounded and chosen by."""
+    return {"latencies": None if table is None else table.digest()}
 
 
 def of_images(splits: Mapping[str, FaceSet]) -> Identity:

@@ -18,11 +18,11 @@ from optuna.trial import TrialState
 from harness.core.protocol import OBJECTIVES
 from harness.core.record import TrialRecord, load_records
 from harness.errors import HarnessError
+from harness.evaluation.objectives import costs
 from harness.search.candidates import Proposer, identity
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
-from harness.search.pruning import Judge
-from harness.search.speeds import Stopwatch
+from harness.search.pruning import Rule, rule_for
 from harness.search.storage import HISTORY, Ledger
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
@@ -40,20 +40,18 @@ class _Training:
 
     Attributes:
         record: the record that it fills.
-        judge: decides whether it is pruned; None outside the search.
+        rule: decides whether it is pruned; None outside the search.
         grading: whether the network is trained already and only its validation AP is computed.
         begun: time when its worker became free, seconds of ``time.monotonic``.
         spent: seconds that its record already holds from before.
-        answer: whether to continue, sent to the worker once a due speed measurement is done; None if none is due.
         kills: number of times its worker was killed from outside.
     """
 
     record: TrialRecord
-    judge: Judge | None
+    rule: Rule | None
     grading: bool
     begun: float
     spent: float
-    answer: bool | None = None
     kills: int = 0
 
 
@@ -67,7 +65,6 @@ class Search:
         pool: the workers.
         tracker: receives every epoch.
         progress: displays the state of the search.
-        stopwatch: measures speeds.
         finished: trainings that are not repeated.
 
     Attributes:
@@ -86,7 +83,6 @@ class Search:
         pool: Pool,
         tracker: Tracker,
         progress: Progress,
-        stopwatch: Stopwatch,
         finished: Finished,
     ) -> None:
         self.plan = plan
@@ -95,7 +91,6 @@ class Search:
         self.pool = pool
         self.tracker = tracker
         self.progress = progress
-        self.stopwatch = stopwatch
         self.finished = finished
         self.exhausted = False
         self.changed: Callable[[], None] = lambda: None
@@ -110,7 +105,6 @@ class Search:
         self._busy = 0.0
         self._begun = time.monotonic()
         self._epochs_here = 0
-        self._timed = "latency" in plan.config.objectives
         self._repeats_to_come = plan.config.seeds - 1 if plan.config.trials else 0
         wanted = max(plan.config.trials, len(self._trials))
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
@@ -124,7 +118,6 @@ class Search:
         self._line_up(self.plan.references())
         self._line_up_interrupted()
         self._tell()
-        self._measure()
         self._show()
         begun, slots = time.monotonic(), self.pool.idle
         self._work()
@@ -141,7 +134,6 @@ class Search:
         while self._fill() or self._running:
             for event in self.pool.wait():
                 self._handle(event)
-            self._measure()
             self._show()
 
     def _line_up(self, wanted: Iterable[TrialRecord]) -> None:
@@ -169,7 +161,7 @@ class Search:
     def _fill(self) -> bool:
         """Start trainings on idle workers, and return whether any was started."""
         started = False
-        while self.pool.idle and not self._unmeasured():
+        while self.pool.idle:
             begun = time.monotonic()
             if not self._ready and not self._propose():
                 break
@@ -203,11 +195,12 @@ class Search:
     def _start(self, name: str, begun: float, kills: int = 0) -> None:
         record, job = self.records[name], self.plan.job(self.records[name])
         grading = record.state == "complete"
-        judge = None
+        rule = None
         if not grading:
             if record.number is not None:
                 history = self._trials[record.number].user_attrs[HISTORY]
-                judge = Judge(self.plan.config.pruner, self._trials[:history])
+                before = [self.records[label(number)] for number in range(history)]
+                rule = rule_for(self.plan.config, record, before, self._trials[:history])
             # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
             record.training = fingerprint(job, self.plan.images)
@@ -217,7 +210,7 @@ class Search:
             elif not record.read_from:
                 record.add_provenance(self.plan.provenance)
             self.trained = True
-        self._running[name] = _Training(record, judge, grading, begun, record.seconds.get("total", 0.0), kills=kills)
+        self._running[name] = _Training(record, rule, grading, begun, record.seconds.get("total", 0.0), kills=kills)
         self._keep(record)
         self.pool.start(name, replace(job, grade=True) if grading else job)
         self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
@@ -285,44 +278,22 @@ class Search:
         record.epochs.append(info)
         self._epochs_here += 1
         go_on = True
-        if training.judge is not None and record.number is not None and value is not None:
+        if training.rule is not None and record.number is not None and value is not None:
             if len(self.plan.config.objectives) == 1:
                 self.ledger.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
-            go_on = last or not training.judge.stops(info["epoch"], value)
+            go_on = last or not training.rule.stops(info["epoch"], value)
         self._keep(record)
         running = self.board.running[record.label]
         running.epoch = info["epoch"]
         running.ap = running.ap if value is None else value
-        if self._unmeasured():
-            training.answer = go_on  # The speed of another trial is due, and is measured on an idle machine.
-        else:
-            self.pool.answer(record.label, go_on)
-
-    def _unmeasured(self) -> list[TrialRecord]:
-        """Return the trials whose latency must be known before they are told."""
-        if not self._timed:
-            return []
-        return [r for r in self.records.values() if r.role == "candidate" and r.state == "complete" and not r.speed]
-
-    def _measure(self) -> None:
-        due = self._unmeasured()
-        if due and self.pool.resting:
-            for record in due:
-                self.stopwatch.measure(record)
-                self._keep(record)
-            self._tell()
-        if not self._unmeasured():
-            for name, training in self._running.items():
-                if training.answer is not None:
-                    self.pool.answer(name, training.answer)
-                    training.answer = None
+        self.pool.answer(record.label, go_on)
 
     def _tell(self) -> None:
         """Tell the trials that have ended, in the order of their numbers."""
         while self._told < len(self._trials):
             record = self.records[label(self._told)]
-            if record.state == "running" or record in self._unmeasured():
+            if record.state == "running":
                 return
             values = self.objectives(record) if record.state == "complete" else None
             self.ledger.tell(self._told, STATES[record.state], values)
@@ -333,13 +304,9 @@ class Search:
     def objectives(self, record: TrialRecord) -> list[float]:
         """Return a complete record's objective values, in the order of the study's objectives.
 
-        AP is that on the search split. Latency is taken relative to V1's, measured in alternation with it, so that
-        both share the machine's noise.
+        AP is that on the search split, latency the predicted one relative to V1's.
         """
-        values = {"ap": mean_ap(record), "params": float(record.params)}
-        if self._timed:
-            values["latency"] = 1.0 / record.speed["ratio_to_v1"]
-        return [values[name] for name in self.plan.config.objectives]
+        return [mean_ap(record), *costs(record, self.plan.config.objectives)]
 
     @property
     def best(self) -> TrialRecord | None:

@@ -13,6 +13,7 @@ from harness.core.record import TrialRecord
 from harness.core.space import Configuration, SearchSpace
 from harness.models.builder import resolve_arch
 from harness.models.costs import count_parts, macs
+from harness.models.latency import LatencyTable
 from harness.models.weights import file_digest
 from harness.search.samplers import derive_seed
 from harness.training.job import Job, job_of
@@ -35,6 +36,7 @@ class Plan:
         start: trained backbone weights that every student starts from; None: random weights.
         device, threads: device and threads per training.
         provenance: provenance of everything that this run trains.
+        latencies: latencies of the space's parts; None where no latency is predicted.
     """
 
     config: StudyConfig
@@ -49,10 +51,15 @@ class Plan:
     device: str
     threads: int
     provenance: Provenance
+    latencies: LatencyTable | None = None
 
     def trial_folder(self, name: str) -> Path:
         """Return the folder of the trial labelled ``name``."""
         return self.folder / "trials" / name
+
+    def latency(self, arch: ArchConfig) -> float | None:
+        """Return a network's predicted latency as a multiple of V1's; None if the study predicts none."""
+        return None if self.latencies is None else self.latencies.ratio(arch)
 
     def candidate(self, number: int, configuration: Configuration) -> TrialRecord:
         """Return the record of a candidate that is about to start."""
@@ -114,6 +121,7 @@ class Plan:
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, side, side).values()),
+            latency=self.latency(arch),
             search_protocol=self.search_protocol,
             protocol=self.protocol,
         )

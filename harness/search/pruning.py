@@ -6,17 +6,23 @@ workers.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial, TrialState
+
+from harness.core.protocol import StudyConfig
+from harness.core.record import TrialRecord
+from harness.evaluation.objectives import costs
+from harness.evaluation.stopping import Dominance, shown
 
 STARTUP = 10
 """Least number of complete trials for the median rule; a median of fewer is noise."""
 
 
 def make_pruner(name: str) -> BasePruner:
-    """Return the pruner called ``name`` (one of ``protocol.PRUNERS``).
+    """Return Optuna's pruner called ``name``: any of ``protocol.PRUNERS`` but ``dominated``.
 
     ``median`` stops a trial whose best epoch so far lies below the median of the earlier complete trials at that
     epoch. ``halving`` keeps the better half at epochs 1, 2, 4, … (asynchronous successive halving, Li et al.,
@@ -29,11 +35,35 @@ def make_pruner(name: str) -> BasePruner:
     return NopPruner()
 
 
-class Judge:
-    """Decides after every epoch that is evaluated whether one trial continues.
+class Rule(Protocol):
+    """Decides after every epoch that is evaluated whether one trial continues."""
+
+    def stops(self, epoch: int, value: float) -> bool:
+        """Record the AP after an epoch, from 1, and return whether the trial is pruned."""
+
+
+def rule_for(
+    config: StudyConfig, record: TrialRecord, earlier: Sequence[TrialRecord], trials: Sequence[FrozenTrial]
+) -> Rule:
+    """Return what decides on a candidate.
 
     Args:
-        pruner: a name of ``protocol.PRUNERS``.
+        config: its study.
+        record: the candidate's.
+        earlier: records of the trials that it is compared with, all ended, in the order of their numbers.
+        trials: the same as Optuna's trials.
+    """
+    if config.pruner == "dominated":
+        seen = [shown(one, config.objectives) for one in earlier]
+        return Dominance(costs(record, config.objectives), seen)
+    return Judge(config.pruner, trials)
+
+
+class Judge:
+    """One of Optuna's pruners, which compare one objective.
+
+    Args:
+        pruner: a name that ``make_pruner`` knows.
         earlier: the trials it is compared with, all ended, in the order of their numbers.
     """
 

@@ -18,8 +18,11 @@ from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
 from harness.errors import InputError, unknown_name
+from harness.evaluation.latency import ensure_latencies
 from harness.evaluation.protocol import ap_protocol
 from harness.models.device import device_name, precision
+from harness.models.latency import FILE as LATENCIES
+from harness.models.latency import LatencyTable, parts_in, parts_of
 from harness.models.weights import file_digest
 from harness.search import identity
 from harness.search.candidates import Proposer
@@ -28,7 +31,7 @@ from harness.search.plan import Plan
 from harness.search.progress import Progress
 from harness.search.resources import Checked, Resources, check_resources
 from harness.search.session import Session
-from harness.search.speeds import Stopwatch
+from harness.search.speeds import THREADS, Stopwatch
 from harness.search.storage import Ledger, open_storage, single_writer, storage_errors
 from harness.search.workers import Pool
 from harness.tracking import open_tracker
@@ -46,7 +49,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         KeyboardInterrupt: Ctrl-C; a report of the trials so far is written, and the same call resumes.
     """
     begun = time.monotonic()
-    space, proposer = _check_search(config)
+    # What fits without regard to latency is known at once; nothing is measured for a study that is refused anyway.
+    space, proposer = _check_search(replace(config, budget=replace(config.budget, max_latency_ratio=None)), None)
     checked = check_resources(config, resources)
     same = identity.chosen(config, space, checked)
     folder, cache = resources.runs / config.name, resources.runs / "cache"
@@ -55,6 +59,11 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         stack.enter_context(_folder(folder))
         earlier = Manifest.load(folder) if (folder / FILE).exists() else None
         _check_earlier(earlier, same, folder)
+        latencies = _latencies(config, space, resources, folder, earlier, progress)
+        same |= identity.of_latencies(latencies)
+        _check_earlier(earlier, same, folder)
+        if latencies is not None:
+            _, proposer = _check_search(config, latencies)
         pool = Pool(train, checked.workers, checked.threads)
         stack.callback(pool.close)
         splits = {split: load_split(config.data, split, cache, progress.stage) for split in SPLITS}
@@ -76,6 +85,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         )
         ledger = _ledger(checked.url, config, same, folder)
         if earlier is None:
+            if latencies is not None:
+                latencies.save(folder / LATENCIES)
             manifest = _begin(config, resources, checked, same, proposer, splits, teacher)
         else:
             manifest = _continue(earlier, config, resources, checked, teacher, len(ledger.trials()), progress)
@@ -96,19 +107,42 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             device=resources.device,
             threads=checked.threads,
             provenance=_made_here(config, checked),
+            latencies=latencies,
         )
+        search = Search(plan, ledger, proposer, pool, tracker, progress, Finished(resources.runs))
         stopwatch = Stopwatch(config.speed, resources.device)
-        search = Search(plan, ledger, proposer, pool, tracker, progress, stopwatch, Finished(resources.runs))
-        return Session(search, manifest, splits["val"], begun).run()
+        return Session(search, manifest, splits["val"], stopwatch, begun).run()
 
 
-def _check_search(config: StudyConfig) -> tuple[SearchSpace, Proposer]:
+def _latencies(
+    config: StudyConfig,
+    space: SearchSpace,
+    resources: Resources,
+    folder: Path,
+    earlier: Manifest | None,
+    progress: Progress,
+) -> LatencyTable | None:
+    """Return the latencies of the space's parts and of the references'; None if no latency is predicted.
+
+    A continued study keeps its own table, so that all its trials are compared by the same numbers.
+    """
+    if not config.predicts_latency:
+        return None
+    if earlier is not None:
+        return LatencyTable.load(folder / LATENCIES)
+    references = [placed for name in config.references for placed in parts_of(ARCHS[name.removesuffix(ALONE)])]
+    wanted = [*parts_in(space), *references]
+    cache = resources.runs / "cache"
+    return ensure_latencies(wanted, config.speed, resources.device, THREADS, cache, progress.stage)
+
+
+def _check_search(config: StudyConfig, latencies: LatencyTable | None) -> tuple[SearchSpace, Proposer]:
     space = load_space(config.space)
     for name in config.references:
         if name.removesuffix(ALONE) not in ARCHS:
             raise unknown_name("reference", name, (*ARCHS, *(f"{arch}{ALONE}" for arch in ARCHS)))
     directions = [DIRECTIONS[name] for name in config.objectives]
-    counts = SpaceCounts(space)
+    counts = SpaceCounts(space, latencies)
     return space, Proposer(
         space, counts, config.budget, config.sampler, directions, config.seed, config.enqueued[: config.trials]
     )

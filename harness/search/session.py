@@ -8,13 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from harness.core.arch import ArchConfig
 from harness.core.manifest import FILE, Manifest, Standing
 from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet
 from harness.errors import HarnessError
+from harness.evaluation.fronts import dominated
+from harness.evaluation.objectives import normalised
 from harness.search import finish
 from harness.search.candidates import identity
 from harness.search.loop import Search
+from harness.search.speeds import Stopwatch
 from harness.search.timing import timing
 from harness.training.job import PREDICTIONS, WEIGHTS
 
@@ -26,16 +30,18 @@ class Session:
         search: the search, ready to run.
         manifest: the study's manifest so far.
         val: the validation images.
+        stopwatch: measures speeds.
         begun: ``time.monotonic()`` when the command started.
     """
 
-    def __init__(self, search: Search, manifest: Manifest, val: FaceSet, begun: float) -> None:
+    def __init__(self, search: Search, manifest: Manifest, val: FaceSet, stopwatch: Stopwatch, begun: float) -> None:
         self.search = search
         self.plan = search.plan
         self.folder = search.plan.folder
         self.tracker = search.tracker
         self.manifest = manifest
         self.val = val
+        self.stopwatch = stopwatch
         self._begun = begun
         self._before = manifest.standing.timing.get("total", 0.0)
         self._idle_share = manifest.standing.timing.get("idle_share")
@@ -99,6 +105,7 @@ class Session:
         teacher = self.plan.teacher
         target = self.plan.trial_folder(teacher.record.label)
         record = TrialRecord(**vars(teacher.record))
+        record.latency = self.plan.latency(ArchConfig.from_dict(record.arch))
         with suppress(HarnessError):
             record.speed = TrialRecord.load(target).speed
         target.mkdir(parents=True, exist_ok=True)
@@ -108,14 +115,30 @@ class Session:
         return record
 
     def _measure(self) -> None:
-        """Measure the speed of complete networks that have none; no worker is running at this point."""
-        records = [self.teacher, *self.search.records.values()]
-        due = [record for record in records if record.state == "complete" and not record.speed]
+        """Measure the speed of networks that have none; no worker is running at this point.
+
+        A speed without ``folded`` is an earlier version's, which did not fold BatchNorms.
+        """
+        due = [record for record in (self.teacher, *self._finalists()) if not record.speed.get("folded")]
         for done, record in enumerate(due):
             self.search.progress.stage("measuring speed", done, len(due))
-            self.search.stopwatch.measure(record)
+            self.stopwatch.measure(record)
             record.save(self.plan.trial_folder(record.label))
             self.tracker.trial(record)
+
+    def _finalists(self) -> list[TrialRecord]:
+        """Return the complete networks whose speed is measured.
+
+        Where latency is predicted, the candidates among them are the best one and those of the front.
+        """
+        complete = [record for record in self.search.records.values() if record.state == "complete"]
+        if self.plan.latencies is None:
+            return complete
+        candidates = [record for record in complete if record.role == "candidate"]
+        behind = dominated(normalised(candidates, self.plan.config))
+        left_out = {record.label for record, is_behind in zip(candidates, behind, strict=True) if is_behind}
+        best = self.search.best
+        return [record for record in complete if record.label not in left_out or record is best]
 
     def _conclude(self) -> Path:
         from harness.reporting import build_report  # Loads pandas and Matplotlib, which takes seconds.

@@ -51,7 +51,6 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     label: str | None = None
-    waiting: bool = False
 
 
 class Pool:
@@ -94,11 +93,6 @@ class Pool:
         """Workers without a job."""
         return sum(worker.label is None for worker in self._workers)
 
-    @property
-    def resting(self) -> bool:
-        """Whether no worker computes: each has no job or waits for an answer."""
-        return all(worker.label is None or worker.waiting for worker in self._workers)
-
     def pids(self) -> list[int]:
         """Return the process ids."""
         return [worker.process.pid or 0 for worker in self._workers]
@@ -113,7 +107,6 @@ class Pool:
     def answer(self, label: str, go_on: bool) -> None:
         """Let the worker of ``label`` train its next epoch, or end the job."""
         worker = next(worker for worker in self._workers if worker.label == label)
-        worker.waiting = False
         with suppress(BrokenPipeError, ConnectionResetError):
             worker.pipe.send(go_on)
 
@@ -140,9 +133,7 @@ class Pool:
                 continue
             assert worker.label is not None
             events.append(Event(kind, worker.label, content, details))
-            if kind == "epoch":
-                worker.waiting = True
-            else:
+            if kind != "epoch":
                 worker.label = None
         return events
 

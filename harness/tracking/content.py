@@ -63,6 +63,7 @@ _DECIMALS = {
     "fps": 2,
     "ratio": 3,
     "latency": 2,
+    "predicted": 4,
     "size": 3,
     "landmark": 4,
     "seconds": 1,
@@ -101,6 +102,7 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
     metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
     metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate", "matched", "faces"))
     metrics |= _prefixed("", record.speed, _SPEED)
+    metrics |= {} if record.latency is None else {"predicted_latency_to_v1": record.latency}
     metrics |= _prefixed("seconds_", record.seconds, ("train", "total"))
     tags = {
         "label": record.label,

@@ -1,7 +1,6 @@
 """Speed figures of two networks, with a clock that only the networks advance."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, Self, cast
 
 import pytest
@@ -77,6 +76,7 @@ def test_figures_are_medians_of_the_rounds_after_the_warm_up(stage: Stage) -> No
         "threads": 1,
         "size": 64,
         "runs": 5,
+        "folded": True,
     }
 
 
@@ -115,15 +115,13 @@ def test_on_cuda_only_the_network_s_own_work_is_timed(stage: Stage, monkeypatch:
     """A call returns at once and leaves its work in the queue; 500 ms of other work are in there before."""
     queue = [0.5]
 
-    def synchronize(device: torch.device) -> None:
-        assert device == torch.device("cuda:1")
+    def synchronize(device: str) -> None:
+        assert device == "cuda:1"
         stage.now += sum(queue)
         queue.clear()
 
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
-    image = cast(Tensor, SimpleNamespace(device=torch.device("cuda:1")))
-    network = cast(Detector, lambda _: queue.append(0.02))
-    assert speed._milliseconds(network, image) == pytest.approx(20)
+    assert speed._milliseconds(lambda: queue.append(0.02), "cuda:1") == pytest.approx(20)
     assert queue == []
 
 
@@ -132,6 +130,7 @@ def test_a_real_network_is_measured_and_left_alone() -> None:
     v1, v2 = build(resolve_arch("v1")), build(resolve_arch("v2")).train()
     before = {name: value.clone() for name, value in v2.state_dict().items()}
     found = measure(v2, v1, SpeedConfig(size=64, runs=3, warmup=0), "cpu", 1)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in speed.ready(v1.backbone, "cpu").modules())
     assert found["fps"] * found["latency_ms"] == pytest.approx(1_000)
     assert v2.training
     assert all(torch.equal(value, before[name]) for name, value in v2.state_dict().items())

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from harness.data.faces import FaceSet
 from harness.models.detector import Detector
 from harness.training.job import Job, TrainResult
+from tests.planted_latencies import planted
 from tests.search.stub import Plan, Pool, Stub
 
 SPEED: dict[str, Any] = {
@@ -17,12 +18,12 @@ SPEED: dict[str, Any] = {
     "ratio_to_v1": 1.25,
     "reference_fps": 40.0,
 }
-SPEED |= {"device": "cpu", "threads": 1, "size": 64, "runs": 3}
+SPEED |= {"device": "cpu", "threads": 1, "size": 64, "runs": 3, "folded": True}
 
 
 @pytest.fixture
 def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
-    """Studies without training, speed measurement or report."""
+    """Studies without training, speed measurement or report; latencies of parts are planted."""
     runs = tmp_path / "runs"
     runs.mkdir()
     (runs / "cache").symlink_to(cache)
@@ -53,5 +54,6 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr("harness.training.grade.predict", nothing)
     monkeypatch.setattr("harness.search.speeds.build", lambda _: None)
     monkeypatch.setattr("harness.search.speeds.measure", lambda *_: dict(SPEED))
+    monkeypatch.setattr("harness.search.run.ensure_latencies", lambda wanted, *_: planted(wanted))
     monkeypatch.setattr("harness.reporting.build_report", build_report)
     return Stub(runs, use)

@@ -121,10 +121,6 @@ class Pool:
     def idle(self) -> int:
         return self._count - len(self._workers)
 
-    @property
-    def resting(self) -> bool:
-        return all(worker.waiting for worker in self._workers.values())
-
     def start(self, label: str, job: Job) -> None:
         assert self.idle
         self._workers[label] = _Worker(label, self._plan.train(job))

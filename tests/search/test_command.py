@@ -108,8 +108,10 @@ REFUSED = {
     "unknown objective": (["--objectives", "ap,size", "--pruner", "none"], "objectives start with 'ap'"),
     "pruning several objectives": (
         ["--objectives", "ap,params", "--pruner", "median"],
-        "cannot prune: use --pruner none",
+        "objectives ap,params cannot prune by 'median', which compares AP only: use --pruner dominated or none",
     ),
+    "dominance in one objective": (["--pruner", "dominated"], "'dominated' compares several objectives"),
+    "no latency": (["--max-latency-ratio", "-1"], "a multiple of V1's latency, a number above 0, got -1.0"),
     "budget 0": (["--budget", "0"], "budget must be a positive number of parameters, got 0"),
     "negative budget": (["--budget", "-5"], "budget must be a positive number of parameters, got -5"),
     "budget below the backbone": (["--budget", "200000"], "nothing fits the budget of 200,000 parameters"),

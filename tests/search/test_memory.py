@@ -50,14 +50,14 @@ def score(configuration: Configuration) -> float:
 
 
 def end(ledger: Ledger, number: int, objectives: int) -> None:
-    """End a trial: one in five fails, and one in five is pruned where there is one objective."""
+    """End a trial: one in five fails, and one in five is pruned."""
     found = ledger.trials()[number].params
     values = [score(found), float(COUNTS.total(found) or 0)][:objectives]
     if objectives == 1:
         ledger.report(number, 1, values[0] / 2)
     if number % 5 == 3:
         ledger.tell(number, TrialState.FAIL, None)
-    elif number % 5 == 4 and objectives == 1:
+    elif number % 5 == 4:
         ledger.tell(number, TrialState.PRUNED, None)
     else:
         ledger.tell(number, TrialState.COMPLETE, values)

@@ -11,8 +11,10 @@ from tests.tracking.fake_run import finish, make_record, make_study
 def test_content_of_a_trial_names_every_axis_and_value() -> None:
     record = make_record("0000", 2, "complete")
     record.teacher = {"label": "v1", "digest": "7eac4e000000", "params": 487_103}
+    record.latency = 0.712_349
     content = trial_content(record, make_study("s"))
     assert content.params["neck.channels"] == "32"
+    assert content.metrics["predicted_latency_to_v1"] == 0.7123
     assert content.params["neck.name"] == "bifpn_light"
     assert {content.params[f"distill.{key}"] for key in ("temperature", "alpha", "feature_weight")} == {
         "4.0",

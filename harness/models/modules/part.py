@@ -34,6 +34,7 @@ class Cost:
             one number of batches seen.
         norms: number of BatchNorms.
         folded: parameters saved by folding every BatchNorm into the convolution straight before it.
+        latency: measured, in V1's latency / ``LATENCY_UNIT``; 0 in a closed form, which does not know it.
     """
 
     params: int = 0
@@ -41,6 +42,7 @@ class Cost:
     buffers: int = 0
     norms: int = 0
     folded: int = 0
+    latency: int = 0
 
     @property
     def with_buffers(self) -> int:
@@ -64,6 +66,7 @@ class Cost:
             self.buffers + other.buffers,
             self.norms + other.norms,
             self.folded + other.folded,
+            self.latency + other.latency,
         )
 
 

@@ -1,7 +1,6 @@
 """Findings of a study: sentences that are computed from its records."""
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import le
+from collections.abc import Iterator, Mapping
 from statistics import fmean, median
 
 import pandas as pd
@@ -11,7 +10,9 @@ from harness.data.truth import LISTS
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting.format import bounds, counted, deviation, headroom, minus, percent, points
 from harness.reporting.study.data import StudyData
+from harness.reporting.study.fronts import front
 from harness.reporting.study.noise import gap, means, noise_sentences, over_seeds, search_noise, ties, validation_noise
+from harness.reporting.study.replay import replayed
 
 FEWEST_RANKED = 8
 """Least number of students for a rank correlation."""
@@ -83,31 +84,55 @@ def worth(data: StudyData) -> list[str]:
 
 def findings(data: StudyData) -> list[str]:
     """Return statements about the result; a statement without data is left out."""
-    return [*_against_references(data), *_front(data), *_spread(data), *_space(data), *_importance(data)]
-
-
-_COSTS: dict[str, Callable[[TrialRecord], float]] = {
-    "ap": lambda record: -means([record.search_ap])[0],
-    "params": lambda record: float(record.params),
-    "latency": lambda record: 1 / float(record.speed["ratio_to_v1"]),
-}
-"""Objective → what it minimises: negative mean search AP, parameters, latency relative to V1's."""
+    return [
+        *_against_references(data),
+        *_front(data),
+        *_stopping(data),
+        *_latency(data),
+        *_spread(data),
+        *_space(data),
+        *_importance(data),
+    ]
 
 
 def _front(data: StudyData) -> Iterator[str]:
-    """Yield the Pareto front of a study with several objectives: the students that no other student dominates."""
-    objectives = data.study.config.objectives
-    if len(objectives) < 2:
+    """Yield the Pareto front of a study with several objectives, its knee and its hypervolume."""
+    found = front(data)
+    if found is None:
         return
-    measured = [r for r in data.ranked if r.speed or "latency" not in objectives]
-    costs = [tuple(_COSTS[name](record) for name in objectives) for record in measured]
-    front = [
+    ends = [
         f"{record.label} ({percent(record.search_ap['mean'])} %, {record.params:,} parameters)"
-        for record, cost in zip(measured, costs, strict=True)
-        if not any(other != cost and all(map(le, other, cost)) for other in costs)
+        for record in (found.members[0], *found.members[1:][-1:])
     ]
-    students = counted(len(measured), "student")
-    yield f"Pareto front of {', '.join(objectives)}: {len(front):,} of {students}: {', '.join(front)}."
+    of = f"{len(found.members):,} of {counted(found.students, 'student')}"
+    yield f"Pareto front of {', '.join(data.study.config.objectives)}: {of}, {' to '.join(ends)}."
+    knee = "It has no knee" if found.knee is None else f"Its knee is trial {found.knee.label}"
+    yield f"{knee}; its hypervolume is {found.volume:.4f} ([definitions](#method))."
+
+
+def _stopping(data: StudyData) -> Iterator[str]:
+    """Yield what the rule ``dominated`` would have saved and lost in a study without early stopping."""
+    found = replayed(data)
+    if found is not None:
+        yield (
+            f"With `--pruner dominated`, {found.stopped:,} of these {counted(found.students, 'trial')} would have been "
+            f"stopped early, which saves {found.saved:,} of {counted(found.epochs, 'epoch')} and loses "
+            f"{100 * found.lost:.2f} % of the hypervolume (later proposals would differ, which is left out here)."
+        )
+
+
+def _latency(data: StudyData) -> Iterator[str]:
+    """Yield how far predicted and measured latencies are apart; V1's are 1 by definition."""
+    errors = [
+        abs(record.latency * record.speed["ratio_to_v1"] - 1)
+        for record in data.records
+        if record.latency is not None and record.speed and record.label != "v1"
+    ]
+    if errors:
+        yield (
+            f"Predicted latencies of the {counted(len(errors), 'network')} that were measured differ from the measured "
+            f"ones by {percent(median(errors))} % in the median and by at most {percent(max(errors))} %."
+        )
 
 
 def _against_references(data: StudyData) -> Iterator[str]:

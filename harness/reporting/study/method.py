@@ -10,6 +10,7 @@ from harness.reporting.format import counted
 from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
 from harness.reporting.study.data import StudyData
+from harness.reporting.study.fronts import reference_text
 
 CHOICE = (
     "Search AP, on the search split, is used for selection: objective, pruning, early stopping, best epoch and best "
@@ -23,6 +24,16 @@ DOCUMENTED = (
 ONE_COPY = (
     "The images are those of one WIDER FACE copy, named by its digest. An AP here compares with networks trained and "
     "evaluated on the same copy, not with published WIDER FACE tables."
+)
+
+HYPERVOLUME = (
+    "Hypervolume: of the region that the students trained to the end dominate, up to the reference point ({}), as a "
+    "share of the box between the reference point and AP 100 % at no cost."
+)
+KNEE = (
+    "Knee: with each objective normalised to [0, 1] over the front, the member furthest below the plane on which the "
+    "objectives add up to 1, for two objectives the line through the front's ends. A front of fewer than three "
+    "members, or with none below, has no knee."
 )
 
 
@@ -54,6 +65,10 @@ def method(data: StudyData) -> list[str]:
     if any(record.search_ap for record in data.records):
         said.append(caption(data.study.search_protocol, data.search_name, "Search AP"))
     said += comparison_notes(data)
+    if data.study.config.predicts_latency:
+        said.append(_predicted(data))
+    if len(data.study.config.objectives) > 1:
+        said += [HYPERVOLUME.format(reference_text(data)), KNEE]
     if not data.synthetic:
         said.append(ONE_COPY)
     return said
@@ -91,14 +106,24 @@ def mixture(data: StudyData) -> str:
     return f"Not all trainings of this study ran with the same code on the same machine. {told}."
 
 
+def _predicted(data: StudyData) -> str:
+    size, table = data.study.config.speed.size, data.study.identity.get("latencies")
+    return (
+        "Predicted latency: before training, the sum over a network's parts, relative to the sum over V1's. Each part "
+        f"was timed alone at {size}×{size} pixels, in alternation with V1, once for the whole study (table `{table}`). "
+        "Measured latency: V1's FPS divided by the network's."
+    )
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _speed(speed: Mapping[str, Any]) -> str:
     size, threads = speed["size"], counted(speed["threads"], "thread")
+    folded = ", BatchNorms folded" if speed.get("folded") else ""
     return (
-        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads}, median of runs that alternate with "
-        "V1's. Other load on the machine changes FPS: compare ratios, not FPS. MACs: convolutions and linear "
-        "layers, at the same size."
+        f"FPS: batch 1 at {size}×{size} pixels on {speed['device']} with {threads}{folded}, median of runs that "
+        "alternate with V1's. Other load on the machine changes FPS: compare ratios, not FPS. MACs: convolutions and "
+        "linear layers, at the same size."
     )

@@ -17,6 +17,7 @@ from harness.reporting.lock import protocol_digest
 from harness.reporting.study import effects, tables
 from harness.reporting.study.data import StudyData, load
 from harness.reporting.study.findings import findings, headline, worth
+from harness.reporting.study.fronts import front
 from harness.reporting.study.method import method, mixture, provenance
 from harness.reporting.study.noise import search_noise, ties, validation_noise
 from harness.reporting.study.pictures import pictures
@@ -89,6 +90,7 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "best": _network(data.best),
         "noise": None if (noise := search_noise(data)) is None else noise.to_dict(),
         "validation_noise": None if (noise := validation_noise(data)) is None else noise.to_dict(),
+        "front": None if (found := front(data)) is None else found.to_dict(),
         "ties": None if (tied := ties(data)) is None else [record.label for record in tied],
     }
 
@@ -96,7 +98,19 @@ def _summary(data: StudyData) -> dict[str, Any]:
 def _network(record: TrialRecord | None) -> dict[str, Any] | None:
     if record is None:
         return None
-    same = ("label", "state", "params", "parts", "macs", "size_mb", "landmark", "arch", "distill", "configuration")
+    same = (
+        "label",
+        "state",
+        "params",
+        "parts",
+        "macs",
+        "latency",
+        "size_mb",
+        "landmark",
+        "arch",
+        "distill",
+        "configuration",
+    )
     return {name: getattr(record, name) for name in same} | {
         "search_ap": {level: record.search_ap.get(level) for level in LEVELS},
         "ap": {level: record.ap.get(level) for level in LEVELS},
@@ -160,6 +174,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         worth=worth(data),
         repeats=markdown(tables.repeats(data)),
         findings=findings(data),
+        front=markdown(tables.front_members(data), text=("what differs from V2",)),
         effects=markdown(effects.table(data), text=("from", "to")),
         confidence=percent(CONFIDENCE),
         pictures=drawn,

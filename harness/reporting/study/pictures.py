@@ -1,5 +1,7 @@
 """The pictures of a study, with their captions."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from harness.core.arch import ArchConfig
@@ -9,6 +11,7 @@ from harness.reporting.parts import part_counts
 from harness.reporting.publish import Picture
 from harness.reporting.study import plots
 from harness.reporting.study.data import StudyData
+from harness.reporting.study.fronts import front, reference_text
 
 LEAST_SCORE = 0.5
 """Least score of a detection in the examples picture."""
@@ -29,6 +32,7 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
     scored = frame[frame["search_ap_mean"].notna()] if len(frame) else frame
     return [
         _pareto(data, scored),
+        *_hypervolume(data),
         _parts(data),
         _speed(data, scored),
         _learning(data),
@@ -47,9 +51,37 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
         return Picture(title, name, f"All students have {data.best.params:,} parameters.")
     text = (
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
-        f"{data.budget:,} parameters. V2 is a reference outside the search. {_seeds(scored)}{_search(data)}"
+        f"{data.budget:,} parameters. V2 is a reference outside the search. {_ringed(data)}{_seeds(scored)}"
+        f"{_search(data)}"
     )
-    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data)))
+    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data), _marks(data)))
+
+
+def _marks(data: StudyData) -> dict[str, str]:
+    """Return label → text of the members of the Pareto front of several objectives; only the knee has a text."""
+    found = front(data)
+    if found is None:
+        return {}
+    return {record.label: f"knee ({record.label})" if record is found.knee else "" for record in found.members}
+
+
+def _ringed(data: StudyData) -> str:
+    return f"Ringed: the Pareto front of {', '.join(data.study.config.objectives)}. " if front(data) else ""
+
+
+def _hypervolume(data: StudyData) -> Iterator[Picture]:
+    """Yield the hypervolume over the trials, if there are several objectives."""
+    if len(data.study.config.objectives) < 2:
+        return
+    title, name, found = "Hypervolume over the trials", "hypervolume", front(data)
+    if found is None:
+        yield Picture(title, name, _UNSCORED)
+        return
+    text = (
+        f"Hypervolume of the Pareto front of {', '.join(data.study.config.objectives)} after each trial, by number: "
+        f"{found.volume:.4f} after the last one. Reference point: {reference_text(data)}. {_search(data)}"
+    )
+    yield Picture(title, name, text, plots.hypervolume(found.volumes))
 
 
 def _search(data: StudyData) -> str:
@@ -74,6 +106,9 @@ def _parts(data: StudyData) -> Picture:
 
 def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     title, name = "Search AP against speed", "speed"
+    predicted = data.study.config.predicts_latency
+    if predicted and len(scored):
+        scored = scored.assign(speed_ratio_to_v1=1 / scored["latency_predicted"].astype(float))
     fast = scored[scored["speed_ratio_to_v1"].notna()] if len(scored) else scored
     if not (len(fast) and (fast["role"] == "candidate").any()):
         searched = data.study.config.trials
@@ -82,8 +117,9 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
     if len(built) > 1 and len(set(built)) == 1:
         text = "All students have one architecture: their speeds differ only by the load on the machine."
         return Picture(title, name, text)
-    text = f"FPS relative to V1's. {_seeds(fast)}{_search(data)}"
-    return Picture(title, name, text, plots.speed(fast, _headings(data)))
+    what = "Predicted FPS" if predicted else "FPS"
+    text = f"{what} relative to V1's. {_ringed(data)}{_seeds(fast)}{_search(data)}"
+    return Picture(title, name, text, plots.speed(fast, _headings(data), f"{what} relative to V1", _marks(data)))
 
 
 def _learning(data: StudyData) -> Picture:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,8 @@ LOOKS = {
 """Heading, or its first word → look, the same in every picture."""
 
 STUDENT = Look(style.SKY, "o", 6.0)
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
+RING = Look(style.GREEN, "o", 11.0)
 PART_COLOURS = dict(
     zip(PARTS, (style.LIGHT, style.YELLOW, style.BLUE, style.SKY, style.GREEN, style.ORANGE), strict=True)
 )
@@ -43,11 +46,17 @@ def _points(frame: pd.DataFrame, x: str) -> dict[str, tuple[float, float]]:
 
 
 def _scatter(
-    axes: Axes, frame: pd.DataFrame, x: str, headings: Mapping[str, str], labels: Sequence[Label] = ()
+    axes: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    headings: Mapping[str, str],
+    marks: Mapping[str, str] = NO_MARKS,
+    labels: Sequence[Label] = (),
 ) -> None:
     """Draw the students and the networks that have a heading; label the latter, and add ``labels``.
 
-    The other seeds of a network that has a heading are drawn hollow.
+    The other seeds of a network that has a heading are drawn hollow. Networks in ``marks`` are ringed, those
+    with a text more strongly, and labelled with it.
     """
     points = _points(frame, x)
     repeats = {
@@ -63,11 +72,16 @@ def _scatter(
     for point, heading in repeats.values():
         look = _look(heading)
         style.mark(axes, *point, look, markerfacecolor="none", markeredgecolor=look.colour, zorder=3)
+    for label, text in marks.items():
+        if label in points:
+            ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": RING.colour, "zorder": 4}
+            style.mark(axes, *points[label], RING, markeredgewidth=2.5 if text else 1, **ring)
     axes.margins(x=0.1, y=0.15)
     axes.autoscale_view()
     names = [
         Label(heading, *points[label], _look(heading).colour) for label, heading in headings.items() if label in points
     ]
+    names += [Label(text, *points[label], RING.colour) for label, text in marks.items() if text and label in points]
     style.place(axes, [*names, *labels], [*points.values(), *(point for point, _ in repeats.values())])
 
 
@@ -78,13 +92,16 @@ def front(students: pd.DataFrame) -> pd.DataFrame:
     return ordered[ordered["search_ap_mean"] > best_so_far]
 
 
-def pareto(frame: pd.DataFrame, budget: int, headings: Mapping[str, str]) -> Figure:
+def pareto(
+    frame: pd.DataFrame, budget: int, headings: Mapping[str, str], marks: Mapping[str, str] = NO_MARKS
+) -> Figure:
     """Search AP against parameters: students, their front, V2 and the budget; V1 and the teacher as horizontal lines.
 
     Args:
         frame: ``tables.results``, rows with a search AP.
         budget: parameters.
         headings: label → heading of the networks that are named.
+        marks: label → text of the networks that are ringed; empty for no text.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = style.plain(figure.subplots())
@@ -98,7 +115,7 @@ def pareto(frame: pd.DataFrame, budget: int, headings: Mapping[str, str]) -> Fig
         axes.axhline(ap, color=_look(heading).colour, linewidth=1, linestyle=":", zorder=0)
     starts = _points(edge[:1], "params").values() if len(edge) > 1 else ()
     near = {label: heading for label, heading in headings.items() if label not in large}
-    _scatter(axes, frame, "params", near, [Label("front", *start, style.BLUE, bold=False) for start in starts])
+    _scatter(axes, frame, "params", near, marks, [Label("front", *start, style.BLUE, bold=False) for start in starts])
     style.write_levels(axes, {f"{heading}\n{params:,.0f}": ap for heading, (params, ap) in levels.items()})
     style.write_above(axes, f"budget {budget:,}", budget)
     style.thousands(axes)
@@ -273,17 +290,35 @@ def importance(shares: pd.Series) -> Figure:
     return figure
 
 
-def speed(frame: pd.DataFrame, headings: Mapping[str, str]) -> Figure:
+def hypervolume(volumes: Sequence[float]) -> Figure:
+    """Hypervolume after each trial as a rising staircase; ``volumes``: one value per trial, in their order."""
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    axes = style.plain(figure.subplots())
+    axes.plot(range(1, len(volumes) + 1), volumes, color=style.BLUE, linewidth=1.8, drawstyle="steps-post", marker=".")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="trials", ylabel="hypervolume")
+    return figure
+
+
+def speed(
+    frame: pd.DataFrame,
+    headings: Mapping[str, str],
+    xlabel: str = "FPS relative to V1",
+    marks: Mapping[str, str] = NO_MARKS,
+) -> Figure:
     """Search AP against FPS relative to V1's.
 
     Args:
         frame: ``tables.results``, rows with a search AP and a speed.
         headings: label → heading of the networks that are named.
+        xlabel: what the FPS are.
+        marks: label → text of the networks that are ringed; empty for no text.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = style.plain(figure.subplots())
-    _scatter(axes, frame, "speed_ratio_to_v1", headings)
-    axes.set(xlabel="FPS relative to V1", ylabel="mean search AP, %")
+    _scatter(axes, frame, "speed_ratio_to_v1", headings, marks)
+    axes.set(xlabel=xlabel, ylabel="mean search AP, %")
     return figure
 
 

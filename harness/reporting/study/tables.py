@@ -21,10 +21,12 @@ from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
 from harness.reporting.study.data import StudyData, load
 from harness.reporting.study.findings import findings
+from harness.reporting.study.fronts import front
 from harness.reporting.study.method import DOCUMENTED
 from harness.reporting.study.noise import gap, means, over_seeds, repeated
 
 ABOVE_V2 = "above V2, points"
+PREDICTED = "latency / V1, predicted"
 
 
 def results(data: StudyData) -> pd.DataFrame:
@@ -52,6 +54,7 @@ def _row(record: TrialRecord, budget: int, axes: list[str]) -> dict[str, Any]:
         "over_budget": record.params - budget,
         **{f"params_{name}": count for name, count in part_counts(record.parts).items()},
         "macs": record.macs,
+        "latency_predicted": record.latency,
         "size_mb": record.size_mb,
         **{f"search_ap_{level}": record.search_ap.get(level) for level in LEVELS},
         **{f"ap_{level}": record.ap.get(level) for level in LEVELS},
@@ -163,8 +166,40 @@ def _trial(rank: str, record: TrialRecord, data: StudyData) -> dict[str, str]:
         "parameters": f"{record.params:,}",
         "against budget": signed(record.params, data.budget),
         "FPS / V1": f"{record.speed['ratio_to_v1']:.2f}" if record.speed else NOTHING,
+        **({PREDICTED: _ratio(record.latency)} if data.study.config.predicts_latency else {}),
         "what differs from V2": difference_from_v2(record, data),
     }
+
+
+def front_members(data: StudyData) -> pd.DataFrame:
+    """Return the members of a study's Pareto front, highest search AP first, as text; empty for one objective."""
+    found = front(data)
+    return pd.DataFrame(
+        [
+            {
+                "trial": f"{record.label}{', the knee' if record is found.knee else ''}",
+                "search AP mean, %": percent(record.search_ap["mean"]),
+                "parameters": f"{record.params:,}",
+                **_latencies(record, data),
+                "what differs from V2": difference_from_v2(record, data),
+            }
+            for record in found.members
+        ]
+        if found is not None
+        else []
+    )
+
+
+def _latencies(record: TrialRecord, data: StudyData) -> dict[str, str]:
+    """Return a network's predicted and measured latency relative to V1's, where the study predicts latencies."""
+    if not data.study.config.predicts_latency:
+        return {}
+    measured = 1 / record.speed["ratio_to_v1"] if record.speed else None
+    return {PREDICTED: _ratio(record.latency), "latency / V1, measured": _ratio(measured)}
+
+
+def _ratio(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
 
 
 def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
