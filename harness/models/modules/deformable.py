@@ -57,14 +57,6 @@ def _grids(offset: Tensor) -> tuple[Tensor, ...]:
     return torch.stack((x * (2 / width) + across, y * (2 / height) + down), -1).unbind(1)
 
 
-class _Zeros(nn.Conv2d):
-    """A convolution whose weights and biases start at zero."""
-
-    def reset_parameters(self) -> None:
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
-
-
 class DeformableConv(nn.Conv2d):
     """A modulated deformable 3×3 convolution without bias: (B, C, h, w) → (B, O, h, w).
 
@@ -77,8 +69,16 @@ class DeformableConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, _KERNEL, padding=1, bias=False)
-        self.offset = _Zeros(inputs, 2 * _TAPS, _KERNEL, padding=1)
-        self.modulator = _Zeros(inputs, _TAPS, _KERNEL, padding=1)
+        self.offset = nn.Conv2d(inputs, 2 * _TAPS, _KERNEL, padding=1)
+        self.modulator = nn.Conv2d(inputs, _TAPS, _KERNEL, padding=1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights, and set those of the convolutions inside to zero."""
+        super().reset_parameters()
+        for inner in self.children():
+            for parameter in inner.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the convolution, plus the bias if a BatchNorm was folded into it."""
