@@ -34,6 +34,8 @@ class Job:
         teacher, teacher_arch: weights and architecture of the teacher; required if ``distill`` uses one.
         init_backbone: weights file for the initial backbone (of a whole detector or of a backbone alone); None starts
             from random weights.
+        initial: weights file of the whole network that training starts from, instead of random weights and
+            ``init_backbone``.
         grade: whether the network is evaluated on the validation images at the end. No choice depends on them.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: number of PyTorch's CPU threads. Rounding depends on it.
@@ -51,6 +53,7 @@ class Job:
     teacher: Path | None = None
     teacher_arch: ArchConfig | None = None
     init_backbone: Path | None = None
+    initial: Path | None = None
     grade: bool = False
     device: str = "cpu"
     threads: int = 1
@@ -76,6 +79,7 @@ class Job:
             "distill": asdict(self.distill) if self.distill is not None and self.uses_teacher else None,
             "teacher": file_digest(self.teacher) if self.teacher is not None and self.uses_teacher else None,
             "init_backbone": file_digest(self.init_backbone) if self.init_backbone is not None else None,
+            "initial": file_digest(self.initial) if self.initial is not None else None,
         }
 
 

@@ -1,8 +1,10 @@
-"""``Scorer``: the AP of any network of a space on the search split, from slices of shared weights, in seconds."""
+"""``score``: the AP of any network of a space on the search split, from slices of shared weights, in seconds."""
 
 import copy
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from harness.models.detector import Detector, RawOutput
 from harness.models.device import place
 from harness.models.fold import freeze
 from harness.models.modules.part import Features
-from harness.models.weights import load_weights
+from harness.models.weights import load_weights, save_weights
 from harness.training.blocks import block
 from harness.training.distill import Distiller
 from harness.training.grade import search_ap
@@ -29,6 +31,48 @@ from harness.training.shown import shown
 
 _KEPT = 2**30
 """Largest number of bytes of a backbone's maps of the search split that are kept in memory."""
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """Scoring one network, as plain data.
+
+    Attributes:
+        label: name in messages.
+        arch: the network.
+        shared: the training of the shared weights; ``weights``: the file that it wrote.
+        keep: file for the tuned slices, from which the network can be trained to the end; None keeps nothing.
+    """
+
+    label: str
+    arch: ArchConfig
+    shared: SharedJob
+    weights: Path
+    keep: Path | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A network's AP on the search split (easy, medium, hard and mean), and the seconds that it took to find it."""
+
+    ap: dict[str, float | None]
+    seconds: float
+
+
+def score(job: ScoreJob) -> Score:
+    """Score a network. What the networks of a space share is computed once per process.
+
+    Raises:
+        DataError: as ``Scorer``.
+        NonFiniteLossError: the network diverged.
+        OSError: ``keep`` cannot be written.
+    """
+    started = time.perf_counter()
+    scorer = _scorer(job.shared, job.weights)
+    if job.keep is not None:
+        job.keep.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(scorer.network(job.arch), job.keep)
+    return Score(scorer.score(job.arch), time.perf_counter() - started)
 
 
 class _Seen(NamedTuple):
@@ -131,6 +175,11 @@ class Scorer:
         self._search.rewind()
         detector.backbone = self._search
         return search_ap(self._shared.job, detector)
+
+
+@lru_cache(maxsize=1)
+def _scorer(shared: SharedJob, weights: Path) -> Scorer:
+    return Scorer(shared, weights)
 
 
 class _Replayed(nn.Module):

@@ -188,9 +188,12 @@ def networks(job: Job) -> tuple[Detector, Detector | None, Distiller | None]:
         DataError: a weights file is missing or unreadable.
     """
     student = build(job.arch)
-    initialise(student, job.seed)
-    if job.init_backbone is not None:
-        init_backbone(student, job.init_backbone)
+    if job.initial is not None:
+        load_weights(student, job.initial)
+    else:
+        initialise(student, job.seed)
+        if job.init_backbone is not None:
+            init_backbone(student, job.init_backbone)
     if job.distill is None or not job.uses_teacher:
         return student, None, None
     if job.teacher is None or job.teacher_arch is None:

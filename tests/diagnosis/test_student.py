@@ -71,7 +71,8 @@ def test_the_terms_add_up_to_the_gradient_of_training(
     job = replace(job, distill=distill)
     batch = first_batch(job, job.seed)
     batch = batch._replace(images=batch.images.double())
-    monkeypatch.setattr(training, "batches", lambda *_, **__: iter([batch]))
+    steps_of = "harness.training.loop.shown"
+    monkeypatch.setattr(steps_of, lambda setup, _: iter([(*batch, setup.taught(batch.images))]))
     setup = training.prepare(job)
     for module in (setup.student, setup.teacher, setup.distiller):
         if module is not None:

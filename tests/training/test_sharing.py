@@ -25,8 +25,9 @@ from harness.training.distill import Distiller
 from harness.training.grade import search_ap
 from harness.training.imitation import BETWEEN, Imitation, widest_neck
 from harness.training.job import WEIGHTS, Job
+from harness.training.loop import train
 from harness.training.schedule import average_statistics, learning_rate, reset_statistics
-from harness.training.score import Scorer
+from harness.training.score import ScoreJob, Scorer, score
 from harness.training.sharing import SharedJob, backward, load_shared, prepare_shared, train_shared
 from harness.training.shown import shown
 from tests.toy import SEED, THREADS
@@ -229,9 +230,25 @@ def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> No
     archs = [ARCHS["v2"], *Balanced(SPACE, Budget()).draw(np.random.default_rng(1), 2)]
     scores = [scorer.score(arch) for arch in archs]
     assert [scorer.score(arch) for arch in reversed(archs)] == scores[::-1]
-    for arch, score in zip(archs, scores, strict=True):
+    for arch, found in zip(archs, scores, strict=True):
         for name, value in search_ap(of_all.job, scorer.network(arch)).items():
-            assert score[name] == pytest.approx(value, abs=1e-3), (arch, name)
+            assert found[name] == pytest.approx(value, abs=1e-3), (arch, name)
+
+
+@pytest.mark.trains
+def test_tuned_slices_are_kept_and_a_training_starts_from_them(of_all: SharedJob, tmp_path: Path) -> None:
+    train_shared(of_all, go_on)
+    weights, kept = of_all.job.folder / WEIGHTS, tmp_path / "trials" / "0007" / "initial.safetensors"
+    job = ScoreJob("0007", ARCHS["v2"], of_all, weights, kept)
+    assert score(job).ap == Scorer(of_all, weights).score(ARCHS["v2"])
+    assert score(job).seconds > 0
+    own = Job(**{**vars(of_all.job), "arch": ARCHS["v2"], "folder": tmp_path / "own", "initial": kept})
+    train(replace(own, train=replace(SCHEDULE, epochs=1, lr=1e-12)), go_on)
+    start, end = read_tensors(kept), read_tensors(tmp_path / "own" / WEIGHTS)
+    for name, value in build(ARCHS["v2"]).named_parameters():
+        torch.testing.assert_close(end[name], start[name], rtol=0, atol=1e-9)
+        assert start[name].shape == value.shape
+    assert own.identity() != replace(own, initial=None).identity()
 
 
 def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
