@@ -97,6 +97,10 @@ def _parser() -> cli.Parser:
         help=f"{', '.join(PRUNERS)}; with several objectives 'dominated' or 'none' (default)",
     )
     what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
+    what.add_argument(
+        "--finalists", type=int, metavar="N", help="candidates that are trained to the end after all were scored"
+    )
+    what.add_argument("--no-sharing", action="store_true", help="train every candidate instead of scoring it first")
     what.add_argument("--from-scratch", action="store_true", help="students start from random weights")
     what.add_argument(
         "--references", metavar="LIST", help="archs trained for comparison; v2-alone is v2 without a teacher"
@@ -145,6 +149,11 @@ def configure(given: Any) -> StudyConfig:
             changed[option] = tuple(filter(None, getattr(given, option).split(",")))
     if len(changed.get("objectives", study.objectives)) > 1 and study.pruner in COMPARE_AP:
         changed.setdefault("pruner", "none")
+    sharing = None if given.no_sharing else study.sharing
+    if given.finalists is not None:
+        if sharing is None:
+            raise InputError(f"--finalists: study '{name}' trains every candidate, so that it has no finalists")
+        sharing = replace(sharing, finalists=given.finalists)
     bounds = cli.chosen(given, "max_macs", "max_bytes", "max_latency_ratio", max_params="budget")
     if "max_macs" in bounds:
         bounds["macs_size"] = study.speed.size
@@ -154,6 +163,7 @@ def configure(given: Any) -> StudyConfig:
         data=replace(study.data, **cli.chosen(given, *cli.DATA, source="data")),
         train=replace(study.train, **cli.chosen(given, "epochs")),
         from_scratch=given.from_scratch or study.from_scratch,
+        sharing=sharing,
         **changed,
     )
     load_space(config.space)

@@ -69,14 +69,16 @@ class Standing:
 
     Attributes:
         trials: ``complete``, ``pruned``, ``failed``, ``running`` and ``wanted`` → number of candidates.
+        scored: number of candidates scored by shared weights; 0 in a study without them.
         proposals: source of a proposal, or ``rejected_REASON`` → number of proposals.
-        wasted: number of trained candidates that exceed the budget; 0 by design.
-        repeated: number of candidates that were trained twice; 0 by design.
+        wasted: number of candidates, trained or scored, that exceed the budget; 0 by design.
+        repeated: number of candidates that were proposed twice; 0 by design.
         best: label of the best candidate; None before one is complete.
         timing: seconds by purpose and shares, as ``harness.search.timing`` defines them.
     """
 
     trials: dict[str, int] = field(default_factory=dict)
+    scored: int = 0
     proposals: dict[str, int] = field(default_factory=dict)
     wasted: int = 0
     repeated: int = 0

@@ -440,6 +440,8 @@ class StudyConfig:
             ``-alone``, without a teacher.
         seeds: number of trainings of each reference and, after the search, of the best student, each with a different
             seed.
+        sharing: how candidates are scored by shared weights, so that only the best of them are trained to the end; None
+            trains all of them.
     """
 
     name: str
@@ -462,9 +464,14 @@ class StudyConfig:
     from_scratch: bool = False
     references: tuple[str, ...] = ("v2",)
     seeds: int = 1
+    sharing: SharingConfig | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "a study's name")
+        _require(
+            self.sharing is None or self.pruner == "none",
+            f"candidates that are scored by shared weights are not pruned: give pruner none, got {self.pruner}",
+        )
         _require(
             self.trials > 0 or (self.trials == 0 and bool(self.references)),
             f"trials must be positive, or 0 to train the references only, got {self.trials}",
@@ -519,6 +526,8 @@ class StudyConfig:
             "speed": SpeedConfig,
         }
         built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
+        if built.get("sharing") is not None:
+            built["sharing"] = SharingConfig(**{**built["sharing"], "train": TrainConfig(**built["sharing"]["train"])})
         lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
         return cls(**built | lists)
 

@@ -48,6 +48,7 @@ class TrialRecord:
             as ``evaluation.speed.measure`` returns them; empty for networks that were not measured.
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
+        inherits: whether training started from slices of the study's shared weights.
         training: fingerprint of the training (``training.reuse``); ``read_from``: STUDY/LABEL of the training that
             was read instead of training again, otherwise empty.
         provenance: ``Provenance`` as a dict; several if code, libraries or machine changed when an interrupted training
@@ -80,6 +81,7 @@ class TrialRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     search_protocol: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    inherits: bool = False
     training: str = ""
     read_from: str = ""
     provenance: list[dict[str, Any]] = field(default_factory=list)

@@ -17,17 +17,23 @@ from optuna.trial import TrialState
 
 from harness.core.protocol import OBJECTIVES
 from harness.core.record import TrialRecord, load_records
+from harness.core.scores import Scored
+from harness.core.space import Configuration
 from harness.errors import HarnessError
 from harness.evaluation.objectives import costs
 from harness.search.candidates import Proposer, identity
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
 from harness.search.pruning import Rule, rule_for
+from harness.search.scoring import Scoring
+from harness.search.shared import NAME as SHARED_WEIGHTS
+from harness.search.shared import SharedTraining, keep_slices
 from harness.search.storage import HISTORY, Ledger
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
 from harness.training.job import WEIGHTS, TrainResult
 from harness.training.reuse import Finished, fingerprint
+from harness.training.score import ScoreJob
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _BETTER = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
@@ -106,7 +112,10 @@ class Search:
         self._begun = time.monotonic()
         self._epochs_here = 0
         self._repeats_to_come = plan.config.seeds - 1 if plan.config.trials else 0
-        wanted = max(plan.config.trials, len(self._trials))
+        sharing = plan.config.sharing
+        self.scoring = None if sharing is None else self._scoring()
+        self._shared = SharedTraining(plan, pool, progress)
+        wanted = max(plan.config.trials, len(self._trials)) if sharing is None else sharing.finalists
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
 
     def run(self) -> None:
@@ -115,12 +124,18 @@ class Search:
         Raises:
             HarnessError, OSError: an error that every later trial would meet too; the study can be resumed.
         """
-        self._line_up(self.plan.references())
-        self._line_up_interrupted()
-        self._tell()
-        self._show()
         begun, slots = time.monotonic(), self.pool.idle
+        self._line_up(self.plan.references())
+        if self.scoring is None:
+            self._line_up_interrupted()
+            self._tell()
+        elif self.plan.config.trials:
+            self._shared.start()
+        self._show()
         self._work()
+        if self.scoring is not None and self.plan.config.trials:
+            self._score(self.scoring)
+            self._work()
         if self.best is not None:
             if not self.best.ap:
                 self._ready.append(self.best.label)
@@ -129,11 +144,47 @@ class Search:
             self._work()
         self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
 
+    def _scoring(self) -> Scoring:
+        plan = self.plan
+
+        def job(number: int, configuration: Configuration) -> ScoreJob:
+            return plan.scoring(label(number), plan.space.arch(configuration), keep=False)
+
+        def objectives(scored: Scored) -> list[float]:
+            record = plan.candidate(scored.number, scored.configuration)
+            record.search_ap = scored.ap
+            return self.objectives(record)
+
+        return Scoring(
+            plan.folder,
+            self.ledger,
+            self.proposer,
+            self.pool,
+            self.progress,
+            job,
+            objectives,
+            plan.config.trials,
+            plan.config.window,
+        )
+
+    def _score(self, scoring: Scoring) -> None:
+        """Score the candidates, and queue the best ones and the references for training from their slices."""
+        scoring.run()
+        self.trained = True
+        self.exhausted = scoring.exhausted
+        finalists = scoring.best(self.plan.config.sharing.finalists if self.plan.config.sharing else 0)
+        due = list(self.plan.inheriting(finalists))
+        keep_slices([record for record in due if not record.repeat_of], self.plan, self.pool, self.progress)
+        self._line_up(due)
+
     def _work(self) -> None:
         """Train until no training is running, queued or wanted."""
-        while self._fill() or self._running:
+        while self._fill() or self._running or self._shared.running:
             for event in self.pool.wait():
-                self._handle(event)
+                if event.label == SHARED_WEIGHTS:
+                    self._shared.handle(event)
+                else:
+                    self._handle(event)
             self._show()
 
     def _line_up(self, wanted: Iterable[TrialRecord]) -> None:
@@ -171,6 +222,8 @@ class Search:
 
     def _propose(self) -> bool:
         """Propose the next trial if one is wanted and its history is complete; return whether there is one."""
+        if self.scoring is not None:
+            return False
         number, width = len(self._trials), self.plan.config.window
         if number >= self.plan.config.trials or number - self._told >= width or self.exhausted:
             return False
@@ -197,7 +250,7 @@ class Search:
         grading = record.state == "complete"
         rule = None
         if not grading:
-            if record.number is not None:
+            if record.number is not None and self.scoring is None:
                 history = self._trials[record.number].user_attrs[HISTORY]
                 before = [self.records[label(number)] for number in range(history)]
                 rule = rule_for(self.plan.config, record, before, self._trials[:history])
@@ -279,7 +332,7 @@ class Search:
         self._epochs_here += 1
         go_on = True
         if training.rule is not None and record.number is not None and value is not None:
-            if len(self.plan.config.objectives) == 1:
+            if len(self.plan.config.objectives) == 1 and self.scoring is None:
                 self.ledger.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
             go_on = last or not training.rule.stops(info["epoch"], value)
@@ -291,6 +344,8 @@ class Search:
 
     def _tell(self) -> None:
         """Tell the trials that have ended, in the order of their numbers."""
+        if self.scoring is not None:
+            return  # Trials are told their scores.
         while self._told < len(self._trials):
             record = self.records[label(self._told)]
             if record.state == "running":

@@ -1,6 +1,6 @@
 """``Plan``: the fixed settings of a study, from which the records and jobs of its trainings are made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +10,26 @@ from harness.core.arch import ArchConfig
 from harness.core.protocol import ALONE, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
+from harness.core.scores import Scored
 from harness.core.space import Configuration, SearchSpace
 from harness.models.builder import resolve_arch
 from harness.models.costs import count_parts, macs
 from harness.models.latency import LatencyTable
 from harness.models.weights import file_digest
 from harness.search.samplers import derive_seed
-from harness.training.job import Job, job_of
+from harness.training.job import WEIGHTS, Job, job_of
+from harness.training.score import ScoreJob
+from harness.training.sharing import SharedJob
 from harness.training.teacher import Teacher
+
+INITIAL = "initial.safetensors"
+"""File of the slices that a network's trainings start from, in the folder of its first training."""
+
+INHERITED = "-shared"
+"""Suffix of a reference that is trained from its slices of the shared weights."""
+
+SHARED = "shared"
+"""Folder of the shared weights, in the study's folder."""
 
 
 def label(number: int) -> str:
@@ -82,6 +94,66 @@ class Plan:
             yield record
             yield from self.repeats(record)
 
+    def inheriting(self, scored: Iterable[Scored]) -> Iterator[TrialRecord]:
+        """Yield the records of the networks that are trained to the end from their slices of the shared weights.
+
+        They are the candidates that were scored best, and the references with a teacher, so that what inheriting
+        weights gains is not credited to a candidate's design. References outside the space have no slices.
+        """
+        for name in self.config.references:
+            if name.endswith(ALONE) or not self.shares(resolve_arch(name)):
+                continue
+            record = self._record(
+                f"{name}{INHERITED}", "reference", resolve_arch(name), self.config.train, self.config.distill
+            )
+            record.seed, record.inherits = self._seed(1), True
+            yield record
+            yield from self.repeats(record)
+        for one in scored:
+            record = self.candidate(one.number, one.configuration)
+            record.inherits = True
+            yield record
+
+    def shares(self, arch: ArchConfig) -> bool:
+        """Return whether an architecture is one of the space's, whatever its budget."""
+        return all(
+            part in [self.space.arch(chosen).parts()[slot] for chosen in self.space.group_configurations(slot)]
+            for slot, part in arch.parts().items()
+        )
+
+    @property
+    def shared(self) -> SharedJob:
+        """The training of the shared weights.
+
+        Raises:
+            ValueError: the study has none.
+        """
+        sharing = self.config.sharing
+        if sharing is None:
+            raise ValueError(f"study {self.config.name} has no shared weights")
+        job = Job(
+            label="shared weights",
+            arch=self.space.base,
+            seed=self._seed(1),
+            train=sharing.train,
+            data=self.config.data,
+            evaluation=self.config.evaluation,
+            folder=self.folder / SHARED,
+            cache=self.cache,
+            distill=replace(self.config.distill, feature_weight=0.0),
+            teacher=self.teacher.path,
+            teacher_arch=self.teacher.arch,
+            init_backbone=self.start,
+            device=self.device,
+            threads=self.threads,
+        )
+        return SharedJob(job, self.space, self.config.budget, sharing)
+
+    def scoring(self, name: str, arch: ArchConfig, *, keep: bool) -> ScoreJob:
+        """Return what a worker needs to score a network, and to keep its slices for its training if ``keep``."""
+        target = self.trial_folder(name) / INITIAL if keep else None
+        return ScoreJob(name, arch, self.shared, self.folder / SHARED / WEIGHTS, target)
+
     def repeats(self, record: TrialRecord) -> Iterator[TrialRecord]:
         """Yield the records of a network's further trainings."""
         for number in range(2, self.config.seeds + 1):
@@ -94,6 +166,7 @@ class Plan:
                     DistillConfig(**record.distill) if record.distill else DistillConfig(alpha=0.0),
                 ),
                 repeat_of=record.label,
+                inherits=record.inherits,
                 seed=self._seed(number),
             )
 
@@ -140,6 +213,7 @@ class Plan:
             teacher=self.teacher.path,
             teacher_arch=self.teacher.arch,
             start=self.start,
+            initial=self.trial_folder(record.repeat_of or record.label) / INITIAL if record.inherits else None,
             folder=self.trial_folder(record.label),
             cache=self.cache,
             device=self.device,

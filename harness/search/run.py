@@ -33,9 +33,9 @@ from harness.search.resources import Checked, Resources, check_resources
 from harness.search.session import Session
 from harness.search.speeds import THREADS, Stopwatch
 from harness.search.storage import Ledger, open_storage, single_writer, storage_errors
+from harness.search.work import work
 from harness.search.workers import Pool
 from harness.tracking import open_tracker
-from harness.training.loop import train
 from harness.training.reuse import Finished
 from harness.training.teacher import Teacher, ensure_teacher
 
@@ -64,7 +64,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         _check_earlier(earlier, same, folder)
         if latencies is not None:
             _, proposer = _check_search(config, latencies)
-        pool = Pool(train, checked.workers, checked.threads)
+        pool = Pool(work, checked.workers, checked.threads)
         stack.callback(pool.close)
         splits = {split: load_split(config.data, split, cache, progress.stage) for split in SPLITS}
         same |= identity.of_images(splits)

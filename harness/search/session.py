@@ -77,15 +77,20 @@ class Session:
         """Update ``study.json``."""
         candidates = self.search.candidates()
         states = Counter(record.state for record in candidates)
-        wanted = len(candidates) if self.search.exhausted else self.plan.config.trials
+        sharing, scoring = self.plan.config.sharing, self.search.scoring
+        wanted = self.plan.config.trials if sharing is None else sharing.finalists
+        if self.search.exhausted:
+            wanted = len(candidates)
+        proposed = [trial.params for trial in self.search.ledger.trials()]
         best = self.search.best
         fits = self.search.proposer.counts.is_feasible
         total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
         standing = Standing(
             trials={state: states[state] for state in ("complete", "pruned", "failed", "running")} | {"wanted": wanted},
+            scored=0 if scoring is None else len(scoring.scores),
             proposals=self._proposals(),
-            wasted=sum(not fits(record.configuration, self.plan.config.budget) for record in candidates),
-            repeated=len(candidates) - len({identity(record.configuration) for record in candidates}),
+            wasted=sum(not fits(configuration, self.plan.config.budget) for configuration in proposed),
+            repeated=len(proposed) - len({identity(configuration) for configuration in proposed}),
             best=None if best is None else best.label,
             timing=timing(list(self.search.records.values()), total, self._idle_share),
         )

@@ -122,6 +122,7 @@ def job_of(
     teacher: Path | None,
     teacher_arch: ArchConfig | None,
     start: Path | None,
+    initial: Path | None = None,
     folder: Path,
     cache: Path,
     device: str = "cpu",
@@ -134,6 +135,7 @@ def job_of(
         distill: distillation settings if the record has none.
         teacher, teacher_arch: weights and architecture of the study's teacher.
         start: weights file for the initial backbone; None for random weights.
+        initial: weights file of the whole network to start from; None for ``start`` or random weights.
         folder, cache, device, threads: as in ``Job``.
 
     Raises:
@@ -154,6 +156,7 @@ def job_of(
         teacher=teacher,
         teacher_arch=teacher_arch,
         init_backbone=start,
+        initial=initial,
         grade=record.role != "candidate",
         device=device,
         threads=threads,

@@ -27,10 +27,12 @@ from harness.search.run import run_study
 from harness.search.workers import Event
 from harness.training.grade import grade
 from harness.training.job import WEIGHTS, Job, TrainResult
+from harness.training.score import Score, ScoreJob
+from harness.training.sharing import SharedJob
 
 QUICK = replace(load_study("quick"), name="stub", trials=4, pruner="none")
 
-Steps = Generator[dict[str, Any], bool, TrainResult]
+Steps = Generator[dict[str, Any], bool, TrainResult | Score | list[dict[str, Any]]]
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Plan:
         interrupt: number of the event at which Ctrl-C is pressed; None never.
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
-        trained: labels of the trainings and gradings that were started.
+        trained: labels of the trainings and gradings that were started; ``scored``: those of the scores.
         pool: the one that runs it.
     """
 
@@ -53,6 +55,7 @@ class Plan:
     order: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
+    scored: list[str] = field(default_factory=list)
     pool: "Pool | None" = None
 
     def mean(self, job: Job, epoch: int) -> float:
@@ -62,7 +65,37 @@ class Plan:
         reached = random.Random(repr((job.arch, job.distill, job.seed))).uniform(0.2, 0.8)
         return round(reached * (1 - 0.5**epoch), 4)
 
-    def train(self, job: Job) -> Steps:
+    def work(self, job: Job | SharedJob | ScoreJob) -> Steps:
+        """Do what a worker does with a job."""
+        if isinstance(job, ScoreJob):
+            return self.score(job)
+        return self.share(job) if isinstance(job, SharedJob) else self.train(job)
+
+    def share(self, job: SharedJob) -> Steps:
+        """Yield the epochs of a training of shared weights, and leave a file."""
+        self.trained.append("shared weights")
+        history = []
+        for epoch in range(1, job.job.train.epochs + 1):
+            history.append({"epoch": epoch, "losses": {"total": 1 / epoch}, "ap": {}})
+            yield dict(history[-1])
+        job.job.folder.mkdir(parents=True, exist_ok=True)
+        save_file({"all": torch.zeros(1)}, job.job.folder / WEIGHTS)
+        return history
+
+    def score(self, job: ScoreJob) -> Steps:
+        """Return a score that follows from the architecture, and leave the slices."""
+        self.scored.append(job.label)
+        failure = self.fail.pop((job.label, 0), None)
+        if failure is not None:
+            raise failure if isinstance(failure, Exception) else _KilledError(failure)
+        if job.keep is not None:
+            job.keep.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"slices": torch.zeros(1)}, job.keep)
+        reached = round(random.Random(repr(job.arch)).uniform(0.2, 0.8), 4)
+        return Score(dict.fromkeys(("easy", "medium", "hard", "mean"), reached), 0.1)
+        yield {}  # A generator, as every other work.
+
+    def train(self, job: Job) -> Generator[dict[str, Any], bool, TrainResult]:
         """Yield every epoch of a training, receive whether to continue, and leave the files of a real one."""
         self.trained.append(job.label)
         self.jobs[job.label] = job
@@ -121,9 +154,9 @@ class Pool:
     def idle(self) -> int:
         return self._count - len(self._workers)
 
-    def start(self, label: str, job: Job) -> None:
+    def start(self, label: str, job: Job | SharedJob | ScoreJob) -> None:
         assert self.idle
-        self._workers[label] = _Worker(label, self._plan.train(job))
+        self._workers[label] = _Worker(label, self._plan.work(job))
 
     def answer(self, label: str, go_on: bool) -> None:
         worker = self._workers[label]

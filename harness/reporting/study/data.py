@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from harness.core.manifest import FILE, Manifest
 from harness.core.record import TrialRecord, load_records
+from harness.core.scores import Scored, load_scores
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
@@ -33,6 +34,7 @@ class StudyData:
         study: the study's manifest.
         records: records of the study's protocols: teacher, references, then candidates by number.
         foreign: label → how its protocols differ, for records that are left out because of another protocol.
+        scores: candidates that were scored by shared weights, by number.
         importance: axis → share; empty if there were too few trials.
         examples: empty for WIDER FACE images.
     """
@@ -41,6 +43,7 @@ class StudyData:
     study: Manifest
     records: list[TrialRecord]
     foreign: dict[str, str]
+    scores: list[Scored]
     importance: dict[str, float]
     examples: list[Example]
 
@@ -146,7 +149,8 @@ def load(folder: Path) -> StudyData:
     records = [record for record in found if record.label not in foreign]
     importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
     examples = _examples(folder / "examples.npz") if study.config.data.source == "synthetic" else []
-    return StudyData(folder, study, records, foreign, importance, examples)
+    scores = [scored for _, scored in sorted(load_scores(folder).items())]
+    return StudyData(folder, study, records, foreign, scores, importance, examples)
 
 
 def _apart(record: TrialRecord, study: Manifest) -> str:

@@ -24,14 +24,24 @@ def headline(data: StudyData) -> str:
     if not data.searches:
         return _references(data)
     ended = data.candidates("complete")
-    made, wanted = len(data.candidates("complete", "pruned", "failed")), config.trials
+    made, wanted = len(data.candidates("complete", "pruned", "failed")), study.standing.trials["wanted"]
     unfinished = f"**Unfinished: {made:,} of {counted(wanted, 'trial')} have ended.** " if made < wanted else ""
     text = unfinished + (
         f"The study searched the space `{config.space}` ({study.space.size:,} configurations, "
         f"{study.space.feasible:,} of them within the budget of {data.bounds}) with Optuna's {config.sampler} "
-        f"sampler. Of {counted(config.trials, 'student')}, {len(ended):,} were trained to the end, "
-        f"{len(data.candidates('pruned')):,} were stopped early and {len(data.candidates('failed')):,} failed."
+        "sampler. "
     )
+    if config.sharing is not None:
+        text += (
+            f"{counted(len(data.scores), 'student')} of {config.trials:,} were scored by shared weights; the "
+            f"{wanted:,} with the highest scores are trained to the end, from their slices: {len(ended):,} ended, "
+            f"{len(data.candidates('failed')):,} failed."
+        )
+    else:
+        text += (
+            f"Of {counted(config.trials, 'student')}, {len(ended):,} were trained to the end, "
+            f"{len(data.candidates('pruned')):,} were stopped early and {len(data.candidates('failed')):,} failed."
+        )
     if best is None:
         return f"{text} There is no result yet: no student has a search AP."
     size = f"{best.params:,} parameters ({headroom(best.params, data.budget)})"

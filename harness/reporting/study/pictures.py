@@ -31,6 +31,7 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
     """
     scored = frame[frame["search_ap_mean"].notna()] if len(frame) else frame
     return [
+        *_scores(data),
         _pareto(data, scored),
         *_hypervolume(data),
         _parts(data),
@@ -40,6 +41,22 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
         _importance(data),
         _examples(data),
     ]
+
+
+def _scores(data: StudyData) -> Iterator[Picture]:
+    """Yield the scores of all candidates, if they were scored by shared weights."""
+    found = [one for one in data.scores if one.ap.get("mean") is not None]
+    if not found:
+        return
+    trained = {record.number: record.search_ap["mean"] for record in data.candidates("complete")}
+    frame = pd.DataFrame(
+        [{"number": s.number, "params": s.params, "score": s.ap["mean"], "ap": trained.get(s.number)} for s in found]
+    )
+    text = (
+        "Small: the search AP of each candidate with slices of the shared weights, after a few steps of its own. "
+        f"Large: finalists after training to the end, joined to their scores. {_search(data)}"
+    )
+    yield Picture("Scores against parameters", "scores", text, plots.scores(frame, data.budget))
 
 
 def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:

@@ -123,6 +123,31 @@ def pareto(
     return figure
 
 
+def scores(frame: pd.DataFrame, budget: int) -> Figure:
+    """Scores of all candidates against parameters, and the search AP of those that were trained to the end.
+
+    Args:
+        frame: one row per candidate: params, score and ap in [0, 1]; ap is missing for those that were only scored.
+        budget: parameters.
+    """
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = style.plain(figure.subplots())
+    axes.scatter(frame["params"], 100 * frame["score"], s=12, color=style.SKY, linewidth=0, label="score", zorder=1)
+    ended = frame[frame["ap"].notna()]
+    for row in ended.to_dict("records"):
+        ends = [100 * row["score"], 100 * row["ap"]]
+        axes.plot([row["params"]] * 2, ends, color=style.BLUE, linewidth=1, zorder=2)
+    axes.scatter(
+        ended["params"], 100 * ended["ap"].astype(float), s=42, color=style.BLUE, label="trained to the end", zorder=3
+    )
+    axes.axvline(budget, color=style.GREY, linewidth=1, linestyle="--", zorder=0)
+    style.write_above(axes, f"budget {budget:,}", budget)
+    style.thousands(axes)
+    axes.legend(frameon=False, loc="lower left")
+    axes.set(xlabel="parameters", ylabel="mean search AP, %")
+    return figure
+
+
 def _is_large(heading: str) -> bool:
     return heading.startswith(("V1", "teacher"))
 

@@ -1,0 +1,85 @@
+"""The shared weights of a study: trained once, and cut into slices for the networks that are trained to the end."""
+
+from collections.abc import Sequence
+
+from harness.core.arch import ArchConfig
+from harness.core.record import TrialRecord, write_json
+from harness.errors import HarnessError
+from harness.search.plan import INITIAL, SHARED, Plan
+from harness.search.progress import Progress
+from harness.search.workers import Event, Pool
+from harness.training.job import WEIGHTS
+
+HISTORY = "epochs.json"
+"""One dict per epoch of the training of the shared weights, in their folder."""
+
+NAME = "shared weights"
+"""Label of their training."""
+
+
+class SharedTraining:
+    """The training of a study's shared weights in one worker, beside other trainings.
+
+    Attributes:
+        running: whether a worker has it.
+    """
+
+    def __init__(self, plan: Plan, pool: Pool, progress: Progress) -> None:
+        self._plan, self._pool, self._progress = plan, pool, progress
+        self._kills = 0
+        self.running = False
+
+    def start(self) -> None:
+        """Give it to an idle worker, unless an earlier run has ended it."""
+        folder = self._plan.folder / SHARED
+        if not ((folder / HISTORY).exists() and (folder / WEIGHTS).exists()):
+            self._pool.start(NAME, self._plan.shared)
+            self.running = True
+
+    def handle(self, event: Event) -> None:
+        """Take an event of its worker.
+
+        Raises:
+            HarnessError: the training diverged, or its worker was killed twice.
+        """
+        if event.kind == "epoch":
+            epoch, epochs = event.content["epoch"], self._plan.shared.job.train.epochs
+            self._progress.line(f"{NAME}: epoch {epoch} of {epochs}, loss {event.content['losses']['total']:.2f}")
+            self._pool.answer(NAME, go_on=True)
+        elif event.kind == "result":
+            write_json(self._plan.folder / SHARED / HISTORY, event.content)
+            self.running = False
+        else:
+            self._kills = _counted(event, self._kills)
+            self.start()
+
+
+def keep_slices(records: Sequence[TrialRecord], plan: Plan, pool: Pool, progress: Progress) -> None:
+    """Write the slices that the trainings of ``records`` start from, where they are not written yet.
+
+    Raises:
+        HarnessError: a network cannot be cut out, or its worker was killed twice.
+    """
+    due = [record for record in records if not (plan.trial_folder(record.label) / INITIAL).exists()]
+    waiting, running, kills = list(due), dict[str, TrialRecord](), 0
+    while waiting or running:
+        progress.stage("taking slices", len(due) - len(waiting) - len(running), len(due))
+        while waiting and pool.idle:
+            record = waiting.pop(0)
+            arch = ArchConfig.from_dict(record.arch)
+            pool.start(record.label, plan.scoring(record.label, arch, keep=True))
+            running[record.label] = record
+        for event in pool.wait():
+            record = running.pop(event.label)
+            if event.kind != "result":
+                kills = _counted(event, kills)
+                waiting.append(record)
+
+
+def _counted(event: Event, kills: int) -> int:
+    """Return the new number of kills; raise the error that another event stands for."""
+    if event.kind == "fatal":
+        raise event.content
+    if event.kind != "killed" or kills:
+        raise HarnessError(f"{event.label}: {event.content}; the same command resumes")
+    return kills + 1

@@ -1,0 +1,104 @@
+"""A study that scores its candidates with shared weights and trains the best of them to the end."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.manifest import Manifest
+from harness.core.protocol import SharingConfig, TrainConfig
+from harness.core.scores import load_scores
+from harness.errors import HarnessError, InputError
+from harness.search.plan import INITIAL
+from tests.search.stub import Plan, Stub, outcome, records
+from tests.search.test_study import trials
+
+pytestmark = pytest.mark.slow
+
+SHARING = SharingConfig(TrainConfig(epochs=2, batch=8), finalists=3)
+STUDY: dict[str, Any] = {"space": "architectures", "trials": 10, "sharing": SHARING, "seeds": 2}
+
+
+def best(folder: Path, number: int) -> list[str]:
+    scores = load_scores(folder)
+    return [f"{n:04d}" for n in sorted(scores, key=lambda n: -(scores[n].ap["mean"] or 0))[:number]]
+
+
+def test_the_candidates_with_the_highest_scores_are_trained_from_their_slices(stub: Stub) -> None:
+    plan = Plan()
+    folder = stub.study(plan, **STUDY)
+    found, standing = records(folder), Manifest.load(folder).standing
+    finalists = {label: r for label, r in found.items() if r.role == "candidate"}
+    assert set(finalists) == set(best(folder, 3))
+    assert (standing.scored, standing.trials["complete"], standing.trials["wanted"]) == (10, 3, 3)
+    assert (standing.wasted, standing.repeated) == (0, 0)
+    assert [trial.value for trial in trials(folder)] == [load_scores(folder)[n].ap["mean"] for n in range(10)]
+    for label, record in finalists.items():
+        assert record.configuration == load_scores(folder)[int(label)].configuration
+        assert record.inherits
+        assert plan.jobs[label].initial == folder / "trials" / label / INITIAL
+    assert standing.best == max(finalists, key=lambda label: finalists[label].search_ap["mean"] or 0)
+    assert plan.jobs[f"{standing.best}-s2"].initial == folder / "trials" / standing.best / INITIAL
+    assert plan.trained.count("shared weights") == 1
+
+
+def test_v2_is_trained_from_its_slices_and_without_them(stub: Stub) -> None:
+    plan = Plan()
+    folder = stub.study(plan, references=("v2", "v2-alone"), **STUDY)
+    found = records(folder)
+    inherits = {label: r.inherits for label, r in found.items() if r.role == "reference"}
+    assert inherits == {
+        "v2": False,
+        "v2-s2": False,
+        "v2-alone": False,
+        "v2-alone-s2": False,
+        "v2-shared": True,
+        "v2-shared-s2": True,
+    }
+    assert found["v2"].arch == found["v2-shared"].arch
+    assert (found["v2"].seed, found["v2-s2"].seed) == (found["v2-shared"].seed, found["v2-shared-s2"].seed)
+    assert plan.jobs["v2"].initial is None
+    assert plan.jobs["v2-shared-s2"].initial == folder / "trials" / "v2-shared" / INITIAL
+
+
+def test_a_reference_outside_the_space_has_no_slices(stub: Stub) -> None:
+    assert "v2_as_written-shared" not in records(stub.study(references=("v2_as_written",), **STUDY))
+
+
+def test_interruptions_and_workers_do_not_change_the_result(stub: Stub) -> None:
+    alone = stub.study(name="alone", workers=1, **STUDY)
+    folder, done = stub.runs / "stub", list[str]()
+    for run in itertools.count():
+        plan = Plan(interrupt=4 + run % 5, order=run)
+        try:
+            stub.study(plan, workers=3, **STUDY)
+            break
+        except KeyboardInterrupt:
+            done += plan.scored
+    assert run > 2, "it was interrupted"
+    assert outcome(folder) == outcome(alone)
+    scores = [{n: (s.configuration, s.ap) for n, s in load_scores(f).items()} for f in (folder, alone)]
+    assert scores[0] == scores[1]
+
+
+def test_a_failed_score_is_kept_with_its_reason_and_never_wins(stub: Stub) -> None:
+    folder = stub.study(Plan(fail={("0002", 0): ValueError("no such thing")}), **STUDY)
+    assert load_scores(folder)[2].reason == "no such thing"
+    assert "0002" not in records(folder)
+
+
+def test_shared_weights_that_diverge_end_the_study(stub: Stub) -> None:
+    class Diverging(Plan):
+        def share(self, job: Any) -> Any:  # noqa: ARG002
+            raise ValueError("not finite")
+            yield {}
+
+    with pytest.raises(HarnessError, match="shared weights: not finite"):
+        stub.study(Diverging(), **STUDY)
+    assert len(load_scores(stub.study(**STUDY))) == 10
+
+
+def test_scored_candidates_are_not_pruned(stub: Stub) -> None:
+    with pytest.raises(InputError, match="give pruner none, got median"):
+        stub.study(**STUDY | {"pruner": "median"})
