@@ -13,7 +13,7 @@ from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
 from harness.core.provenance import Provenance, provenance
 from harness.core.record import load_records
-from harness.core.space import SearchSpace
+from harness.core.space import RECIPE, SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
@@ -141,6 +141,12 @@ def _check_search(config: StudyConfig, latencies: LatencyTable | None) -> tuple[
     for name in config.references:
         if name.removesuffix(ALONE) not in ARCHS:
             raise unknown_name("reference", name, (*ARCHS, *(f"{arch}{ALONE}" for arch in ARCHS)))
+    unseen = [axis.name for axis in space.axes if axis.name.partition(".")[0] in RECIPE]
+    if config.sharing is not None and unseen:
+        raise InputError(
+            f"space '{space.name}' has axes that change only the training ({', '.join(unseen)}), which a score by "
+            "shared weights does not see: choose another --space, or give --no-sharing"
+        )
     directions = [DIRECTIONS[name] for name in config.objectives]
     counts = SpaceCounts(space, latencies)
     return space, Proposer(

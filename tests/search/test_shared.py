@@ -102,3 +102,10 @@ def test_shared_weights_that_diverge_end_the_study(stub: Stub) -> None:
 def test_scored_candidates_are_not_pruned(stub: Stub) -> None:
     with pytest.raises(InputError, match="give pruner none, got median"):
         stub.study(**STUDY | {"pruner": "median"})
+
+
+def test_axes_that_a_score_does_not_see_are_refused(stub: Stub) -> None:
+    with pytest.raises(
+        InputError, match=r"'v2_light' has axes that change only the training \(distill.alpha, .*--no-sharing"
+    ):
+        stub.study(**STUDY | {"space": "v2_light"})
