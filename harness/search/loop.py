@@ -397,7 +397,8 @@ class Search:
         if not self._epochs_here:
             return None
         epochs = self.plan.config.train.epochs
-        waiting = max(0, self.plan.config.trials - len(self._trials)) + len(self._ready) + self._repeats_to_come
+        proposed = 0 if self.scoring is not None else max(0, self.plan.config.trials - len(self._trials))
+        waiting = proposed + len(self._ready) + self._repeats_to_come
         left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
         return (time.monotonic() - self._begun) / self._epochs_here * left
 
