@@ -38,5 +38,5 @@ def train(job: Job, on_epoch: Callable[[dict[str, Any]], bool]) -> TrainResult:
 if __name__ == "__main__":
     from tests.search import interrupted  # By its real name, so that the workers find it.
 
-    with patch("harness.search.run.train", interrupted.train):
+    with patch("harness.search.run.work", interrupted.train):
         cli.run(study.main)
