@@ -8,7 +8,7 @@ in a head, are sliced in the same way. So every registered part can be shared wi
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -112,7 +112,7 @@ class SharedPart:
         return functional_call(self._module, self._slices, (given,))
 
 
-def _largest(space: SearchSpace, name: Any) -> Iterator[_Key]:
+def _largest(space: SearchSpace, name: Callable[[_Key], str]) -> Iterator[_Key]:
     """Yield, of all parts that share weights, the one with the most parameters."""
     parts = {slot: [space.arch(c).parts()[slot] for c in space.group_configurations(slot)] for slot in SLOTS}
     for slot in SLOTS:
@@ -157,7 +157,9 @@ def _leading(tensor: Tensor, shape: torch.Size) -> Tensor:
     return tensor[tuple(slice(length) for length in shape)]
 
 
-def run(parts: Mapping[str, Any], maps: Features) -> tuple[dict[str, Features], tuple[Tensor, Tensor, Tensor]]:
+def run(
+    parts: Mapping[str, Callable[..., Any]], maps: Features
+) -> tuple[dict[str, Features], tuple[Tensor, Tensor, Tensor]]:
     """Run the parts after the backbone. Return slot → its maps, and boxes, class logits and landmarks."""
     between: dict[str, Features] = {}
     features = maps

@@ -12,6 +12,7 @@ Two things differ from that paper, because hundreds of steps must do instead of 
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from harness.models.device import place
 from harness.models.fold import freeze
 from harness.models.initial import initialise
 from harness.models.modules.part import Features
-from harness.models.shared import SharedPart, SharedWeights
+from harness.models.shared import SharedPart, SharedWeights, run
 from harness.models.weights import init_backbone, load_weights
 from harness.training.balanced import Balanced
 from harness.training.checkpoint import CHECKPOINT, read_checkpoint
@@ -261,26 +262,19 @@ def _by_backbone(networks: list[ArchConfig]) -> list[list[ArchConfig]]:
     return list(found.values())
 
 
-def _run(parts: dict[str, SharedPart], maps: Features) -> tuple[RawOutput, dict[str, Features]]:
+def _run(parts: Mapping[str, SharedPart | nn.Module], maps: Features) -> tuple[RawOutput, dict[str, Features]]:
     """Return a network's output for the backbone's maps, and slot → the maps after its part."""
-    features: Features = parts["attention"](maps)
-    between: dict[str, Features] = {}
-    for slot in BETWEEN:
-        features = between[slot] = parts[slot](features)
-    boxes, classes, landmarks = parts["head"](features)
-    return RawOutput(boxes, classes, landmarks, features), between
+    between, (boxes, classes, landmarks) = run(parts, maps)
+    return RawOutput(boxes, classes, landmarks, between[BETWEEN[-1]]), between
 
 
 def _answer(teacher: Detector, images: Tensor) -> tuple[RawOutput, dict[str, Features]]:
     """Return the teacher's output, and slot → its maps in float32."""
-    features: Features = teacher.attention(teacher.backbone(images))
-    between: dict[str, Features] = {}
-    for slot in BETWEEN:
-        features = teacher.get_submodule(slot)(features)
+    output, between = _run(dict(teacher.named_children()), teacher.backbone(images))
+    for slot, features in between.items():
         p3, p4, p5 = (image.float() for image in features)
         between[slot] = p3, p4, p5
-    boxes, classes, landmarks = teacher.head(features)
-    return RawOutput(boxes, classes, landmarks, features), between
+    return output, between
 
 
 def _save(setup: SharedSetup) -> None:
