@@ -169,8 +169,9 @@ class Search:
 
     def _score(self, scoring: Scoring) -> None:
         """Score the candidates, and queue the best ones and the references for training from their slices."""
+        before = len(scoring.scores)
         scoring.run()
-        self.trained = True
+        self.trained |= len(scoring.scores) > before
         self.exhausted = scoring.exhausted
         finalists = scoring.best(self.plan.config.sharing.finalists if self.plan.config.sharing else 0)
         due = list(self.plan.inheriting(finalists))

@@ -17,7 +17,7 @@ Report = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
 
 BLOCK = 4_096
-"""Configurations that the surrogate answers for at once."""
+"""Number of configurations whose APs are predicted at once."""
 
 
 def simulate(

@@ -41,7 +41,7 @@ class Model:
 
     def __init__(self, rows: Floats, aps: Floats) -> None:
         self._middle, spread = rows.mean(axis=0), rows.std(axis=0)
-        # A number that never varied says nothing; nor does it where a later row has another value.
+        # A column that is constant in the table predicts nothing, and is set to zero in all rows.
         self._scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
         kernel = ConstantKernel() * RBF(length_scale=np.sqrt(rows.shape[1])) + WhiteKernel(0.5)
         self._process = GaussianProcessRegressor(kernel, normalize_y=True)
@@ -188,7 +188,7 @@ class Surrogate:
         self.noise = Noise(covariance, np.sqrt(residual))
 
     def answer(self, configuration: Configuration) -> Answer:
-        """Return the answer for a configuration.
+        """Return the predicted or tabulated AP of a configuration.
 
         Raises:
             InputError: it is not in the space, or cannot be built.
@@ -197,7 +197,7 @@ class Surrogate:
         return self.answers([configuration])[0]
 
     def answers(self, configurations: Sequence[Configuration]) -> list[Answer]:
-        """Return the answers for configurations of the space.
+        """Return the predicted or tabulated APs of configurations of the space.
 
         Raises:
             InputError: one of them cannot be built.
