@@ -337,8 +337,9 @@ class SharingConfig:
         candidates: networks whose slices are trained in each step.
         imitation: weight of the imitation of the teacher's maps.
         calibration: training batches from which the BatchNorm statistics of the backbone are measured.
-        tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored;
-            ``tuning_lr``: their peak learning rate.
+        tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored; 0 trains
+            none, and measures all BatchNorm statistics on the ``calibration`` batches. ``tuning_lr``: their peak
+            learning rate.
         finalists: number of candidates with the highest scores that are trained to the end, from their slices.
     """
 
@@ -351,8 +352,9 @@ class SharingConfig:
     finalists: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "calibration", "tuning", "finalists"):
+        for name in ("candidates", "calibration", "finalists"):
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        _require(self.tuning >= 0, f"tuning must not be negative, got {self.tuning}")
         _require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
         _require(0 < self.tuning_lr < 1, f"tuning_lr must lie between 0 and 1, got {self.tuning_lr}")
         for name in ("ema", "frozen_stages", "patience"):

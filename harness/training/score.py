@@ -131,7 +131,10 @@ class Scorer:
         backbone, seen = self._shown_by(arch.backbone, detector.backbone)
         detector.backbone.load_state_dict(backbone.state_dict())
         detector.backbone.requires_grad_(False).eval()
-        self._tune(detector, seen)
+        if self._shared.config.tuning:
+            self._tune(detector, seen)
+        else:
+            self._calibrate(detector, seen)
         return detector.requires_grad_(True).eval()
 
     def _shown_by(self, part: Part, backbone: nn.Module) -> tuple[nn.Module, list[_Seen]]:
@@ -142,7 +145,7 @@ class Scorer:
                 for images, _, _ in self._steps[: self._shared.config.calibration]:
                     backbone(images)
                 backbone.eval()
-                steps = self._steps[: self._shared.config.tuning]
+                steps = self._steps[: self._shared.config.tuning or self._shared.config.calibration]
                 seen = [_Seen(backbone(images), targets, taught) for images, targets, taught in steps]
             self._backbone = part, copy.deepcopy(backbone), seen
             self._search = None
@@ -166,6 +169,12 @@ class Scorer:
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(trained, self._schedule.clip)
             optimizer.step()
+
+    def _calibrate(self, detector: Detector, seen: list[_Seen]) -> None:
+        """Measure the statistics of the BatchNorms after the backbone."""
+        with torch.no_grad(), self._feed.autocast():
+            for maps, _, _ in seen:
+                detector.after(maps)
 
     def score(self, arch: ArchConfig) -> dict[str, float | None]:
         """Return easy, medium, hard and mean AP of a network on the search split."""

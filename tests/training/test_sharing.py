@@ -224,6 +224,27 @@ def test_a_scored_network_has_its_slices_tuned_behind_a_backbone_that_stays(of_a
 
 
 @pytest.mark.trains
+def test_without_tuning_only_the_statistics_are_measured(of_all: SharedJob) -> None:
+    train_shared(of_all, go_on)
+    weights = of_all.job.folder / WEIGHTS
+    network = Scorer(replace(of_all, config=replace(of_all.config, tuning=0)), weights).network(ARCHS["v2"])
+    start = load_shared(SPACE, weights).take(ARCHS["v2"])
+    wanted = copy.deepcopy(start).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    average_statistics(wanted)
+    batches = list(shown(prepare_shared(of_all).feed, 1))[: of_all.config.calibration]
+    with torch.no_grad():
+        for images, _, _ in batches:
+            wanted.backbone(images)
+        wanted.backbone.eval()
+        for images, _, _ in batches:
+            wanted.raw(images)
+    for (name, one), other in zip(network.named_parameters(), start.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    for (name, one), other in zip(network.named_buffers(), wanted.buffers(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3, msg=name)
+
+
+@pytest.mark.trains
 def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> None:
     train_shared(of_all, go_on)
     scorer = Scorer(of_all, of_all.job.folder / WEIGHTS)
@@ -263,7 +284,7 @@ def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> 
     [
         ({"candidates": 0}, "candidates must be positive, got 0"),
         ({"finalists": 0}, "finalists must be positive, got 0"),
-        ({"tuning": 0}, "tuning must be positive"),
+        ({"tuning": -1}, "tuning must not be negative"),
         ({"tuning_lr": 1.0}, "tuning_lr must lie between 0 and 1"),
         ({"imitation": -1.0}, "imitation must not be negative"),
         ({"train": replace(SCHEDULE, ema=0.9)}, "without ema"),
