@@ -240,8 +240,8 @@ def test_without_tuning_only_the_statistics_are_measured(of_all: SharedJob) -> N
             wanted.raw(images)
     for (name, one), other in zip(network.named_parameters(), start.parameters(), strict=True):
         assert torch.equal(one, other), name
-    for (name, one), other in zip(network.named_buffers(), wanted.buffers(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3, msg=name)
+    for (name, measured), expected in zip(network.named_buffers(), wanted.buffers(), strict=True):
+        torch.testing.assert_close(measured, expected, rtol=1e-3, atol=1e-3, msg=name)
 
 
 @pytest.mark.trains
