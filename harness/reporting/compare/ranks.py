@@ -22,7 +22,8 @@ from harness.reporting.study.data import StudyData
 FEWEST = 5
 """Least number of common candidates for a rank correlation."""
 
-_RESAMPLES = 2_000
+RESAMPLES = 2_000
+"""Resamples of the candidates behind an interval."""
 
 Floats = NDArray[np.float64]
 
@@ -135,7 +136,7 @@ def kendall(one: Floats, other: Floats) -> Floats:
 
 def resampled(candidates: int) -> NDArray[np.int64]:
     """Return resamples (R, ``candidates``) of the candidates, by index."""
-    return np.random.default_rng(0).integers(candidates, size=(_RESAMPLES, candidates))
+    return np.random.default_rng(0).integers(candidates, size=(RESAMPLES, candidates))
 
 
 def percentiles(taus: Floats) -> Interval:
