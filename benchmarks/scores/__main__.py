@@ -13,7 +13,7 @@ from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from benchmarks.scores.data import Scores
+    from benchmarks.scores.agreement import Judged
 
 HERE, REPORTS = Path(__file__).parent, Path("reports")
 CANDIDATES, LEAST = 32, 8
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.require_writable("--runs", given.runs)
 
     # Imported after the cheap checks: PyTorch, pandas and Matplotlib take seconds to load.
+    from benchmarks.scores.agreement import judge
     from benchmarks.scores.chosen import chosen, unmeasured
     from benchmarks.scores.data import Scores
     from benchmarks.scores.make import make
@@ -87,11 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
     found = replace(found, command=_command(given, list(found.scores)))
     found.save(out)
-    report = write_report(found, target, given.note)
+    judged = judge(found)
+    report = write_report(judged, target, given.note)
     if given.json:
-        cli.emit(summary(found) | {"scores_file": str(out), "report": str(report)})
+        cli.emit(summary(judged) | {"scores_file": str(out), "report": str(report)})
     else:
-        _print(found, out, report)
+        _print(judged, out, report)
     return 0
 
 
@@ -171,7 +173,7 @@ def _command(given: Any, measured: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def _print(found: "Scores", out: Path, report: Path) -> None:
+def _print(found: "Judged", out: Path, report: Path) -> None:
     from benchmarks.scores.findings import findings, headline, remarks
     from benchmarks.scores.tables import taus
     from harness.reporting.format import terminal

@@ -1,7 +1,8 @@
 """How far scores and full trainings agree on the order of the candidates: Kendall's τ-b with bootstrap intervals."""
 
 import itertools
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,70 +48,68 @@ class Agreement(NamedTuple):
     front: bool = False
 
 
-def agreements(found: Scores) -> list[Agreement]:
-    """Return every score's agreement, the cheapest per candidate first."""
-    rows = [_agreement(name, score, found) for name, score in found.scores.items()]
-    rows.sort(key=lambda row: np.inf if row.share is None else row.share)
-    front, best = [], 0.0
-    for row in rows:
-        ahead = row.share is not None and row.tau is not None and row.tau.value > best
-        if ahead and row.tau is not None:
-            best = row.tau.value
-        front.append(row._replace(front=ahead))
-    return front
+@dataclass(frozen=True)
+class Judged:
+    """Scores with what follows from them.
 
-
-def ceiling(found: Scores) -> Tau | None:
-    """Return the τ between full trainings with two seeds, mean over the pairs of seeds; None with one seed.
-
-    Not even a full training orders the candidates more like another one.
+    Attributes:
+        measured: what was measured.
+        rows: every score's agreement, the cheapest per candidate first.
+        ceiling: τ between full trainings with two seeds, mean over the pairs of seeds; None with one seed.
     """
-    aps = np.array([one.aps for one in found.candidates.values()]).T
-    pairs = list(itertools.combinations(range(len(aps)), 2))
-    if not pairs:
-        return None
-    first, second = (aps[[pair[at] for pair in pairs]] for at in (0, 1))
-    return _tau(first, second)
+
+    measured: Scores
+    rows: tuple[Agreement, ...]
+    ceiling: Tau | None
 
 
-def _agreement(name: str, score: Score, found: Scores) -> Agreement:
-    labels = [label for label in found.candidates if score.values.get(label) is not None]
-    chosen = [found.candidates[label] for label in labels]
+def judge(measured: Scores) -> Judged:
+    """Return how far every score agrees with the full schedule, and full trainings with each other."""
+    rows = [_agreement(name, score, measured) for name, score in measured.scores.items()]
+    rows.sort(key=lambda row: np.inf if row.share is None else row.share)
+    marked, best = [], 0.0
+    for row in rows:
+        tau = None if row.share is None or row.tau is None else row.tau.value
+        marked.append(row._replace(front=tau is not None and tau > best))
+        best = max(best, tau or 0.0)
+    return Judged(measured, tuple(marked), _ceiling(measured))
+
+
+def _ceiling(measured: Scores) -> Tau | None:
+    aps = np.array([one.aps for one in measured.candidates.values()]).T
+    pairs = list(itertools.combinations(aps, 2))
+    drawn = resampled(aps.shape[1])
+    taus = [kendall(one, other) for one, other in pairs]
+    draws = [kendall(one[drawn], other[drawn]) for one, other in pairs]
+    return _interval(np.mean(taus), np.mean(draws, axis=0)) if pairs else None
+
+
+def _agreement(name: str, score: Score, measured: Scores) -> Agreement:
+    labels = [label for label in measured.candidates if score.values.get(label) is not None]
+    chosen = [measured.candidates[label] for label in labels]
     values = np.array([score.values[label] for label in labels], dtype=np.float64)
-    aps = np.array([one.aps for one in chosen], dtype=np.float64).reshape(len(chosen), len(found.seeds)).T
+    aps = np.array([one.aps for one in chosen], dtype=np.float64).reshape(len(chosen), len(measured.seeds)).T
     truth, params = aps.mean(axis=0), np.array([one.params for one in chosen], dtype=np.float64)
-    single = kendall(np.broadcast_to(values, aps.shape), aps).mean()
-    tau = _tau(values[None], truth[None])
-    best = max(one.ap for one in found.candidates.values())
+    value, base = kendall(values, truth), kendall(params, truth)
+    tau = gain = None
+    if np.isfinite(value):
+        drawn = resampled(len(chosen))
+        draws, bases = (kendall(of[drawn], truth[drawn]) for of in (values, params))
+        tau, gain = _interval(value, draws), _interval(value - base, draws - bases)
     return Agreement(
         name=name,
         entry=CATALOGUE[name],
         detail=score.detail,
         candidates=len(chosen),
         tau=tau,
-        one=float(single) if np.isfinite(single) else None,
-        gain=None if name == "params" else _gain(values, params, truth),
-        lost=None if tau is None else best - float(truth[values.argmax()]),
+        one=None if tau is None else float(kendall(np.broadcast_to(values, aps.shape), aps).mean()),
+        gain=None if name == "params" else gain,
+        lost=None if tau is None else max(c.ap for c in measured.candidates.values()) - float(truth[values.argmax()]),
         share=float(np.mean(list(score.shares.values()))) if score.shares else None,
         once=float(np.mean(list(score.once.values()))) if score.once else 0.0,
     )
 
 
-def _tau(one: Floats, other: Floats) -> Tau | None:
-    """Return the mean τ of pairs of rankings (P, n) and (P, n)."""
-    value = kendall(one, other).mean()
-    if not np.isfinite(value):
-        return None
-    drawn = resampled(one.shape[1])
-    taus = np.mean([kendall(a[drawn], b[drawn]) for a, b in zip(one, other, strict=True)], axis=0)
-    return Tau(float(value), percentiles(taus))
-
-
-def _gain(values: Floats, params: Floats, truth: Floats) -> Tau | None:
-    """Return the τ of a score less that of the parameters, which are resampled together."""
-    value = float(kendall(values, truth) - kendall(params, truth))
-    if not np.isfinite(value):
-        return None
-    drawn = resampled(len(truth))
-    taus = kendall(values[drawn], truth[drawn]) - kendall(params[drawn], truth[drawn])
-    return Tau(value, percentiles(taus))
+def _interval(value: Floats | np.floating[Any], draws: Floats) -> Tau | None:
+    """Return a τ, or a difference of two, with its interval from those of the resamples (R,); None if it is NaN."""
+    return Tau(float(value), percentiles(draws)) if np.isfinite(value) else None

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.scores.data import Candidate, Scores
 from harness.core.protocol import digest
 from harness.core.table import Network, Table
@@ -52,8 +54,8 @@ def unmeasured(table: Table, networks: Sequence[Network], *, quick: bool) -> Sco
 def spread(networks: Sequence[Network], count: int) -> list[str]:
     """Return the labels of networks from the fewest to the most MACs, evenly spread over that order."""
     ordered = [one.label for one in sorted(networks, key=lambda one: (one.macs, one.label))]
-    last = len(ordered) - 1
-    return list(dict.fromkeys(ordered[round(last * at / max(1, count - 1))] for at in range(min(count, len(ordered)))))
+    places = np.linspace(0, len(ordered) - 1, min(count, len(ordered)))
+    return [ordered[round(place)] for place in places.tolist()]
 
 
 def facts(table: Table) -> Mapping[str, Any]:

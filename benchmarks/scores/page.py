@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scores import plot, tables
-from benchmarks.scores.agreement import Agreement, Tau, agreements, ceiling
+from benchmarks.scores.agreement import Agreement, Judged, Tau
 from benchmarks.scores.catalogue import CATALOGUE
 from benchmarks.scores.clock import ROUNDS
 from benchmarks.scores.data import Scores
@@ -33,49 +33,50 @@ def check_report(target: Path) -> None:
     publish.check_target(target, KEY, "report on scores")
 
 
-def write_report(found: Scores, target: Path, note: str = "") -> Path:
+def write_report(found: Judged, target: Path, note: str = "") -> Path:
     """Write everything into ``target``, replacing an earlier report, and return its ``report.md``.
 
     Raises:
         InputError: ``target`` exists and holds something else.
     """
     check_report(target)
-    pictures = [picture(found)]
+    measured, pictures = found.measured, [picture(found)]
     text = publish.render(
         "scores.md.j2",
-        space=found.table["space"],
+        space=measured.table["space"],
         headline=headline(found),
         note=note,
         remarks=remarks(found),
         taus=markdown(tables.taus(found)),
-        protocol=protocol_digest(found.table["search_protocol"]),
+        protocol=protocol_digest(measured.table["search_protocol"]),
         findings=findings(found),
         pictures=pictures,
-        definitions=[_defined(name, score.detail) for name, score in found.scores.items()],
-        method=method(found),
-        provenance=[Provenance(**one) for one in found.provenance],
-        commands=[found.table["command"], found.command],
+        definitions=[_defined(name, score.detail) for name, score in measured.scores.items()],
+        method=_method(measured),
+        provenance=[Provenance(**one) for one in measured.provenance],
+        commands=[measured.table["command"], measured.command],
     )
     with publish.replaced(target) as folder:
         publish.save_pictures(pictures, folder)
-        tables.results(found).to_csv(folder / publish.RESULTS, index=False)
+        tables.results(measured).to_csv(folder / publish.RESULTS, index=False)
         (folder / publish.REPORT).write_text(text, encoding="utf-8")
         write_json(folder / publish.SUMMARY, summary(found) | {"note": note})
     return target / publish.REPORT
 
 
-def summary(found: Scores) -> dict[str, Any]:
+def summary(found: Judged) -> dict[str, Any]:
     """Return the result as one JSON object: every score's agreement and cost, the ceiling, findings."""
+    measured = found.measured
     return {
-        "table": found.table,
-        "candidates": len(found.candidates),
-        "seeds": len(found.seeds),
-        "ceiling": _numbers(ceiling(found)),
-        KEY: {row.name: _row(row) for row in agreements(found)},
+        "table": measured.table,
+        "candidates": len(measured.candidates),
+        "seeds": len(measured.seeds),
+        "ceiling": _numbers(found.ceiling),
+        KEY: {row.name: _row(row) for row in found.rows},
         "findings": findings(found),
         "remarks": remarks(found),
-        "provenance": found.provenance,
-        "command": found.command,
+        "provenance": measured.provenance,
+        "command": measured.command,
     }
 
 
@@ -98,9 +99,9 @@ def _numbers(tau: Tau | None) -> dict[str, float] | None:
     return None if tau is None else {"value": tau.value, "low": tau.interval.low, "high": tau.interval.high}
 
 
-def picture(found: Scores) -> Picture:
+def picture(found: Judged) -> Picture:
     """Return the picture of τ against cost; without a figure if no score has both."""
-    count, limit = len(found.candidates), ceiling(found)
+    count, limit = len(found.measured.candidates), found.ceiling
     rows = [
         {
             "title": row.entry.title,
@@ -111,7 +112,7 @@ def picture(found: Scores) -> Picture:
             "low": row.tau.interval.low,
             "high": row.tau.interval.high,
         }
-        for row in agreements(found)
+        for row in found.rows
         if row.tau is not None and row.share is not None
     ]
     if not rows:
@@ -132,8 +133,7 @@ def _defined(name: str, detail: str) -> str:
     return f"**{entry.title}**: {entry.definition}." + (f" Here: {detail}." if detail else "")
 
 
-def method(found: Scores) -> Sequence[str]:
-    """Return what was done, one sentence or two per item."""
+def _method(found: Scores) -> Sequence[str]:
     table = found.table
     images = ", ".join(f"{split} `{digest}`" for split, digest in table["images"].items() if split != "val")
     said = [

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.scores.agreement import Tau, agreements, ceiling
+from benchmarks.scores.agreement import Judged, Tau
 from benchmarks.scores.data import Scores
 from harness.reporting.format import NOTHING, bounds, minus, percent
 
@@ -10,7 +10,7 @@ ANOTHER = "full training, another seed"
 """Row of the ceiling."""
 
 
-def taus(found: Scores) -> pd.DataFrame:
+def taus(found: Judged) -> pd.DataFrame:
     """Return one row per score as text, the cheapest first, and the ceiling last."""
     rows = [
         {
@@ -23,16 +23,15 @@ def taus(found: Scores) -> pd.DataFrame:
             "points lost": percent(row.lost),
             "ahead": "yes" if row.front else NOTHING,
         }
-        for row in agreements(found)
+        for row in found.rows
     ]
-    limit = ceiling(found)
-    if limit is not None:
+    if found.ceiling is not None:
         rows.append(
             {
                 **dict.fromkeys(rows[0] if rows else (), NOTHING),
                 "score": ANOTHER,
                 "cost, %": "100",
-                "τ with one training": tau(limit),
+                "τ with one training": tau(found.ceiling),
             }
         )
     return pd.DataFrame(rows)

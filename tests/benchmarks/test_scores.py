@@ -14,7 +14,8 @@ import benchmarks.tabular.__main__ as tabular
 import benchmarks.tabular.protocol as protocols
 from benchmarks.scores import make, setting
 from benchmarks.scores.catalogue import CATALOGUE, SHARED, SHORTER
-from benchmarks.scores.data import Scores
+from benchmarks.scores.data import Score, Scores
+from benchmarks.scores.measured import measured
 from benchmarks.scores.recipes import FULL, recipes
 from benchmarks.scores.slices import sharing
 from benchmarks.tabular import make as tabular_make
@@ -23,6 +24,8 @@ from harness import cli
 from harness.core.names import load_study
 from harness.core.protocol import DataConfig, DistillConfig, TrainConfig
 from harness.core.table import Table
+from harness.data import load_split
+from harness.data.faces import FaceSet
 from harness.training import grade
 from tests.benchmarks.in_process import Pool
 from tests.data.tiny_widerface import write_retinaface
@@ -75,13 +78,12 @@ def values(path: Path) -> dict[str, dict[str, float | None]]:
 def found(runs: Path, table: Path) -> Path:
     """The file of all values, of a run that never evaluated on the validation images."""
 
-    def load_split(config: DataConfig, split: str, *more: Any) -> Any:
+    def without_val(config: DataConfig, split: str, *more: Any) -> FaceSet:
         assert split != "val", "a score reads no validation images"
-        return load(config, split, *more)
+        return load_split(config, split, *more)
 
-    load = grade.load_split
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grade, "load_split", load_split)
+        patch.setattr(grade, "load_split", without_val)
         assert command.main(arguments(runs, table)) == 0
     return runs / "scores_toy.json"
 
@@ -146,10 +148,10 @@ class TestCommand:
         next(runs.glob("scores-*")).rename(tmp_path / "earlier")
         names = ["naswot", "eighth_epochs", "half_side"]
         given = arguments(runs, table, "--scores", ",".join(names), "--out", str(tmp_path / "again.json"))
-        measured, wait = make.measured, Pool.wait
+        wait = Pool.wait
         budget = 1
 
-        def one(of: setting.Setting, name: str) -> Any:
+        def one(of: setting.Setting, name: str) -> Score:
             nonlocal budget
             if not budget:
                 raise KeyboardInterrupt
