@@ -1,4 +1,4 @@
-"""The benchmarks and the validations, by name."""
+"""The benchmarks, the validations and the packages that train many networks, by name."""
 
 from typing import NamedTuple
 
@@ -43,3 +43,9 @@ VALIDATIONS = {
     ),
 }
 """Module → its validation. Each is a separate script, because it needs data and takes minutes to hours."""
+
+PACKAGES = {
+    "tabular": "trains networks of one space in full, with several seeds, as a table on which searches are replayed",
+    "scores": "compares cheap scores of a table's networks with their full trainings: Kendall's τ, and cost",
+}
+"""Package → what it does. Each trains for hours and resumes."""

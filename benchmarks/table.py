@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.registry import BENCHMARKS, VALIDATIONS
+from benchmarks.registry import BENCHMARKS, PACKAGES, VALIDATIONS
 from harness.core.record import write_json
 
 HERE = Path(__file__).parent
@@ -30,6 +30,14 @@ VALIDATED = """
 ## Validations
 
 These check that a result is correct.
+
+"""
+
+
+TRAINED = """
+## Tables of trainings
+
+These train many networks, for hours.
 
 """
 
@@ -62,7 +70,9 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
     for name, validation in VALIDATIONS.items():
         command = f"python benchmarks/{name}.py {validation.arguments}".strip()
         validations.append(f"- [{name}](results/{name}.json): {validation.shows}. `{command}`")
-    return HEAD + "\n".join([*lines, "", *_measured(results)]) + "\n" + VALIDATED + "\n".join(validations) + "\n"
+    packages = [f"- `python -m benchmarks.{name}` {what}." for name, what in PACKAGES.items()]
+    parts = (HEAD, [*lines, "", *_measured(results)], VALIDATED, validations, TRAINED, packages)
+    return "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
 
 
 def number(value: float) -> str:

@@ -1,6 +1,7 @@
 """``python -m benchmarks.scores``: measures how far cheap scores order candidates as full trainings do."""
 
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,9 @@ Scores networks of a table that python -m benchmarks.tabular made, and compares 
 training by Kendall's tau. Costs are timed in alternation with steps of the full training. After every score, all values
 are written to benchmarks/scores/NAME.json; at the end, a report is written to reports/scores_NAME/. NAME is that of the
 table. The same command resumes after an interruption, and what is measured is read. Cheaper trainings of {CANDIDATES}
-candidates take about as long as {5 * CANDIDATES // 2} full ones. The validation images are not read.
+candidates take about as long as {5 * CANDIDATES // 2} full ones. No score reads the validation images.
 
-scores: {", ".join(CATALOGUE)}
+{textwrap.fill(f"scores: {', '.join(CATALOGUE)}", 118)}
 
 examples:
   python -m benchmarks.scores
