@@ -33,6 +33,7 @@ from harness.search.resources import Checked, Resources, check_resources
 from harness.search.session import Session
 from harness.search.speeds import THREADS, Stopwatch
 from harness.search.storage import Ledger, open_storage, single_writer, storage_errors
+from harness.search.trials import Trials
 from harness.search.work import work
 from harness.search.workers import Pool
 from harness.tracking import open_tracker
@@ -109,7 +110,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             provenance=_made_here(config, checked),
             latencies=latencies,
         )
-        search = Search(plan, ledger, proposer, pool, tracker, progress, Finished(resources.runs))
+        trials = Trials(ledger, proposer, plan.config.trials, plan.config.window)
+        search = Search(plan, trials, proposer, pool, tracker, progress, Finished(resources.runs))
         stopwatch = Stopwatch(config.speed, resources.device)
         return Session(search, manifest, splits["val"], stopwatch, begun).run()
 
