@@ -63,7 +63,7 @@ def test_the_whole_command(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--samplers", "tpe,anealing"], r"unknown sampler 'anealing' \(known: feasible-gp, .*, tpe\)"),
+        (["--samplers", "tpe,anealing"], r"unknown sampler 'anealing' \(known: feasible-evolution, .*, tpe\)"),
         (["--samplers", "feasible-tpee"], "did you mean 'feasible-tpe'"),
         (["--samplers", ","], "--samplers names no sampler"),
         (["--pruner", "medain"], "did you mean 'median'"),

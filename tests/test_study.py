@@ -78,7 +78,7 @@ def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.
         (["--study", "widerface"], "study 'widerface' trains on WIDER FACE images: give the folder of a copy with"),
         (["--study", "defualt"], "unknown study 'defualt'; did you mean 'default'?"),
         (["--space", "search_spaces/v2_light.py"], "is a path: give a name; did you mean 'v2_light'?"),
-        (["--sampler", "cma"], "unknown sampler 'cma' (known: tpe, random, nsga2, gp)"),
+        (["--sampler", "cma"], "unknown sampler 'cma' (known: tpe, random, nsga2, evolution, gp)"),
         (["--objectives", "params"], "objectives start with 'ap'"),
         (["--max-latency-ratio", "0"], "a multiple of V1's latency, a number above 0, got 0.0"),
         (["--max-latency-ratio", "nan"], "a multiple of V1's latency, a number above 0, got nan"),

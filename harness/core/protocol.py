@@ -406,6 +406,7 @@ SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (Optuna's default)",
     "random": "uniform over everything that fits the budget",
     "nsga2": "genetic algorithm NSGA-II",
+    "evolution": "regularised evolution: mutates the best of a few recent trials",
     "gp": "Gaussian process",
 }
 PRUNERS = {

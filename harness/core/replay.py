@@ -10,10 +10,13 @@ from harness.core.space import Configuration
 FEASIBLE = "feasible-"
 """Prefix of the samplers whose proposals are made by this harness; without it, Optuna searches by itself."""
 
+_NOT_IN_OPTUNA = ("evolution",)
+
 REPLAYED = {
     **{
         name: f"Optuna alone: {text.removesuffix(' over everything that fits the budget')}"
         for name, text in SAMPLERS.items()
+        if name not in _NOT_IN_OPTUNA
     },
     **{f"{FEASIBLE}{name}": f"this harness's proposals with {name}" for name in SAMPLERS},
 }

@@ -210,7 +210,7 @@ class Proposer:
         if self.sampler == "random":
             return False
         self._memory.follow(ended)
-        return len(self._memory.usable) >= STARTUP
+        return len(self._memory.usable) >= STARTUP[self.sampler]
 
     def _study(self, number: int, pending: Sequence[FrozenTrial]) -> optuna.Study:
         seed = derive_seed(self.seed, number, "sampler")

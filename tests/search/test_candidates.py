@@ -17,6 +17,7 @@ from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError, InputError
 from harness.search.candidates import Proposer, identity
+from harness.search.evolution import POPULATION
 from harness.search.storage import Ledger
 
 SPACE = load_space("v2_light")
@@ -25,7 +26,7 @@ BUDGET = Budget()
 AP = [StudyDirection.MAXIMIZE]
 AP_PARAMS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 WINDOW = 3
-TRIALS = {"tpe": 24, "random": 24, "nsga2": 24, "gp": 12}
+TRIALS = {"tpe": 24, "random": 24, "nsga2": 24, "evolution": 56, "gp": 12}
 """Each proposal of the Gaussian process fits one, which takes a second."""
 
 
@@ -138,6 +139,14 @@ class TestNsga2(SamplerContract):
         proposal = proposer.propose(10, ended, [], {identity(trial.params) for trial in ended})
         assert proposal is not None
         assert list(proposal.system_attrs.values()) == [1]
+
+
+class TestEvolution(SamplerContract):
+    sampler = "evolution"
+
+    def test_the_sampler_is_asked_once_there_are_results(self, found: tuple[list[Configuration], list[str]]) -> None:
+        assert set(found[1][:POPULATION]) == {"uniform"}
+        assert set(found[1][-8:]) == {"sampler"}
 
 
 @pytest.mark.slow
