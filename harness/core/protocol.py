@@ -402,6 +402,9 @@ class SpeedConfig:
 ALONE = "-alone"
 """Suffix of a reference's arch name: train it without a teacher."""
 
+INHERITED = "-shared"
+"""Suffix of the label of a reference that is trained from its slices of the study's shared weights."""
+
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (Optuna's default)",
     "random": "uniform over everything that fits the budget",

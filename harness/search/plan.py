@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import ALONE, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import ALONE, INHERITED, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.scores import Scored
@@ -24,9 +24,6 @@ from harness.training.teacher import Teacher
 
 INITIAL = "initial.safetensors"
 """File of the slices that a network's trainings start from, in the folder of its first training."""
-
-INHERITED = "-shared"
-"""Suffix of a reference that is trained from its slices of the shared weights."""
 
 SHARED = "shared"
 """Folder of the shared weights, in the study's folder."""

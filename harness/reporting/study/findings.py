@@ -154,6 +154,7 @@ def _against_references(data: StudyData) -> Iterator[str]:
             size = best.params - v2.params
             more = f"{abs(size):,} {'more' if size > 0 else 'fewer'} parameters" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
+        yield from _inheritance(best, v2, data)
         if reached := means(r.search_ap for r in data.trainings("v2")):
             above = sum(mean >= fmean(reached) for mean in means(r.search_ap for r in data.ranked))
             students = counted(len(data.ranked), "student")
@@ -167,6 +168,17 @@ def _against_references(data: StudyData) -> Iterator[str]:
             f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
             f"The teacher {trained}; the students were trained for {counted(epochs, 'epoch')}."
         )
+
+
+def _inheritance(best: TrialRecord, v2: TrialRecord, data: StudyData) -> Iterator[str]:
+    """Yield what starting from slices of shared weights gives to V2, and what the best student's design adds."""
+    inherited = data.from_slices
+    if inherited is None:
+        return
+    if apart := _apart(inherited, v2, data):
+        yield f"V2 trained from its slices of the shared weights, as the students are, is {apart.format('V2')}"
+    if apart := _apart(best, inherited, data):
+        yield f"By its design, trial {best.label} is {apart.format('V2 from slices')}"
 
 
 def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:

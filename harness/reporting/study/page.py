@@ -76,6 +76,8 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "budget": data.budget,
         "trials": {state: len(data.candidates(state)) for state in ("complete", "pruned", "failed", "running")}
         | {"wanted": data.study.config.trials},
+        "scored": len(data.scores),
+        "finalists": len(data.candidates("complete")) if data.scores else 0,
         "wasted": data.study.standing.wasted,
         "repeated": data.study.standing.repeated,
         "seconds": timing.get("total"),
@@ -87,6 +89,7 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "v1": _network(data.named("v1")),
         "teacher": _network(data.teacher),
         "v2": _network(data.named("v2")),
+        "v2_from_slices": _network(data.from_slices),
         "best": _network(data.best),
         "noise": None if (noise := search_noise(data)) is None else noise.to_dict(),
         "validation_noise": None if (noise := validation_noise(data)) is None else noise.to_dict(),

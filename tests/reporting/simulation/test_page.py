@@ -114,7 +114,7 @@ def test_nothing_in_a_picture_covers_its_legend() -> None:
         boxes = [axes.get_tightbbox() for axes in figure.axes] + [legend.get_window_extent()]
         assert all(box is not None for box in boxes)
         assert not any(one.overlaps(other) for one, other in combinations([box for box in boxes if box], 2))
-        assert len(figure.axes) == 4
+        assert len(figure.axes) == 5
 
 
 def test_only_a_simulation_is_replaced(tmp_path: Path) -> None:
