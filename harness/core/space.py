@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
@@ -127,6 +127,10 @@ class SearchSpace:
                         "does not offer"
                     )
             seen[axis.name] = axis
+
+    def architectures(self) -> "SearchSpace":
+        """Return the space without the axes that change only the training."""
+        return replace(self, axes=tuple(axis for axis in self.axes if axis.name.partition(".")[0] in SLOTS))
 
     def axis(self, name: str) -> Axis:
         """Return the axis called ``name``.

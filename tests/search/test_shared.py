@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from harness.core.manifest import Manifest
+from harness.core.names import load_space
 from harness.core.protocol import SharingConfig, TrainConfig
 from harness.core.scores import load_scores
+from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
 from harness.search.plan import INITIAL
 from tests.search.stub import Plan, Stub, outcome, records
@@ -104,8 +106,14 @@ def test_scored_candidates_are_not_pruned(stub: Stub) -> None:
         stub.study(**STUDY | {"pruner": "median"})
 
 
-def test_axes_that_a_score_does_not_see_are_refused(stub: Stub) -> None:
-    with pytest.raises(
-        InputError, match=r"'v2_light' has axes that change only the training \(distill.alpha, .*--no-sharing"
-    ):
-        stub.study(**STUDY | {"space": "v2_light"})
+def test_axes_that_a_score_does_not_see_are_left_out(stub: Stub) -> None:
+    folder = stub.study(**STUDY | {"space": "v2_light"})
+    study = Manifest.load(folder)
+    assert study.space.size == SpaceCounts(load_space("architectures")).size
+    assert not any(name.startswith("distill.") for r in records(folder).values() for name in r.configuration)
+    assert {r.distill["alpha"] for r in records(folder).values() if r.role == "candidate"} == {0.7}
+
+
+def test_a_space_without_architectures_is_refused(stub: Stub) -> None:
+    with pytest.raises(InputError, match=r"all axes of space 'recipe' change only the training, .*--no-sharing"):
+        stub.study(**STUDY | {"space": "recipe"})

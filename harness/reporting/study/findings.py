@@ -26,10 +26,11 @@ def headline(data: StudyData) -> str:
     ended = data.candidates("complete")
     made, wanted = len(data.candidates("complete", "pruned", "failed")), study.standing.trials["wanted"]
     unfinished = f"**Unfinished: {made:,} of {counted(wanted, 'trial')} have ended.** " if made < wanted else ""
+    what = "architectures of the space" if config.sharing else "space"
     text = unfinished + (
-        f"The study searched the space `{config.space}` ({study.space.size:,} configurations, "
-        f"{study.space.feasible:,} of them within the budget of {data.bounds}) with Optuna's {config.sampler} "
-        "sampler. "
+        f"The study searched the {what} `{config.space}` ({study.space.size:,} configurations, "
+        f"{study.space.feasible:,} of them within the budget of {data.bounds}) with the "
+        f"{config.sampler} sampler. "
     )
     if config.sharing is not None:
         text += (

@@ -53,8 +53,8 @@ def test_students_from_slices_are_compared_with_v2_from_its_slices(data: StudyDa
     frame = tables.comparison(shared).set_index("")
     assert list(frame.columns)[-3:] == ["V2 measured", "V2 from slices measured", "best (0010) measured"]
     # Validation APs: V2 65.0, V2 from slices 65.5, best 66.1.
-    assert frame.loc["above V2, points"].tolist()[-3:] == ["–", "+0.5", "+1.1"]
-    assert frame.loc["above V2 from slices, points"].tolist()[-3:] == ["–", "–", "+0.6"]
+    assert list(frame.loc["above V2, points"])[-3:] == ["–", "+0.5", "+1.1"]
+    assert list(frame.loc["above V2 from slices, points"])[-3:] == ["–", "–", "+0.6"]
     assert "above V2 from slices, points" not in tables.comparison(data)[""].tolist()
     said = " ".join(findings(shared))
     assert "V2 trained from its slices of the shared weights, as the students are, is 0.5 points above V2" in said
