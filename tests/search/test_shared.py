@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from harness.core.manifest import Manifest
@@ -12,6 +13,7 @@ from harness.core.protocol import SharingConfig, TrainConfig
 from harness.core.scores import load_scores
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
+from harness.reporting.study.page import build_report, summary
 from harness.search.plan import INITIAL
 from tests.search.stub import Plan, Stub, outcome, records
 from tests.search.test_study import trials
@@ -43,6 +45,20 @@ def test_the_candidates_with_the_highest_scores_are_trained_from_their_slices(st
     assert standing.best == max(finalists, key=lambda label: finalists[label].search_ap["mean"] or 0)
     assert plan.jobs[f"{standing.best}-s2"].initial == folder / "trials" / standing.best / INITIAL
     assert plan.trained.count("shared weights") == 1
+
+
+def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
+    folder = stub.study(**STUDY)
+    text = build_report(folder).read_text(encoding="utf-8")
+    scores = pd.read_csv(folder / "report" / "scores.csv")
+    assert scores["number"].tolist() == list(range(10))
+    assert scores["score_mean"].tolist() == [load_scores(folder)[n].ap["mean"] for n in range(10)]
+    assert "10 students of 10 were scored by shared weights" in text
+    assert "| V2 from slices measured |" in text
+    assert "after 64 steps of its own behind the common backbone" in text
+    answer = summary(folder)
+    assert (answer["scored"], answer["finalists"]) == (10, 3)
+    assert answer["v2_from_slices"]["label"] == "v2-shared"
 
 
 def test_v2_is_trained_from_its_slices_and_without_them(stub: Stub) -> None:

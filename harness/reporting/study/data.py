@@ -12,6 +12,7 @@ from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records
 from harness.core.scores import Scored, load_scores
+from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
@@ -106,6 +107,16 @@ class StudyData:
         """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
         scored = [(mean, r) for r in self.candidates("complete") if (mean := r.search_ap.get("mean")) is not None]
         return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
+
+    @property
+    def compared(self) -> list[tuple[Configuration, float]]:
+        """Return configuration and mean search AP of the candidates that were scored, or else of those trained.
+
+        Scores and APs after a training to the end are never mixed.
+        """
+        if self.scores:
+            return [(s.configuration, mean) for s in self.scores if (mean := s.ap.get("mean")) is not None]
+        return [(record.configuration, record.search_ap["mean"] or 0.0) for record in self.ranked]
 
     @property
     def from_slices(self) -> TrialRecord | None:

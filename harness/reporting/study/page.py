@@ -1,4 +1,4 @@
-"""Writes a study's report: ``report.md``, pictures and ``results.csv``."""
+"""Writes a study's report: ``report.md``, pictures, ``results.csv``, and ``scores.csv`` if candidates were scored."""
 
 import json
 import shlex
@@ -21,6 +21,8 @@ from harness.reporting.study.fronts import front
 from harness.reporting.study.method import method, mixture, provenance
 from harness.reporting.study.noise import search_noise, ties, validation_noise
 from harness.reporting.study.pictures import pictures
+
+SCORES = "scores.csv"
 
 
 def build_report(study_folder: Path) -> Path:
@@ -136,6 +138,10 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
     with publish.replaced(target) as folder:
         publish.save_pictures(drawn, folder)
         frame.to_csv(folder / publish.RESULTS, index=False)
+        if data.scores:
+            scores = tables.scores(data)
+            scores["reason"] = scores["reason"].map(hide)
+            scores.to_csv(folder / SCORES, index=False)
         (folder / publish.REPORT).write_text(text, encoding="utf-8")
         if public:
             write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
@@ -181,6 +187,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         effects=markdown(effects.table(data), text=("from", "to")),
         confidence=percent(CONFIDENCE),
         pictures=drawn,
+        scored=bool(data.scores),
         trials=markdown(tables.trials(data), text=("trial", "what differs from V2")),
         method=method(data),
         unfinished=markdown(tables.unfinished(data), text=("state", "reason")),

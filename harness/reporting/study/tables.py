@@ -150,6 +150,24 @@ def _above(record: TrialRecord, reference: TrialRecord | None, data: StudyData) 
     return f"{points(found[0])}{'' if found[1] is None else ' ' + bounds(found[1], points)}"
 
 
+def scores(data: StudyData) -> pd.DataFrame:
+    """Return one row per candidate that was scored, in the order of scoring, with AP in [0, 1]."""
+    axes = [axis["name"] for axis in data.study.space.definition["axes"]]
+    return pd.DataFrame(
+        [
+            {
+                "number": scored.number,
+                "params": scored.params,
+                **{f"score_{level}": scored.ap.get(level) for level in LEVELS},
+                "seconds": scored.seconds,
+                "reason": scored.reason,
+                **{axis: scored.configuration.get(axis) for axis in axes},
+            }
+            for scored in data.scores
+        ]
+    )
+
+
 def trials(data: StudyData) -> pd.DataFrame:
     """Return every network trained to the end, as text: candidates by rank, then teacher, references and repeats."""
     _check(data.records)
