@@ -339,6 +339,8 @@ class SharingConfig:
         calibration: training batches from which the BatchNorm statistics of the backbone are measured.
         tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored;
             ``tuning_lr``: their peak learning rate.
+        images: images of the search split on which candidates are scored; 0 uses all.
+        side: longest side to which an image is resized for a score, pixels; 0 resizes as for an AP.
         finalists: number of candidates with the highest scores that are trained to the end, from their slices.
     """
 
@@ -348,11 +350,15 @@ class SharingConfig:
     calibration: int = 16
     tuning: int = 64
     tuning_lr: float = 5e-3
+    images: int = 0
+    side: int = 0
     finalists: int = 4
 
     def __post_init__(self) -> None:
         for name in ("candidates", "calibration", "tuning", "finalists"):
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("images", "side"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
         _require(0 < self.tuning_lr < 1, f"tuning_lr must lie between 0 and 1, got {self.tuning_lr}")
         for name in ("ema", "frozen_stages", "patience"):
