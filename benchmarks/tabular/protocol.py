@@ -37,6 +37,7 @@ def protocol(configurations: int, seeds: int, *, quick: bool) -> StudyConfig:
         trials=configurations,
         sampler="random",
         pruner="none",
+        sharing=None,
         references=(REFERENCE,),
         seeds=seeds,
     )

@@ -342,6 +342,7 @@ class SharingConfig:
         images: images of the search split on which candidates are scored; 0 uses all.
         side: longest side to which an image is resized for a score, pixels; 0 resizes as for an AP.
         finalists: number of candidates with the highest scores that are trained to the end, from their slices.
+        unshared: number of candidates where sharing is turned off, so that all of them are trained to the end.
     """
 
     train: TrainConfig
@@ -353,9 +354,10 @@ class SharingConfig:
     images: int = 0
     side: int = 0
     finalists: int = 4
+    unshared: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "calibration", "tuning", "finalists"):
+        for name in ("candidates", "calibration", "tuning", "finalists", "unshared"):
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         for name in ("images", "side"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
@@ -480,7 +482,7 @@ class StudyConfig:
         check_name(self.name, "a study's name")
         _require(
             self.sharing is None or self.pruner == "none",
-            f"candidates that are scored by shared weights are not pruned: give pruner none, got {self.pruner}",
+            f"pruner '{self.pruner}' stops trainings, but candidates are scored: give --no-sharing, or --pruner none",
         )
         _require(
             self.trials > 0 or (self.trials == 0 and bool(self.references)),

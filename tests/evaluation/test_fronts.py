@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.evaluation.fronts import dominated, hypervolume, knee
+from harness.evaluation.fronts import dominated, hypervolume, knee, spread
 
 GRID = 6
 """Points have coordinates 0 … GRID - 1, so that equal coordinates and equal points are frequent."""
@@ -34,6 +34,23 @@ def test_only_the_front_counts_in_the_hypervolume(seed: int) -> None:
     assert len(front) < len(points)
     assert hypervolume(front, reference) == pytest.approx(hypervolume(points, reference))
     assert hypervolume(np.zeros((0, 3)), reference) == 0.0
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_chosen_points_dominate_nearly_as_much_as_the_best_choice(seed: int, objectives: int) -> None:
+    points, reference = np.random.default_rng(seed).uniform(size=(12, objectives)), np.ones(objectives)
+    chosen = spread(points, 3)
+    assert len(set(chosen)) == 3
+    best = max(hypervolume(points[list(some)], reference) for some in itertools.combinations(range(12), 3))
+    assert (1 - 1 / np.e) * best <= hypervolume(points[chosen], reference) <= best + 1e-12
+    alone = [hypervolume(points[[position]], reference) for position in range(12)]
+    assert chosen[0] == int(np.argmax(alone))
+    assert spread(points, 3)[:2] == spread(points, 2)
+
+
+def test_fewer_points_than_wanted_are_all_chosen() -> None:
+    assert sorted(spread(np.array([[0.5, 0.5], [0.6, 0.6], [0.5, 0.5]]), 7)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
