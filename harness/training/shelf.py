@@ -104,4 +104,10 @@ class Sequence:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the size of a folder's files, without those that other processes move away meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):  # Unlike Path.rglob, it skips folders that are gone.
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118
+    return total
