@@ -115,7 +115,7 @@ def test_the_report_and_its_files(tmp_path: Path) -> None:
     assert "3 searches" not in text
     assert "7 searches of 7 trials each for the objectives `ap,params`, replayed on" in text
     assert "| tpe | 3 | 50.0 [50.0, 50.0] | 100.0 [100.0, 100.0] | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] |" in text
-    assert "A study with the rule proposes other trials once one is stopped; these are not compared." in text
+    assert "A study with the rule proposes other trials once one is stopped" in text
     assert "Reference point: search AP 0 %, 200 parameters." in text
     with (path.parent / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

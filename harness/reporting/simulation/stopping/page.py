@@ -40,7 +40,8 @@ def _method(found: Simulation) -> Iterator[str]:
     yield (
         "Early stopping: after every epoch, the rule `dominated` compares a trial with the trials before it that it "
         "has not stopped. It is applied to the trials of a search that trained all of them, so that both fronts are of "
-        "the same trials. A study with the rule proposes other trials once one is stopped; these are not compared."
+        "the same trials. A study with the rule proposes other trials once one is stopped, and compares with those "
+        "outside its window only; neither is part of this comparison."
     )
     yield (
         "AP lost: at every point of the front of all trials, its AP above that of the best trial kept that is no worse "
@@ -57,7 +58,7 @@ def _method(found: Simulation) -> Iterator[str]:
             f"process answers; its mean absolute error in cross-validation is {found.latencies['mae']:.3f} × V1's "
             f"latency (R² {found.latencies['r2']:.2f})."
         )
-    yield "Intervals: Student's t, over the searches of a sampler."
+    yield "Intervals: Student's t, over the searches of a sampler. The aim is judged by them."
 
 
 def _summary(by_name: dict[str, Measured], found: Simulation) -> dict[str, Any]:
