@@ -3,8 +3,8 @@
     python benchmarks/common_seeds.py
 
 writes ``benchmarks/results/common_seeds.json``. V2 and a candidate that differs from it in one option are trained by
-the protocol of the ``default`` study, each with the same seeds, as all networks of a study are (common random numbers).
-Of their difference in mean search AP, in points, are given
+the protocol of the ``default`` study without shared weights, each with the same seeds, as all networks of a study are
+(common random numbers). Of their difference in mean search AP, in points, are given
 
 - ``paired``: the standard deviation over seeds, where both networks have the same seed;
 - ``unpaired``: the standard deviation where both have different seeds, for which all trainings are used: the root of
@@ -62,6 +62,7 @@ def protocol(seeds: int, *, quick: bool) -> StudyConfig:
         trials=1,
         enqueued=({**load_space(SPACE).base_configuration(), **CHANGE},),
         pruner="none",
+        sharing=None,
         references=(REFERENCE,),
         seeds=seeds,
         speed=SpeedConfig(size=64, runs=3, warmup=0),  # Every training is measured, and no speed is used.
