@@ -14,7 +14,7 @@ import benchmarks.tabular.__main__ as command
 from benchmarks.tabular import graded, make
 from benchmarks.tabular.graded import Graded, train_graded
 from benchmarks.tabular.make import Maker
-from benchmarks.tabular.protocol import base, drawn, protocol
+from benchmarks.tabular.protocol import drawn, protocol
 from harness import cli
 from harness.core.arch import ARCHS
 from harness.core.names import load_space, load_study
@@ -382,7 +382,7 @@ def test_configurations_are_drawn_from_what_fits_without_repetition() -> None:
 
 def test_the_base_of_the_space_is_v2() -> None:
     space = load_space("architectures")
-    configuration = base(space)
+    configuration = space.base_configuration()
     space.check(configuration)
     assert space.arch(configuration) == ARCHS["v2"]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.tabular.graded import train_graded
-from benchmarks.tabular.protocol import DRAWS, base, drawn
+from benchmarks.tabular.protocol import DRAWS, drawn
 from benchmarks.tabular.rows import ENDED, network, rounded
 from benchmarks.tabular.trainings import Trainings, resumed
 from harness.core.names import load_space
@@ -120,7 +120,7 @@ class Maker:
             yield self._plan.candidate(number, configuration)
         for name in self._plan.config.references:
             record = next(one for one in self._plan.references() if one.label == name)
-            record.configuration = base(self._plan.space)
+            record.configuration = self._plan.space.base_configuration()
             yield record
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
-from harness.core.space import Configuration, SearchSpace
+from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.search.candidates import identity
 
@@ -55,14 +55,3 @@ def drawn(counts: SpaceCounts, study: StudyConfig) -> Iterator[Configuration]:
         if identity(configuration) not in seen:
             seen.add(identity(configuration))
             yield configuration
-
-
-def base(space: SearchSpace) -> Configuration:
-    """Return the configuration of the space's base architecture."""
-    chosen: Configuration = {}
-    for axis in space.axes:
-        slot, _, option = axis.name.partition(".")
-        if space.active(axis, chosen):
-            part = space.base.parts()[slot]
-            chosen[axis.name] = part.name if option == "name" else part.option_dict()[option]
-    return chosen

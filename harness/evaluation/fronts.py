@@ -4,14 +4,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
-def dominated(points: Points) -> NDArray[np.bool_]:
+def dominated(points: Points) -> Mask:
     """Return (n,) bool: whether another of the points (n, m) is no worse in any coordinate and better in one.
 
     Equal points do not dominate each other.
     """
     return np.array([bool(((points <= one).all(1) & (points < one).any(1)).any()) for one in points], dtype=np.bool_)
+
+
+def losses(points: Points, kept: Mask) -> Points:
+    """Return how much the first coordinate gets worse (f,) at each point of the front if only ``kept`` points remain.
+
+    A front's point is replaced by the best one of those kept that are no worse in all other coordinates; the loss is
+    infinite if there is none, and 0 for a point that is kept. Equal points of the front count once. The largest of
+    these losses is the largest one at any bounds on the other coordinates.
+
+    Args:
+        points: (n, m).
+        kept: (n,) bool.
+    """
+    front, rest = np.unique(points[~dominated(points)], axis=0), points[kept]
+    found = [rest[(rest[:, 1:] <= one[1:]).all(1), 0].min(initial=np.inf) - one[0] for one in front]
+    return np.array(found, dtype=np.float64)
 
 
 def hypervolume(points: Points, reference: Points) -> float:
