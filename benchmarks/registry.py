@@ -30,6 +30,9 @@ class Validation(NamedTuple):
 
 
 VALIDATIONS = {
+    "common_seeds": Validation(
+        "the noise of a difference between two networks that are trained with the same seeds / with different ones", ""
+    ),
     "featherface": Validation(
         "the AP of the released FeatherFace's weights, and that of the reference implementation",
         "PATH/TO/WIDERFACE PATH/TO/WEIGHTS",

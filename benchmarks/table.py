@@ -1,4 +1,7 @@
-"""Writes the results as JSON to ``benchmarks/results``, and the table in ``benchmarks/README.md``."""
+"""Writes the results as JSON to ``benchmarks/results``, and the table in ``benchmarks/README.md``.
+
+After a validation has run for the first time, ``python -m benchmarks.table`` regenerates the table.
+"""
 
 import json
 from collections import defaultdict
@@ -69,7 +72,8 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
     validations = []
     for name, validation in VALIDATIONS.items():
         command = f"python benchmarks/{name}.py {validation.arguments}".strip()
-        validations.append(f"- [{name}](results/{name}.json): {validation.shows}. `{command}`")
+        where = f"[{name}](results/{name}.json)" if (RESULTS / f"{name}.json").exists() else f"{name} (not run yet)"
+        validations.append(f"- {where}: {validation.shows}. `{command}`")
     packages = [f"- `python -m benchmarks.{name}` {what}." for name, what in PACKAGES.items()]
     parts = (HEAD, [*lines, "", *_measured(results)], VALIDATED, validations, TRAINED, packages)
     return "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
@@ -89,3 +93,7 @@ def _measured(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(groups) == 1:
         return [f"Measured on {where}." for where in groups]
     return [f"- {', '.join(names)}: measured on {where}." for where, names in groups.items()]
+
+
+if __name__ == "__main__":
+    README.write_text(render(load()), encoding="utf-8")

@@ -5,8 +5,7 @@ from dataclasses import replace
 from search_spaces import v2_light
 
 SPACE = replace(
-    v2_light.SPACE,
+    v2_light.SPACE.architectures(),
     name="architectures",
     description="attention, neck, context, shuffle and head around the documented student; one distillation for all",
-    axes=tuple(axis for axis in v2_light.SPACE.axes if not axis.name.startswith("distill.")),
 )

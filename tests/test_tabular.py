@@ -15,7 +15,7 @@ import benchmarks.tabular.protocol as protocols
 from benchmarks.tabular import graded, make, prepared, rows
 from benchmarks.tabular.graded import Graded, train_graded
 from benchmarks.tabular.make import Maker
-from benchmarks.tabular.protocol import FOLDER, base, drawn, portable, protocol
+from benchmarks.tabular.protocol import FOLDER, drawn, portable, protocol
 from harness import cli
 from harness.core.arch import ARCHS
 from harness.core.names import load_space, load_study
@@ -410,7 +410,7 @@ def test_an_epoch_without_an_evaluation_has_no_ap_in_the_table() -> None:
 
 def test_the_base_of_the_space_is_v2() -> None:
     space = load_space("architectures")
-    configuration = base(space)
+    configuration = space.base_configuration()
     space.check(configuration)
     assert space.arch(configuration) == ARCHS["v2"]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.scores.agreement import Judged
 
 HERE, REPORTS = Path(__file__).parent, Path("reports")
+SHARING = "default"
 CANDIDATES, LEAST = 32, 8
 QUICK_CANDIDATES, QUICK_LEAST = 4, 3
 """Candidates that are scored, and the fewest whose order says something."""
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.scores.data import Scores
     from benchmarks.scores.make import make
     from benchmarks.scores.page import check_report, summary, write_report
+    from benchmarks.scores.slices import sharing
     from benchmarks.tabular.protocol import located
     from harness.search.resources import Resources
 
@@ -66,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         out, target = _places(given, path.stem)
         check_report(target)
         cli.require_writable("--out", out.parent)
-        found = unmeasured(table, networks, quick=given.quick)
+        shares = sharing(given.sharing, table.config, quick=given.quick)
+        found = unmeasured(table, networks, shares, quick=given.quick)
         if out.exists():
             earlier = Scores.load(out)
             if earlier.key == found.key:
@@ -83,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 table=table,
                 study=replace(table.config, data=data),
                 networks=networks,
+                sharing=shares,
                 resources=Resources(given.runs, given.workers, init_backbone=given.init_backbone, tracking_uri="none"),
                 quick=given.quick,
                 progress=progress,
@@ -110,6 +114,12 @@ def _parser() -> cli.Parser:
         help=f"the table's first N networks within the budget (default: {CANDIDATES}; at least {LEAST})",
     )
     parser.add_argument("--scores", default=",".join(CATALOGUE), metavar="LIST", help="which scores (default: all)")
+    parser.add_argument(
+        "--sharing",
+        default=SHARING,
+        metavar="NAME",
+        help="study whose settings of shared weights are used (default: %(default)s)",
+    )
     cli.add(parser, "--data", type=Path, help="the folder of a WIDER FACE copy, for a table of photographs")
     cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from, as for the table")
     parser.add_argument("--workers", type=int, metavar="N", help="trainings at once (default: by cores and memory)")
@@ -167,6 +177,7 @@ def _command(given: Any, measured: Sequence[str]) -> str:
     words += [] if given.table in (None, TABLE) else ["--table", f"PATH/TO/{given.table.name}"]
     words += [] if given.candidates is None else ["--candidates", str(given.candidates)]
     words += [] if len(measured) == len(CATALOGUE) else ["--scores", ",".join(measured)]
+    words += [] if given.sharing == SHARING else ["--sharing", given.sharing]
     words += [] if given.data is None else ["--data", "PATH/TO/WIDERFACE"]
     words += [] if given.init_backbone is None else ["--init-backbone", f"PATH/TO/{given.init_backbone.name}"]
     words += ["--publish", given.publish] if given.publish else []

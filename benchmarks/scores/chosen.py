@@ -1,12 +1,13 @@
 """Which networks of a table are scored, and what the table says of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from benchmarks.scores.data import Candidate, Scores
-from harness.core.protocol import digest
+from harness.core.protocol import SharingConfig, digest
 from harness.core.table import Network, Table
 from harness.errors import InputError
 
@@ -34,13 +35,14 @@ def chosen(table: Table, count: int, least: int) -> list[Network]:
     return able[:count]
 
 
-def unmeasured(table: Table, networks: Sequence[Network], *, quick: bool) -> Scores:
+def unmeasured(table: Table, networks: Sequence[Network], sharing: SharingConfig, *, quick: bool) -> Scores:
     """Return what the table says of the networks, before any score is measured."""
     seeds = sorted(networks[0].aps)
     found = {one.label: Candidate(one.params, one.macs, [one.aps[seed][-1] for seed in seeds]) for one in networks}
     config = table.config.to_dict()
     decides = {
         "quick": quick,
+        "sharing": asdict(sharing),
         "training": table.training,
         "threads": table.threads,
         "images": table.images,

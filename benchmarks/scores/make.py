@@ -10,9 +10,8 @@ from benchmarks.scores.chosen import spread
 from benchmarks.scores.data import Scores
 from benchmarks.scores.measured import measured
 from benchmarks.scores.setting import Setting
-from benchmarks.scores.slices import sharing
 from benchmarks.tabular.prepared import Prepared, prepare
-from harness.core.protocol import StudyConfig
+from harness.core.protocol import SharingConfig, StudyConfig
 from harness.core.table import Network, Table
 from harness.errors import InputError
 from harness.models.weights import file_digest
@@ -33,6 +32,7 @@ def make(
     table: Table,
     study: StudyConfig,
     networks: Sequence[Network],
+    sharing: SharingConfig,
     resources: Resources,
     quick: bool,
     progress: Progress,
@@ -46,6 +46,7 @@ def make(
         table: gives the protocol and the digests of its images.
         study: the table's protocol, with the folder of its images on this machine.
         networks: the candidates.
+        sharing: how they share weights.
         resources: where and how it trains, as for ``prepare``; trainings are kept in ``runs/scores-DIGEST``.
         quick: whether to use toy sizes.
         progress: shows what is done.
@@ -62,7 +63,7 @@ def make(
     prepared = prepare(study, replace(resources, threads=table.threads), "scores", progress)
     _check_same(table, prepared)
     # A seed of their own: a score has no chance in common with the trainings that it is compared with.
-    own = replace(study, seed=study.seed + 1, sharing=sharing(study, quick=quick), pruner="none")
+    own = replace(study, seed=study.seed + 1, sharing=sharing, pruner="none")
     plan = replace(prepared.plan, config=own)
     plan.folder.mkdir(parents=True, exist_ok=True)
     made_by = asdict(plan.provenance)

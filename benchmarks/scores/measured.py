@@ -38,12 +38,16 @@ def _untrained(setting: Setting, name: str) -> Score:
 
 
 def _shared(setting: Setting, name: str) -> Score:
-    plan = setting.plan
+    plan = setting.sharing
     train_shared_weights(plan, lambda: setting.pool, setting.progress)
     config = plan.shared.config
     tuning = config.tuning if name == "tuned_slices" else 0
     slices = scorer(plan, tuning)
     what = f"{tuning} steps" if tuning else f"{config.calibration} batches"
+    if config.images:
+        what += f"; scored on {config.images:,} search images"
+    if config.side:
+        what += f"; images resized to a longest side of {config.side} pixels"
     detail = f"{what}; the shared weights are trained for {counted(config.train.epochs, 'epoch')}"
     score = _scored(setting, name, lambda arch: slices.score(arch)["mean"], detail)
     return replace(score, once=setting.shared_weights)

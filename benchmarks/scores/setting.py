@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, replace
 from functools import cached_property
 
 from benchmarks.scores.clock import Clock
@@ -10,6 +11,7 @@ from benchmarks.scores.recipes import FULL, Recipe, recipes
 from benchmarks.scores.trained import plan_of, trained
 from benchmarks.scores.untrained import Untrained
 from harness.core.arch import ArchConfig
+from harness.core.protocol import digest
 from harness.core.record import TrialRecord
 from harness.core.table import Network
 from harness.data import load_split
@@ -86,6 +88,13 @@ class Setting:
         return plan_of(self.plan, name, self.recipes[name], self.progress)
 
     @cached_property
+    def sharing(self) -> Plan:
+        """The plan with a folder of its own for the shared weights, since other settings lead to other weights."""
+        config = self.plan.config.sharing
+        assert config is not None, "the plan has shared weights"
+        return replace(self.plan, folder=self.plan.folder / f"shared-{digest(asdict(config))}")
+
+    @cached_property
     def untrained(self) -> Untrained:
         """What computes the proxies."""
         return Untrained(self.any_job)
@@ -110,7 +119,7 @@ class Setting:
     @cached_property
     def shared_weights(self) -> dict[str, float]:
         """Label → what training the shared weights takes, as a multiple of the full training, for the timed ones."""
-        return {label: clock.shared(self.plan.shared) / clock.full for label, clock in self.clocks.items()}
+        return {label: clock.shared(self.sharing.shared) / clock.full for label, clock in self.clocks.items()}
 
     @property
     def full(self) -> dict[str, Full]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from harness.core.names import load_study
 from harness.core.protocol import SharingConfig, StudyConfig, TrainConfig
+from harness.errors import InputError
 from harness.search.plan import SHARED, Plan
 from harness.search.progress import Progress
 from harness.search.shared import HISTORY, SharedTraining
@@ -12,20 +13,21 @@ from harness.search.workers import Pool
 from harness.training.job import WEIGHTS
 from harness.training.score import Scorer
 
-STUDY = "shared_scenes"
-"""The study whose settings of sharing are used."""
-
-_QUICK = {"candidates": 2, "calibration": 2, "tuning": 2}
+_QUICK = {"candidates": 2, "calibration": 2, "tuning": 2, "images": 0}
 
 
-def sharing(config: StudyConfig, *, quick: bool) -> SharingConfig:
-    """Return how the candidates of a protocol share weights.
+def sharing(name: str, config: StudyConfig, *, quick: bool) -> SharingConfig:
+    """Return how the candidates of a protocol share weights: as those of the study called ``name``.
 
-    As in that study, the schedule is the teacher's, with the epochs and the backbone's learning rate that the study
-    has, and without what shared weights cannot have.
+    The schedule is that of the protocol's teacher, with the epochs and the backbone's learning rate that the study has,
+    and without what shared weights cannot have.
+
+    Raises:
+        InputError: there is no such study, or its candidates share no weights.
     """
-    usual = load_study(STUDY).sharing
-    assert usual is not None, f"study {STUDY} shares weights"
+    usual = load_study(name).sharing
+    if usual is None:
+        raise InputError(f"--sharing: the candidates of study '{name}' share no weights")
     train = replace(
         config.teacher,
         epochs=1 if quick else usual.train.epochs,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.tabular.graded import VAL, Graded, train_graded
 from benchmarks.tabular.prepared import prepare
-from benchmarks.tabular.protocol import DRAWS, base, drawn, portable
+from benchmarks.tabular.protocol import DRAWS, drawn, portable
 from benchmarks.tabular.rows import ENDED, network, rounded
 from benchmarks.tabular.trainings import Trainings, resumed
 from harness.core.protocol import StudyConfig, digest
@@ -68,7 +68,7 @@ class Maker:
             yield self._plan.candidate(number, configuration)
         for name in self._plan.config.references:
             record = next(one for one in self._plan.references() if one.label == name)
-            record.configuration = base(self._plan.space)
+            record.configuration = self._plan.space.base_configuration()
             yield record
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.core.names import load_study
 from harness.core.protocol import DataConfig, StudyConfig
-from harness.core.space import Configuration, SearchSpace
+from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.search.candidates import identity
@@ -50,6 +50,7 @@ def protocol(
         trials=configurations,
         sampler="random",
         pruner="none",
+        sharing=None,
         references=(REFERENCE,),
         seeds=seeds,
     )
@@ -94,14 +95,3 @@ def drawn(counts: SpaceCounts, study: StudyConfig) -> Iterator[Configuration]:
         if identity(configuration) not in seen:
             seen.add(identity(configuration))
             yield configuration
-
-
-def base(space: SearchSpace) -> Configuration:
-    """Return the configuration of the space's base architecture."""
-    chosen: Configuration = {}
-    for axis in space.axes:
-        slot, _, option = axis.name.partition(".")
-        if space.active(axis, chosen):
-            part = space.base.parts()[slot]
-            chosen[axis.name] = part.name if option == "name" else part.option_dict()[option]
-    return chosen

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
@@ -128,6 +128,10 @@ class SearchSpace:
                     )
             seen[axis.name] = axis
 
+    def architectures(self) -> "SearchSpace":
+        """Return the space without the axes that change only the training."""
+        return replace(self, axes=tuple(axis for axis in self.axes if axis.name.partition(".")[0] in SLOTS))
+
     def axis(self, name: str) -> Axis:
         """Return the axis called ``name``.
 
@@ -221,6 +225,16 @@ class SearchSpace:
                     options[option] = value
             parts[slot] = Part(name, tuple(options.items()))
         return ArchConfig(**parts)
+
+    def base_configuration(self) -> Configuration:
+        """Return the values that the base has on the active axes of its slots; it has none on axes of training."""
+        chosen: Configuration = {}
+        for axis in self.axes:
+            slot, _, option = axis.name.partition(".")
+            if slot in SLOTS and self.active(axis, chosen):
+                part = self.base.parts()[slot]
+                chosen[axis.name] = part.name if option == "name" else part.option_dict()[option]
+        return chosen
 
     def recipes(self) -> list[Configuration]:
         """Return every combination of the axes that change nothing that is built; one empty one if there are none."""

@@ -67,6 +67,21 @@ def suggest(trial: optuna.Trial, axis: Axis) -> OptionValue:
     return cast(OptionValue, trial.suggest_categorical(axis.name, axis.values))
 
 
+def apart(space: SearchSpace, one: Configuration, other: Configuration) -> float:
+    """Return how different two configurations are: the sum over the axes that one of them has.
+
+    Two values of an ``IntRange`` are apart by their distance as a share of the range, two of a ``Choice`` by 1, and so
+    are an active and an inactive axis.
+    """
+    found = 0.0
+    for axis in space.axes:
+        if axis.name in one and axis.name in other and isinstance(axis, IntRange):
+            found += abs(int(one[axis.name]) - int(other[axis.name])) / max(axis.high - axis.low, 1)
+        else:
+            found += one.get(axis.name) != other.get(axis.name)
+    return found
+
+
 class Proposer:
     """Proposes the configurations of one study.
 
@@ -197,20 +212,15 @@ class Proposer:
         raise RuntimeError(f"trial {number}: {self.feasible - len(seen)} of {self.feasible} unseen, none drawn")
 
     def _alike(self, wanted: Configuration, rng: np.random.Generator, seen: Collection[str]) -> Configuration | None:
-        best, most = None, -1
-        for _ in range(ALIKE):
-            configuration = self._uniform(rng)
-            shared = sum(wanted.get(name) == value for name, value in configuration.items())
-            if shared > most and identity(configuration) not in seen:
-                best, most = configuration, shared
-        return best
+        drawn = [configuration for _ in range(ALIKE) if identity(configuration := self._uniform(rng)) not in seen]
+        return min(drawn, key=lambda configuration: apart(self.space, wanted, configuration), default=None)
 
     def _can_model(self, ended: Sequence[FrozenTrial]) -> bool:
         """Learn from the ended trials, and return whether they are enough for the sampler."""
         if self.sampler == "random":
             return False
         self._memory.follow(ended)
-        return len(self._memory.usable) >= STARTUP
+        return len(self._memory.usable) >= STARTUP[self.sampler]
 
     def _study(self, number: int, pending: Sequence[FrozenTrial]) -> optuna.Study:
         seed = derive_seed(self.seed, number, "sampler")

@@ -1,9 +1,7 @@
 """The search loop: proposes, trains and tells trials, several at once; the outcome does not depend on their timing.
 
-Trial n is proposed from the results of trials 0 … n - window only, and is pruned against the same trials. The window is
-part of the study, not of the machine, so the sequence of trials depends neither on the number of workers and their
-timing nor on interruptions. Trials are told in the order of their numbers. Selection uses AP on the search split;
-validation images are read at the end, for the references, the best student and its repeats.
+A trial is pruned against the trials from whose results it was proposed (``trials``). Selection uses AP on the search
+split; validation images are read at the end, for the references, the best student and its repeats.
 """
 
 import time
@@ -20,15 +18,16 @@ from harness.core.record import TrialRecord, load_records
 from harness.core.scores import Scored
 from harness.core.space import Configuration
 from harness.errors import HarnessError
-from harness.evaluation.objectives import costs
-from harness.search.candidates import Proposer, identity
+from harness.evaluation.fronts import spread
+from harness.evaluation.objectives import costs, normalised
+from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
 from harness.search.pruning import Rule, rule_for
 from harness.search.scoring import Scoring
 from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
-from harness.search.storage import HISTORY, Ledger
+from harness.search.trials import Trials
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
 from harness.training.job import WEIGHTS, TrainResult
@@ -66,8 +65,8 @@ class Search:
 
     Args:
         plan: the fixed settings of the study.
-        ledger: the trials so far; every result is written to it.
-        proposer: chooses configurations.
+        trials: proposes the candidates, and is told their results.
+        proposer: the same one that ``trials`` has.
         pool: the workers.
         tracker: receives every epoch.
         progress: displays the state of the search.
@@ -75,7 +74,6 @@ class Search:
 
     Attributes:
         records: label → record of every reference and candidate.
-        exhausted: whether all configurations that fit were proposed.
         changed: called after a trial is told.
         trained: whether this run trained anything.
         idle_share: share of the workers' time without a trial, set when ``run`` ends.
@@ -84,7 +82,7 @@ class Search:
     def __init__(
         self,
         plan: Plan,
-        ledger: Ledger,
+        trials: Trials,
         proposer: Proposer,
         pool: Pool,
         tracker: Tracker,
@@ -92,20 +90,16 @@ class Search:
         finished: Finished,
     ) -> None:
         self.plan = plan
-        self.ledger = ledger
         self.proposer = proposer
         self.pool = pool
         self.tracker = tracker
         self.progress = progress
         self.finished = finished
-        self.exhausted = False
         self.changed: Callable[[], None] = lambda: None
         self.records = {record.label: record for record in load_records(plan.folder) if record.role != "teacher"}
         self.trained = False
         self.idle_share = 0.0
-        self._trials = ledger.trials()
-        self._seen = {identity(trial.params) for trial in self._trials}
-        self._told = sum(trial.state.is_finished() for trial in self._trials)
+        self.trials = trials
         self._ready: deque[str] = deque()
         self._running: dict[str, _Training] = {}
         self._busy = 0.0
@@ -115,7 +109,7 @@ class Search:
         sharing = plan.config.sharing
         self.scoring = None if sharing is None else self._scoring()
         self._shared = SharedTraining(plan, pool, progress)
-        wanted = max(plan.config.trials, len(self._trials)) if sharing is None else sharing.finalists
+        wanted = max(plan.config.trials, len(self.trials)) if sharing is None else sharing.finalists
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
 
     def run(self) -> None:
@@ -151,32 +145,31 @@ class Search:
             return plan.scoring(label(number), plan.space.arch(configuration), keep=False)
 
         def objectives(scored: Scored) -> list[float]:
-            record = plan.candidate(scored.number, scored.configuration)
-            record.search_ap = scored.ap
-            return self.objectives(record)
+            return self.objectives(plan.scored(scored))
 
-        return Scoring(
-            plan.folder,
-            self.ledger,
-            self.proposer,
-            self.pool,
-            self.progress,
-            job,
-            objectives,
-            plan.config.trials,
-            plan.config.window,
-        )
+        def params(configuration: Configuration) -> int:
+            return plan.candidate(0, configuration).params
+
+        return Scoring(plan.folder, self.trials, plan.config.trials, self.pool, self.progress, job, params, objectives)
 
     def _score(self, scoring: Scoring) -> None:
         """Score the candidates, and queue the best ones and the references for training from their slices."""
         before = len(scoring.scores)
         scoring.run()
         self.trained |= len(scoring.scores) > before
-        self.exhausted = scoring.exhausted
-        finalists = scoring.best(self.plan.config.sharing.finalists if self.plan.config.sharing else 0)
-        due = list(self.plan.inheriting(finalists))
+        due = list(self.plan.inheriting(self._finalists(scoring)))
         keep_slices([record for record in due if not record.repeat_of], self.plan, self.pool, self.progress)
         self._line_up(due)
+
+    def _finalists(self, scoring: Scoring) -> list[Scored]:
+        """Return the candidates with the highest scores; with several objectives, those that span the best front."""
+        config = self.plan.config
+        number = config.sharing.finalists if config.sharing is not None else 0
+        ranked = scoring.ranked()
+        if len(config.objectives) == 1:
+            return ranked[:number]
+        points = normalised([self.plan.scored(one) for one in ranked], config)
+        return [ranked[position] for position in spread(points, number)]
 
     def _work(self) -> None:
         """Train until no training is running, queued or wanted."""
@@ -201,7 +194,7 @@ class Search:
 
     def _line_up_interrupted(self) -> None:
         """Queue the candidates that were running when an earlier run ended."""
-        for trial in self._trials:
+        for trial in self.trials.all:
             name = label(trial.number)
             if trial.state.is_finished():
                 continue
@@ -222,28 +215,17 @@ class Search:
         return started
 
     def _propose(self) -> bool:
-        """Propose the next trial if one is wanted and its history is complete; return whether there is one."""
+        """Propose the next trial if the search trains its trials, and return whether there is one."""
         if self.scoring is not None:
             return False
-        number, width = len(self._trials), self.plan.config.window
-        if number >= self.plan.config.trials or number - self._told >= width or self.exhausted:
+        before = self.trials.exhausted
+        trial = self.trials.propose()
+        if trial is None:
+            if self.trials.exhausted and not before:
+                self.progress.line(f"all {self.proposer.feasible:,} configurations that fit the budget were tried")
             return False
-        history = max(0, number + 1 - width)
-        proposal = self.proposer.propose(number, self._trials[:history], self._trials[history:], self._seen)
-        if proposal is None:
-            self.exhausted = True
-            self.progress.line(f"all {self.proposer.feasible:,} configurations that fit the budget were tried")
-            return False
-        self.ledger.add(
-            proposal.configuration,
-            self.proposer.distributions(proposal.configuration),
-            {HISTORY: history, "source": proposal.source, "rejected": proposal.rejected},
-            proposal.system_attrs,
-        )
-        self._trials = self.ledger.trials()
-        self._seen.add(identity(proposal.configuration))
-        self.records[label(number)] = self.plan.candidate(number, proposal.configuration)
-        self._ready.append(label(number))
+        self.records[label(trial.number)] = self.plan.candidate(trial.number, trial.params)
+        self._ready.append(label(trial.number))
         return True
 
     def _start(self, name: str, begun: float, kills: int = 0) -> None:
@@ -252,9 +234,9 @@ class Search:
         rule = None
         if not grading:
             if record.number is not None and self.scoring is None:
-                history = self._trials[record.number].user_attrs[HISTORY]
-                before = [self.records[label(number)] for number in range(history)]
-                rule = rule_for(self.plan.config, record, before, self._trials[:history])
+                before = self.trials.before(record.number)
+                records = [self.records[label(trial.number)] for trial in before]
+                rule = rule_for(self.plan.config, record, records, before)
             # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
             record.training = fingerprint(job, self.plan.images)
@@ -334,7 +316,7 @@ class Search:
         go_on = True
         if training.rule is not None and record.number is not None and value is not None:
             if len(self.plan.config.objectives) == 1 and self.scoring is None:
-                self.ledger.report(record.number, info["epoch"], value)
+                self.trials.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
             go_on = last or not training.rule.stops(info["epoch"], value)
         self._keep(record)
@@ -347,14 +329,12 @@ class Search:
         """Tell the trials that have ended, in the order of their numbers."""
         if self.scoring is not None:
             return  # Trials are told their scores.
-        while self._told < len(self._trials):
-            record = self.records[label(self._told)]
+        while self.trials.told < len(self.trials):
+            record = self.records[label(self.trials.told)]
             if record.state == "running":
                 return
             values = self.objectives(record) if record.state == "complete" else None
-            self.ledger.tell(self._told, STATES[record.state], values)
-            self._told += 1
-            self._trials = self.ledger.trials()
+            self.trials.tell(STATES[record.state], values)
             self.changed()
 
     def objectives(self, record: TrialRecord) -> list[float]:
@@ -398,7 +378,7 @@ class Search:
         if not self._epochs_here:
             return None
         epochs = self.plan.config.train.epochs
-        proposed = 0 if self.scoring is not None else max(0, self.plan.config.trials - len(self._trials))
+        proposed = 0 if self.scoring is not None else max(0, self.plan.config.trials - len(self.trials))
         waiting = proposed + len(self._ready) + self._repeats_to_come
         left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
         return (time.monotonic() - self._begun) / self._epochs_here * left

@@ -19,8 +19,7 @@ class Memory:
     """The ended trials of one study, each converted once.
 
     Args:
-        space: the space of the trials.
-        distributions: axis → its distribution.
+        space: the space of the trials; ``distributions``: axis → its distribution. Attributes too.
         dense: whether the sampler sees every axis in every trial: inactive ones get their first value.
 
     Attributes:
@@ -31,13 +30,13 @@ class Memory:
 
     def __init__(self, space: SearchSpace, distributions: Mapping[str, BaseDistribution], *, dense: bool) -> None:
         self._first: dict[str, OptionValue] = {axis.name: axis.values[0] for axis in space.axes} if dense else {}
-        self._distributions = distributions
+        self.space, self.distributions = space, distributions
         self._forget()
 
     def _forget(self) -> None:
         self._given: list[FrozenTrial] = []
         self.usable: list[FrozenTrial] = []
-        self.shared = {name: kind for name, kind in sorted(self._distributions.items()) if not kind.single()}
+        self.shared = {name: kind for name, kind in sorted(self.distributions.items()) if not kind.single()}
         self.generations = Generations()
 
     def follow(self, ended: Sequence[FrozenTrial]) -> None:
@@ -73,7 +72,7 @@ class Memory:
             state=state,
             values=trial.values if state == TrialState.COMPLETE else None,
             params=params,
-            distributions={name: self._distributions[name] for name in params},
+            distributions={name: self.distributions[name] for name in params},
             intermediate_values=trial.intermediate_values,
             system_attrs=generation_only(trial.system_attrs),
         )

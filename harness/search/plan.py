@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import ALONE, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import ALONE, INHERITED, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.scores import Scored
@@ -24,9 +24,6 @@ from harness.training.teacher import Teacher
 
 INITIAL = "initial.safetensors"
 """File of the slices that a network's trainings start from, in the folder of its first training."""
-
-INHERITED = "-shared"
-"""Suffix of a reference that is trained from its slices of the shared weights."""
 
 SHARED = "shared"
 """Folder of the shared weights, in the study's folder."""
@@ -80,6 +77,12 @@ class Plan:
         record = self._record(label(number), "candidate", self.space.arch(configuration), train, distill)
         record.number, record.configuration = number, dict(configuration)
         record.seed = self._seed(1)
+        return record
+
+    def scored(self, scored: Scored) -> TrialRecord:
+        """Return the record of a candidate with its score as search AP."""
+        record = self.candidate(scored.number, scored.configuration)
+        record.search_ap = scored.ap
         return record
 
     def references(self) -> Iterator[TrialRecord]:

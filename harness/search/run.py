@@ -13,7 +13,7 @@ from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
 from harness.core.provenance import Provenance, provenance
 from harness.core.record import load_records
-from harness.core.space import RECIPE, SearchSpace
+from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
@@ -33,6 +33,7 @@ from harness.search.resources import Checked, Resources, check_resources
 from harness.search.session import Session
 from harness.search.speeds import THREADS, Stopwatch
 from harness.search.storage import Ledger, open_storage, single_writer, storage_errors
+from harness.search.trials import Trials
 from harness.search.work import work
 from harness.search.workers import Pool
 from harness.tracking import open_tracker
@@ -90,6 +91,9 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             manifest = _begin(config, resources, checked, same, proposer, splits, teacher)
         else:
             manifest = _continue(earlier, config, resources, checked, teacher, len(ledger.trials()), progress)
+        unseen = [axis.name for axis in load_space(config.space).axes if axis not in space.axes]
+        if unseen:
+            progress.line(f"scores do not see {', '.join(unseen)}: all finalists are trained with the study's values")
         if checked.workers > config.window:
             progress.line(
                 f"at most {config.window} candidates train at once: --window limits them, and the trials depend on it"
@@ -109,7 +113,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             provenance=_made_here(config, checked),
             latencies=latencies,
         )
-        search = Search(plan, ledger, proposer, pool, tracker, progress, Finished(resources.runs))
+        trials = Trials(ledger, proposer, plan.config.trials, plan.config.window)
+        search = Search(plan, trials, proposer, pool, tracker, progress, Finished(resources.runs))
         stopwatch = Stopwatch(config.speed, resources.device)
         return Session(search, manifest, splits["val"], stopwatch, begun).run()
 
@@ -141,12 +146,13 @@ def _check_search(config: StudyConfig, latencies: LatencyTable | None) -> tuple[
     for name in config.references:
         if name.removesuffix(ALONE) not in ARCHS:
             raise unknown_name("reference", name, (*ARCHS, *(f"{arch}{ALONE}" for arch in ARCHS)))
-    unseen = [axis.name for axis in space.axes if axis.name.partition(".")[0] in RECIPE]
-    if config.sharing is not None and unseen:
-        raise InputError(
-            f"space '{space.name}' has axes that change only the training ({', '.join(unseen)}), which a score by "
-            "shared weights does not see: choose another --space, or give --no-sharing"
-        )
+    if config.sharing is not None:
+        space = space.architectures()  # A score by shared weights sees no other axes.
+        if not space.axes:
+            raise InputError(
+                f"all axes of space '{space.name}' change only the training, which a score by shared weights does not "
+                "see: choose another --space, or give --no-sharing"
+            )
     directions = [DIRECTIONS[name] for name in config.objectives]
     counts = SpaceCounts(space, latencies)
     return space, Proposer(

@@ -9,13 +9,14 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
+from harness.search.evolution import POPULATION, EvolutionSampler
 from harness.search.generations import NSGAIISampler
 from harness.search.memory import Memory
 
-STARTUP = 6
-"""Trials drawn uniformly from the configurations that fit, before the sampler models the results."""
+STARTUP = {"tpe": 6, "random": 0, "nsga2": 6, "evolution": POPULATION, "gp": 6}
+"""Trials drawn uniformly from the configurations that fit, before the sampler learns from the results."""
 
-TRIES = {"tpe": 32, "random": 0, "nsga2": 32, "gp": 2}
+TRIES = {"tpe": 32, "random": 0, "nsga2": 32, "evolution": 32, "gp": 2}
 """Most draws per trial until one fits and is new; few for the Gaussian process, which refits its kernel per draw."""
 
 DENSE = ("nsga2", "gp")
@@ -78,6 +79,8 @@ def make_sampler(name: str, seed: int, objectives: int, memory: Memory) -> BaseS
         return Told(TPESampler(n_startup_trials=1, seed=seed), memory.shared if objectives == 1 else {})
     if name == "nsga2":
         return Told(NSGAIISampler(seed, memory.generations), memory.shared)
+    if name == "evolution":
+        return EvolutionSampler(seed, memory)
     if name == "gp":
         return Told(GPSampler(n_startup_trials=1, seed=seed, warn_independent_sampling=False), memory.shared)
     return RandomSampler(seed=seed)

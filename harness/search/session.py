@@ -79,9 +79,9 @@ class Session:
         states = Counter(record.state for record in candidates)
         sharing, scoring = self.plan.config.sharing, self.search.scoring
         wanted = self.plan.config.trials if sharing is None else sharing.finalists
-        if self.search.exhausted:
+        if self.search.trials.exhausted:
             wanted = len(candidates)
-        proposed = [trial.params for trial in self.search.ledger.trials()]
+        proposed = [trial.params for trial in self.search.trials.all]
         best = self.search.best
         fits = self.search.proposer.counts.is_feasible
         total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
@@ -100,7 +100,7 @@ class Session:
     def _proposals(self) -> dict[str, int]:
         """Count the candidates by source, and the proposals that were rejected before they became trials."""
         counts: Counter[str] = Counter()
-        for trial in self.search.ledger.trials():
+        for trial in self.search.trials.all:
             counts[trial.user_attrs["source"]] += 1
             counts.update({f"rejected_{reason}": n for reason, n in trial.user_attrs["rejected"].items()})
         return dict(counts)
@@ -149,7 +149,7 @@ class Session:
         from harness.reporting import build_report  # Loads pandas and Matplotlib, which takes seconds.
 
         self.search.progress.stage("writing the report", 0, 1)
-        finish.write_importance(self.folder, finish.importance(self.search.ledger.study))
+        finish.write_importance(self.folder, finish.importance(self.search.trials.study))
         best = self.search.best
         if self.plan.config.data.source == "synthetic":
             labels = [self.teacher.label, *self.plan.config.references, *([best.label] if best else [])]

@@ -167,6 +167,7 @@ def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished:
     metrics: dict[str, Any] = {"space_size": study.space.size, "space_feasible": study.space.feasible}
     if finished is not None:
         metrics |= {"wasted": standing.wasted, "repeated": standing.repeated}
+        metrics |= {"scored": standing.scored} if study.config.sharing is not None else {}
         metrics |= _prefixed("trials_", standing.trials, ("complete", "pruned", "failed"))
         metrics |= _prefixed("seconds_", standing.timing, ("total",)) | _prefixed(
             "", standing.timing, ("overhead_share",)

@@ -13,12 +13,13 @@ from benchmarks.scores.catalogue import CATALOGUE
 from benchmarks.scores.chosen import chosen, spread, unmeasured
 from benchmarks.scores.data import Full, Score, Scores
 from benchmarks.scores.findings import findings, remarks
-from harness.core.protocol import digest
+from harness.core.protocol import SharingConfig, TrainConfig, digest
 from harness.core.table import Network, Table
 from harness.errors import DataError, InputError
 from tests import fake_table
 
 CANDIDATES = 32
+SHARING = SharingConfig(TrainConfig())
 SHARES = dict(
     zip(CATALOGUE, (2e-6, 3e-6, 0.01, 0.02, 0.02, 0.01, 0.03, 0.05, 0.2, 0.3, 0.5, 0.7, 0.5, 0.4), strict=True)
 )
@@ -34,7 +35,7 @@ def table() -> Table:
 def found(table: Table) -> Scores:
     """Scores that follow the truth the more, the more they cost; the gradient norm orders the other way round."""
     rng = np.random.default_rng(3)
-    empty = unmeasured(table, table.networks[:CANDIDATES], quick=False)
+    empty = unmeasured(table, table.networks[:CANDIDATES], SHARING, quick=False)
     scores = {}
     for name, share in SHARES.items():
         noise = 0.02 * (1 - share)
@@ -246,8 +247,13 @@ class TestCandidates:
         assert spread(table.networks[:2], 3) == sorted(("0000", "0001"), key=macs.__getitem__)
 
     def test_what_decides_the_scores_decides_the_key(self, table: Table) -> None:
-        def key(of: Table, networks: tuple[Network, ...] = table.networks[:8], *, quick: bool = False) -> str:
-            return unmeasured(of, networks, quick=quick).key
+        def key(
+            of: Table,
+            networks: tuple[Network, ...] = table.networks[:8],
+            sharing: SharingConfig = SHARING,
+            quick: bool = False,
+        ) -> str:
+            return unmeasured(of, networks, sharing, quick=quick).key
 
         assert len(key(table)) == len(digest({}))
         assert key(replace(table, networks=(), complete=False)) == key(table), "a longer table continues"
@@ -256,7 +262,8 @@ class TestCandidates:
         others = [
             key(table, table.networks[:9]),
             key(table, quick=True),
+            key(table, sharing=replace(SHARING, tuning=1)),
             key(replace(table, images={**table.images, "train": "z"})),
             key(replace(table, config=replace(table.config, train=replace(table.config.train, lr=0.5)))),
         ]
-        assert len({key(table), *others}) == 5
+        assert len({key(table), *others}) == 6

@@ -26,6 +26,7 @@ from harness.core.protocol import DataConfig, DistillConfig, TrainConfig
 from harness.core.table import Table
 from harness.data import load_split
 from harness.data.faces import FaceSet
+from harness.errors import InputError
 from harness.training import grade
 from tests.benchmarks.in_process import Pool
 from tests.data.tiny_widerface import write_retinaface
@@ -290,9 +291,11 @@ class TestRecipes:
 
 
 def test_candidates_share_weights_as_in_the_study() -> None:
-    study = load_study("shared_scenes")
-    assert sharing(protocol("scenes", 32, 2), quick=False) == study.sharing
-    mini = sharing(load_study("widerface_mini"), quick=False)
+    study = load_study("default")
+    assert sharing("default", protocol("scenes", 32, 2), quick=False) == study.sharing
+    mini = sharing("default", load_study("widerface_mini"), quick=False)
     assert study.sharing is not None
+    with pytest.raises(InputError, match="candidates of study 'widerface_mini' share no weights"):
+        sharing("widerface_mini", load_study("widerface_mini"), quick=False)
     assert (mini.train.epochs, mini.train.ema, mini.train.frozen_stages) == (study.sharing.train.epochs, 0.0, 0)
     assert mini.train.large_crops == 1

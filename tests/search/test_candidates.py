@@ -16,7 +16,8 @@ from harness.core.protocol import SAMPLERS, Budget
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError, InputError
-from harness.search.candidates import Proposer, identity
+from harness.search.candidates import Proposer, apart, identity
+from harness.search.evolution import POPULATION
 from harness.search.storage import Ledger
 
 SPACE = load_space("v2_light")
@@ -25,7 +26,7 @@ BUDGET = Budget()
 AP = [StudyDirection.MAXIMIZE]
 AP_PARAMS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 WINDOW = 3
-TRIALS = {"tpe": 24, "random": 24, "nsga2": 24, "gp": 12}
+TRIALS = {"tpe": 24, "random": 24, "nsga2": 24, "evolution": 56, "gp": 12}
 """Each proposal of the Gaussian process fits one, which takes a second."""
 
 
@@ -140,6 +141,14 @@ class TestNsga2(SamplerContract):
         assert list(proposal.system_attrs.values()) == [1]
 
 
+class TestEvolution(SamplerContract):
+    sampler = "evolution"
+
+    def test_the_sampler_is_asked_once_there_are_results(self, found: tuple[list[Configuration], list[str]]) -> None:
+        assert set(found[1][:POPULATION]) == {"uniform"}
+        assert set(found[1][-8:]) == {"sampler"}
+
+
 @pytest.mark.slow
 class TestGaussianProcess(SamplerContract):
     sampler = "gp"
@@ -184,6 +193,17 @@ def test_every_feasible_configuration_is_tried_once_and_then_none(sampler: str) 
     seen = {identity(trial.params) for trial in ledger.trials()}
     assert seen == {identity(c) for c in space.enumerate() if counts.is_feasible(c, budget)}
     assert proposer.propose(proposer.feasible, ledger.trials(), [], seen) is None
+
+
+def test_wider_is_further_and_additional_axes_count() -> None:
+    base: Configuration = {"neck.channels": 36, "attention.name": "none"}
+    reach = 48 - 24
+    assert apart(SPACE, base, base) == 0
+    assert apart(SPACE, base, {**base, "neck.channels": 40}) == pytest.approx(4 / reach)
+    assert apart(SPACE, base, {**base, "neck.channels": 48}) == pytest.approx(12 / reach)
+    assert apart(SPACE, base, {**base, "attention.name": "eca"}) == 1
+    assert apart(SPACE, base, {**base, "attention.name": "se", "attention.reduction": 16}) == 2
+    assert apart(SPACE, {**base, "attention.name": "se", "attention.reduction": 16}, base) == 2
 
 
 def test_a_budget_below_everything_is_refused_with_the_smallest_count() -> None:

@@ -174,4 +174,4 @@ def test_a_search_on_disk_converts_each_ended_trial_once(converted: list[FrozenT
     for _ in search("nsga2", 20, storage=storage):
         new.append(len(converted))
         converted.clear()
-    assert max(new[STARTUP + WINDOW :]) == 1 + WINDOW - 1
+    assert max(new[STARTUP["nsga2"] + WINDOW :]) == 1 + WINDOW - 1

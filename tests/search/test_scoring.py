@@ -19,6 +19,7 @@ from harness.search.candidates import Proposer
 from harness.search.loop import DIRECTIONS
 from harness.search.scoring import Scoring
 from harness.search.storage import Ledger, open_storage
+from harness.search.trials import Trials
 from harness.search.workers import Event
 from harness.training.score import Score
 
@@ -71,16 +72,16 @@ def scoring(
     folder: Path, workers: Workers, trials: int = 24, sampler: str = "tpe", budget: Budget | None = None
 ) -> Scoring:
     ledger = Ledger(open_storage(f"sqlite:///{folder / 'study.db'}"), "scored", [DIRECTIONS["ap"]])
+    proposer = Proposer(SPACE, COUNTS, budget or Budget(), sampler, [DIRECTIONS["ap"]], seed=0)
     return Scoring(
         folder,
-        ledger,
-        Proposer(SPACE, COUNTS, budget or Budget(), sampler, [DIRECTIONS["ap"]], seed=0),
+        Trials(ledger, proposer, trials, window=4),
+        trials,
         cast(Any, workers),
         cast(Any, SimpleNamespace(stage=lambda *_: None, line=lambda _: None)),
         cast(Any, lambda number, configuration: (number, configuration)),
+        lambda configuration: COUNTS.total(configuration) or 0,
         lambda scored: [scored.ap["mean"] or 0.0],
-        trials,
-        window=4,
     )
 
 
@@ -98,7 +99,7 @@ def test_every_candidate_fits_is_new_and_is_told_its_score(tmp_path: Path) -> No
     ledger = Ledger(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "scored", [DIRECTIONS["ap"]])
     assert [t.value for t in ledger.trials()] == [scores[n].ap["mean"] for n in range(24)]
     assert {t.user_attrs["source"] for t in ledger.trials()} >= {"uniform", "sampler"}
-    best = run.best(3)
+    best = run.ranked()[:3]
     assert [one.ap["mean"] for one in best] == sorted((s.ap["mean"] for s in scores.values()), reverse=True)[:3]  # type: ignore[type-var]
 
 
@@ -122,7 +123,7 @@ def test_a_candidate_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path)
     run.run()
     assert (run.scores[2].ap, run.scores[2].reason) == ({}, "its reason")
     assert len(run.scores) == 8
-    assert 2 not in [one.number for one in run.best(8)]
+    assert 2 not in [one.number for one in run.ranked()]
     ledger = Ledger(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "scored", [DIRECTIONS["ap"]])
     assert ledger.trials()[2].state == TrialState.FAIL
 
@@ -155,7 +156,7 @@ def test_it_ends_when_everything_that_fits_was_scored(tmp_path: Path) -> None:
     assert 1 < feasible < 20
     run = scoring(tmp_path, Workers(), trials=40, sampler="random", budget=budget)
     run.run()
-    assert run.exhausted
+    assert run.trials.exhausted
     assert len(run.scores) == feasible
 
 

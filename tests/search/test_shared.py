@@ -4,12 +4,18 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from harness.core.manifest import Manifest
+from harness.core.names import load_space
 from harness.core.protocol import SharingConfig, TrainConfig
 from harness.core.scores import load_scores
+from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
+from harness.evaluation.fronts import hypervolume
+from harness.reporting.study.page import build_report, summary
 from harness.search.plan import INITIAL
 from tests.search.stub import Plan, Stub, outcome, records
 from tests.search.test_study import trials
@@ -41,6 +47,33 @@ def test_the_candidates_with_the_highest_scores_are_trained_from_their_slices(st
     assert standing.best == max(finalists, key=lambda label: finalists[label].search_ap["mean"] or 0)
     assert plan.jobs[f"{standing.best}-s2"].initial == folder / "trials" / standing.best / INITIAL
     assert plan.trained.count("shared weights") == 1
+
+
+def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
+    folder = stub.study(**STUDY)
+    text = build_report(folder).read_text(encoding="utf-8")
+    scores = pd.read_csv(folder / "report" / "scores.csv")
+    assert scores["number"].tolist() == list(range(10))
+    assert scores["score_mean"].tolist() == [load_scores(folder)[n].ap["mean"] for n in range(10)]
+    assert "10 students of 10 were scored by shared weights" in text
+    assert "| V2 from slices measured |" in text
+    assert "after 64 steps of its own behind the common backbone" in text
+    answer = summary(folder)
+    assert (answer["scored"], answer["finalists"]) == (10, 3)
+    assert answer["v2_from_slices"]["label"] == "v2-shared"
+
+
+def test_finalists_of_several_objectives_span_the_front_of_scores(stub: Stub) -> None:
+    folder = stub.study(**STUDY, objectives=("ap", "params"))
+    scores = load_scores(folder)
+    points = {n: (1 - (s.ap["mean"] or 0), s.params / 256_148) for n, s in scores.items()}
+    finalists = {int(label) for label, r in records(folder).items() if r.role == "candidate"}
+    assert len(finalists) == 3
+    volume = hypervolume(np.array([points[n] for n in sorted(finalists)]), np.ones(2))
+    largest = max(
+        hypervolume(np.array([points[n] for n in some]), np.ones(2)) for some in itertools.combinations(points, 3)
+    )
+    assert (1 - 1 / np.e) * largest <= volume <= largest + 1e-12
 
 
 def test_v2_is_trained_from_its_slices_and_without_them(stub: Stub) -> None:
@@ -100,12 +133,20 @@ def test_shared_weights_that_diverge_end_the_study(stub: Stub) -> None:
 
 
 def test_scored_candidates_are_not_pruned(stub: Stub) -> None:
-    with pytest.raises(InputError, match="give pruner none, got median"):
+    with pytest.raises(
+        InputError, match="pruner 'median' stops trainings, but candidates are scored: give --no-sharing"
+    ):
         stub.study(**STUDY | {"pruner": "median"})
 
 
-def test_axes_that_a_score_does_not_see_are_refused(stub: Stub) -> None:
-    with pytest.raises(
-        InputError, match=r"'v2_light' has axes that change only the training \(distill.alpha, .*--no-sharing"
-    ):
-        stub.study(**STUDY | {"space": "v2_light"})
+def test_axes_that_a_score_does_not_see_are_left_out(stub: Stub) -> None:
+    folder = stub.study(**STUDY | {"space": "v2_light"})
+    study = Manifest.load(folder)
+    assert study.space.size == SpaceCounts(load_space("architectures")).size
+    assert not any(name.startswith("distill.") for r in records(folder).values() for name in r.configuration)
+    assert {r.distill["alpha"] for r in records(folder).values() if r.role == "candidate"} == {0.7}
+
+
+def test_a_space_without_architectures_is_refused(stub: Stub) -> None:
+    with pytest.raises(InputError, match=r"all axes of space 'recipe' change only the training, .*--no-sharing"):
+        stub.study(**STUDY | {"space": "recipe"})

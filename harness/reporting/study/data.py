@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.manifest import FILE, Manifest
+from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records
 from harness.core.scores import Scored, load_scores
+from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
 Array = NDArray[Any]
+
+FROM_SLICES = "V2 from slices"
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,21 @@ class StudyData:
         return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
 
     @property
+    def compared(self) -> list[tuple[Configuration, float]]:
+        """Return configuration and mean search AP of the candidates that were scored, or else of those trained.
+
+        Scores and APs after a training to the end are never mixed.
+        """
+        if self.scores:
+            return [(s.configuration, mean) for s in self.scores if (mean := s.ap.get("mean")) is not None]
+        return [(record.configuration, record.search_ap["mean"] or 0.0) for record in self.ranked]
+
+    @property
+    def from_slices(self) -> TrialRecord | None:
+        """Return V2 trained from its slices of shared weights, as candidates are where these scored them."""
+        return self.named(f"v2{INHERITED}")
+
+    @property
     def best(self) -> TrialRecord | None:
         """Return the best candidate by mean search AP, if one was trained to the end."""
         return self.ranked[0] if self.ranked else None
@@ -112,12 +131,13 @@ class StudyData:
     def shown(self) -> dict[str, TrialRecord]:
         """Return heading → record of the networks that a report names, as far as they exist.
 
-        These are V1, another teacher, V2, V2 alone (without a teacher) and the best student.
+        These are V1, another teacher, V2, V2 alone (without a teacher), V2 from its slices of shared weights, and the
+        best student.
         """
         teacher, found = self.teacher, {"V1": self.named("v1")}
         if teacher is not None and teacher.label != "v1":
             found[f"teacher ({teacher.label})"] = teacher
-        found |= {"V2": self.named("v2"), "V2 alone": self.named("v2-alone")}
+        found |= {"V2": self.named("v2"), "V2 alone": self.named(f"v2{ALONE}"), FROM_SLICES: self.from_slices}
         if self.best is not None:
             found[f"best ({self.best.label})"] = self.best
         return {heading: record for heading, record in found.items() if record is not None}

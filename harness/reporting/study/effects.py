@@ -1,4 +1,4 @@
-"""The effect of each value of each axis on the search AP, estimated from all candidates together.
+"""The effect of each value of each axis on the search AP, or on the score, estimated from all candidates together.
 
 The model is additive: AP = constant + one term per axis, fitted by least squares. Every candidate contributes to the
 estimate of every term, so a few dozen trainings give narrower intervals than trainings that change one value at a time
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from harness.core.record import TrialRecord
+from harness.core.space import Configuration
 from harness.evaluation.stats import CONFIDENCE, Interval
 from harness.reporting.format import bounds, points
 from harness.reporting.study.data import StudyData
@@ -40,15 +40,16 @@ class Effect(NamedTuple):
 
 def effects(data: StudyData) -> list[Effect]:
     """Return the effects of a study's axes; empty where its candidates are too few to tell them apart."""
-    records = data.ranked
-    columns = _columns(data, records)
+    compared = data.compared
+    columns = _columns(data, [configuration for configuration, _ in compared])
     design = np.array(
-        [[1.0, *(_value(record, axis) == value for axis, _, value in columns)] for record in records], dtype=np.float64
+        [[1.0, *(_value(chosen, axis) == value for axis, _, value in columns)] for chosen, _ in compared],
+        dtype=np.float64,
     )
-    freedom = len(records) - design.shape[1] if len(records) else 0
+    freedom = len(compared) - design.shape[1] if compared else 0
     if not columns or freedom < LEAST_FREEDOM or np.linalg.matrix_rank(design) < design.shape[1]:
         return []
-    aps = np.array([record.search_ap["mean"] for record in records], dtype=np.float64)
+    aps = np.array([mean for _, mean in compared], dtype=np.float64)
     inverse = np.linalg.inv(design.T @ design)
     fitted = inverse @ design.T @ aps
     variance = float(((aps - design @ fitted) ** 2).sum()) / freedom
@@ -59,18 +60,18 @@ def effects(data: StudyData) -> list[Effect]:
     ]
 
 
-def _columns(data: StudyData, records: list[TrialRecord]) -> list[tuple[str, str, str]]:
+def _columns(data: StudyData, chosen: list[Configuration]) -> list[tuple[str, str, str]]:
     """Return axis, first value and value of every further value that some candidates have."""
     found = []
     for axis in data.study.space.definition["axes"]:
-        met = {_value(record, axis["name"]) for record in records}
+        met = {_value(configuration, axis["name"]) for configuration in chosen}
         values = [text for text in map(str, axis["values"]) if text in met]
         found += [(axis["name"], values[0], value) for value in values[1:]]
     return found
 
 
-def _value(record: TrialRecord, axis: str) -> str | None:
-    return str(record.configuration[axis]) if axis in record.configuration else None
+def _value(configuration: Configuration, axis: str) -> str | None:
+    return str(configuration[axis]) if axis in configuration else None
 
 
 def table(data: StudyData) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def table(data: StudyData) -> pd.DataFrame:
                 "from": effect.base,
                 "to": effect.value,
                 "candidates": str(effect.trials),
-                "search AP mean, points": points(effect.difference),
+                "score, points" if data.scores else "search AP mean, points": points(effect.difference),
                 "interval": bounds(Interval(effect.low, effect.high), points),
             }
             for effect in effects(data)

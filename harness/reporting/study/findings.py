@@ -26,10 +26,11 @@ def headline(data: StudyData) -> str:
     ended = data.candidates("complete")
     made, wanted = len(data.candidates("complete", "pruned", "failed")), study.standing.trials["wanted"]
     unfinished = f"**Unfinished: {made:,} of {counted(wanted, 'trial')} have ended.** " if made < wanted else ""
+    what = "architectures of the space" if config.sharing else "space"
     text = unfinished + (
-        f"The study searched the space `{config.space}` ({study.space.size:,} configurations, "
-        f"{study.space.feasible:,} of them within the budget of {data.bounds}) with Optuna's {config.sampler} "
-        "sampler. "
+        f"The study searched the {what} `{config.space}` ({study.space.size:,} configurations, "
+        f"{study.space.feasible:,} of them within the budget of {data.bounds}) with the "
+        f"{config.sampler} sampler. "
     )
     if config.sharing is not None:
         text += (
@@ -154,6 +155,7 @@ def _against_references(data: StudyData) -> Iterator[str]:
             size = best.params - v2.params
             more = f"{abs(size):,} {'more' if size > 0 else 'fewer'} parameters" if size else "as many parameters"
             yield f"Trial {best.label}, with {more}, is {apart.format('V2')}"
+        yield from _inheritance(best, v2, data)
         if reached := means(r.search_ap for r in data.trainings("v2")):
             above = sum(mean >= fmean(reached) for mean in means(r.search_ap for r in data.ranked))
             students = counted(len(data.ranked), "student")
@@ -167,6 +169,17 @@ def _against_references(data: StudyData) -> Iterator[str]:
             f"Trial {best.label}, with {percent(fewer)} % fewer parameters, is {apart.format('the teacher')} "
             f"The teacher {trained}; the students were trained for {counted(epochs, 'epoch')}."
         )
+
+
+def _inheritance(best: TrialRecord, v2: TrialRecord, data: StudyData) -> Iterator[str]:
+    """Yield what starting from slices of shared weights gives to V2, and what the best student's design adds."""
+    inherited = data.from_slices
+    if inherited is None:
+        return
+    if apart := _apart(inherited, v2, data):
+        yield f"V2 trained from its slices of the shared weights, as the students are, is {apart.format('V2')}"
+    if apart := _apart(best, inherited, data):
+        yield f"By its design, trial {best.label} is {apart.format('V2 from slices')}"
 
 
 def _apart(one: TrialRecord, other: TrialRecord, data: StudyData) -> str:

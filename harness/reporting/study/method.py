@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.manifest import Manifest
+from harness.core.protocol import SharingConfig
 from harness.core.provenance import Provenance
 from harness.reporting import landmarks
 from harness.reporting.format import counted
@@ -64,6 +65,8 @@ def method(data: StudyData) -> list[str]:
     said = [CHOICE]
     if any(record.search_ap for record in data.records):
         said.append(caption(data.study.search_protocol, data.search_name, "Search AP"))
+    if data.study.config.sharing is not None:
+        said.append(_score(data.study.config.sharing))
     said += comparison_notes(data)
     if data.study.config.predicts_latency:
         said.append(_predicted(data))
@@ -72,6 +75,16 @@ def method(data: StudyData) -> list[str]:
     if not data.synthetic:
         said.append(ONE_COPY)
     return said
+
+
+def _score(sharing: SharingConfig) -> str:
+    return (
+        "Score: search AP of a candidate with slices of weights that all networks of the space share (one-shot search, "
+        f"arXiv 1904.00420), after {counted(sharing.tuning, 'step')} of its own behind the common backbone. The shared "
+        f"weights were trained for {counted(sharing.train.epochs, 'epoch')}, {counted(sharing.candidates, 'network')} "
+        "in each step, while their maps between neck and heads imitated the teacher's (arXiv 1911.13053). Candidates "
+        "that were scored are not trained to the end unless they are among the best."
+    )
 
 
 def provenance(study: Manifest) -> dict[str, str]:
@@ -97,7 +110,7 @@ def provenance(study: Manifest) -> dict[str, str]:
 def mixture(data: StudyData) -> str:
     """Return a sentence that names the code and machines of a study's trainings; empty if they are all the same."""
     made: dict[str, list[str]] = {}
-    for record in data.records:
+    for record in (one for one in data.records if not (one.role == "teacher" and one.read_from)):
         for values in record.provenance:
             made.setdefault(str(Provenance(**values)), []).append(record.label)
     if len(made) < 2:

@@ -1,4 +1,4 @@
-"""Writes a study's report: ``report.md``, pictures and ``results.csv``."""
+"""Writes a study's report: ``report.md``, pictures, ``results.csv``, and ``scores.csv`` if candidates were scored."""
 
 import json
 import shlex
@@ -21,6 +21,8 @@ from harness.reporting.study.fronts import front
 from harness.reporting.study.method import method, mixture, provenance
 from harness.reporting.study.noise import search_noise, ties, validation_noise
 from harness.reporting.study.pictures import pictures
+
+SCORES = "scores.csv"
 
 
 def build_report(study_folder: Path) -> Path:
@@ -76,6 +78,8 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "budget": data.budget,
         "trials": {state: len(data.candidates(state)) for state in ("complete", "pruned", "failed", "running")}
         | {"wanted": data.study.config.trials},
+        "scored": len(data.scores),
+        "finalists": len(data.candidates("complete")) if data.scores else 0,
         "wasted": data.study.standing.wasted,
         "repeated": data.study.standing.repeated,
         "seconds": timing.get("total"),
@@ -87,6 +91,7 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "v1": _network(data.named("v1")),
         "teacher": _network(data.teacher),
         "v2": _network(data.named("v2")),
+        "v2_from_slices": _network(data.from_slices),
         "best": _network(data.best),
         "noise": None if (noise := search_noise(data)) is None else noise.to_dict(),
         "validation_noise": None if (noise := validation_noise(data)) is None else noise.to_dict(),
@@ -133,6 +138,10 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
     with publish.replaced(target) as folder:
         publish.save_pictures(drawn, folder)
         frame.to_csv(folder / publish.RESULTS, index=False)
+        if data.scores:
+            scores = tables.scores(data)
+            scores["reason"] = scores["reason"].map(hide)
+            scores.to_csv(folder / SCORES, index=False)
         (folder / publish.REPORT).write_text(text, encoding="utf-8")
         if public:
             write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
@@ -178,6 +187,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         effects=markdown(effects.table(data), text=("from", "to")),
         confidence=percent(CONFIDENCE),
         pictures=drawn,
+        scored=bool(data.scores),
         trials=markdown(tables.trials(data), text=("trial", "what differs from V2")),
         method=method(data),
         unfinished=markdown(tables.unfinished(data), text=("state", "reason")),

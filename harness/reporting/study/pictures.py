@@ -10,7 +10,7 @@ from harness.reporting.lock import protocol_digest
 from harness.reporting.parts import part_counts
 from harness.reporting.publish import Picture
 from harness.reporting.study import plots
-from harness.reporting.study.data import StudyData
+from harness.reporting.study.data import FROM_SLICES, StudyData
 from harness.reporting.study.fronts import front, reference_text
 
 LEAST_SCORE = 0.5
@@ -115,7 +115,8 @@ def _parts(data: StudyData) -> Picture:
     if not shown:
         return Picture(title, name, "No network has been counted yet.")
     if "V2" in shown:
-        shown.pop("V2 alone", None)  # The same network.
+        for same in ("V2 alone", FROM_SLICES):
+            shown.pop(same, None)
     counts = pd.DataFrame.from_dict({h: part_counts(r.parts) for h, r in shown.items()}, orient="index")
     text = "The attentions after the backbone and after the neck are one part, as in the documents."
     return Picture(title, name, text, plots.parts(counts, data.budget))

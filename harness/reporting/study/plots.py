@@ -15,7 +15,7 @@ from harness.data.truth import LISTS
 from harness.reporting import style
 from harness.reporting.format import percent
 from harness.reporting.parts import PARTS
-from harness.reporting.study.data import Example
+from harness.reporting.study.data import FROM_SLICES, Example
 from harness.reporting.style import Label, Look
 
 LOOKS = {
@@ -23,6 +23,7 @@ LOOKS = {
     "teacher": Look(style.PURPLE, "s"),
     "V2": Look(style.BLUE, "D"),
     "V2 alone": Look(style.ORANGE, "v"),
+    FROM_SLICES: Look(style.GREEN, "P"),
     "best": Look(style.VERMILLION, "o"),
 }
 """Heading, or its first word → look, the same in every picture."""

@@ -19,13 +19,14 @@ from harness.reporting import landmarks
 from harness.reporting.format import NOTHING, bounds, deviation, minus, percent, points, signed, terminal
 from harness.reporting.lock import one_protocol
 from harness.reporting.parts import PARTS, part_counts
-from harness.reporting.study.data import StudyData, load
+from harness.reporting.study.data import FROM_SLICES, StudyData, load
 from harness.reporting.study.findings import findings
 from harness.reporting.study.fronts import front
 from harness.reporting.study.method import DOCUMENTED
 from harness.reporting.study.noise import gap, means, over_seeds, repeated
 
 ABOVE_V2 = "above V2, points"
+ABOVE_SLICES = f"above {FROM_SLICES}, points"
 PREDICTED = "latency / V1, predicted"
 
 
@@ -106,6 +107,7 @@ def _documented(arch: str) -> dict[str, str]:
         **{f"AP {n}, %": documented.claim(f"{arch}.ap.{n}").written.replace("%", "") for n in LISTS},
         "AP mean, %": NOTHING,
         ABOVE_V2: NOTHING,
+        ABOVE_SLICES: NOTHING,
         "FPS": documented.claim(f"{arch}.fps").written.removesuffix(" FPS"),
         "FPS against V1": f"{1 + documented.claim('gain.fps').value / 100:.2f} ×" if v2 else "1.00 ×",
         "landmark NME, %": NOTHING,
@@ -124,7 +126,8 @@ def _measured(record: TrialRecord, data: StudyData) -> dict[str, str]:
         "model file, MB": f"{record.size_mb:.2f}" if record.size_mb else NOTHING,
         "MACs, M": f"{record.macs / 1e6:,.1f}" if record.macs else NOTHING,
         **{f"AP {level}, %": _over_seeds(trainings, level) for level in LEVELS},
-        ABOVE_V2: _above_v2(record, data),
+        ABOVE_V2: _above(record, data.named("v2"), data),
+        ABOVE_SLICES: _above(record, data.from_slices, data) if record.inherits else NOTHING,
         "FPS": f"{speed['fps']:.1f}" if speed else NOTHING,
         "FPS against V1": f"{speed['ratio_to_v1']:.2f} ×" if speed else NOTHING,
         "landmark NME, %": landmarks.nme([record.landmark for record in trainings]),
@@ -137,14 +140,32 @@ def _over_seeds(trainings: Sequence[TrialRecord], level: str) -> str:
     return NOTHING if found is None else f"{percent(found[0])}{deviation(found[1])}"
 
 
-def _above_v2(record: TrialRecord, data: StudyData) -> str:
-    """Return by how many points a student's mean AP is above V2's, with the interval over seeds."""
-    if record.role == "teacher" or record.label == "v2":
+def _above(record: TrialRecord, reference: TrialRecord | None, data: StudyData) -> str:
+    """Return by how many points a student's mean AP is above a reference's, with the interval over seeds."""
+    if record.role == "teacher" or reference is None or record is reference:
         return NOTHING
-    found = gap(data.trainings(record.label), data.trainings("v2"))
+    found = gap(data.trainings(record.label), data.trainings(reference.label))
     if found is None:
         return NOTHING
     return f"{points(found[0])}{'' if found[1] is None else ' ' + bounds(found[1], points)}"
+
+
+def scores(data: StudyData) -> pd.DataFrame:
+    """Return one row per candidate that was scored, in the order of scoring, with AP in [0, 1]."""
+    axes = [axis["name"] for axis in data.study.space.definition["axes"]]
+    return pd.DataFrame(
+        [
+            {
+                "number": scored.number,
+                "params": scored.params,
+                **{f"score_{level}": scored.ap.get(level) for level in LEVELS},
+                "seconds": scored.seconds,
+                "reason": scored.reason,
+                **{axis: scored.configuration.get(axis) for axis in axes},
+            }
+            for scored in data.scores
+        ]
+    )
 
 
 def trials(data: StudyData) -> pd.DataFrame:

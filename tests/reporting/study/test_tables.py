@@ -11,6 +11,7 @@ from harness.errors import DataError, InputError
 from harness.reporting.format import markdown
 from harness.reporting.study import tables
 from harness.reporting.study.data import StudyData, load
+from harness.reporting.study.findings import findings
 from harness.reporting.study.pictures import pictures
 from tests.reporting.fake_study import EASIER, write_study
 
@@ -41,6 +42,23 @@ def test_documented_and_measured_stand_side_by_side(data: StudyData) -> None:
     assert (of("AP easy, %", "V1 documented"), of("AP easy, %", "V2 documented")) == ("~87", "92+")
     assert of("AP mean, %", "V1 measured") == "78.0"
     assert (of("FPS against V1", "V2 documented"), of("FPS against V1", "V2 measured")) == ("1.50 ×", "1.38 ×")
+
+
+def test_students_from_slices_are_compared_with_v2_from_its_slices(data: StudyData) -> None:
+    v2 = data.named("v2")
+    assert v2 is not None
+    inherited = replace(v2, label="v2-shared", inherits=True, ap={**v2.ap, "mean": 0.655})
+    students = [replace(r, inherits=True) if r.role == "candidate" else r for r in data.records]
+    shared = replace(data, records=[*students, inherited])
+    frame = tables.comparison(shared).set_index("")
+    assert list(frame.columns)[-3:] == ["V2 measured", "V2 from slices measured", "best (0010) measured"]
+    # Validation APs: V2 65.0, V2 from slices 65.5, best 66.1.
+    assert list(frame.loc["above V2, points"])[-3:] == ["–", "+0.5", "+1.1"]
+    assert list(frame.loc["above V2 from slices, points"])[-3:] == ["–", "–", "+0.6"]
+    assert "above V2 from slices, points" not in tables.comparison(data)[""].tolist()
+    said = " ".join(findings(shared))
+    assert "V2 trained from its slices of the shared weights, as the students are, is 0.5 points above V2" in said
+    assert "By its design, trial 0010 is 0.6 points above V2 from slices in mean validation AP" in said
 
 
 def test_v2_without_a_teacher_has_a_column_of_its_own(data: StudyData) -> None:
