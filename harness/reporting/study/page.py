@@ -151,11 +151,14 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
 
 
 def _write_weights(data: StudyData, folder: Path) -> None:
-    """Write the weights of the teacher and of the best student, each with what is known of them in the header."""
+    """Write the weights of the teacher and of the best student, each with what is known of them in the header.
+
+    A teacher that comes with the harness is not written again.
+    """
     from harness.models.weights import write_labelled  # Imports PyTorch, which no other part of a report needs.
 
     for record in (data.teacher, data.best):
-        if record is None:
+        if record is None or (record is data.teacher and record.read_from):
             continue
         known = ("seed", "params", "arch", "train", "distill", "ap", "protocol")
         label = {"study": data.study.name, "trial": record.label} | {name: getattr(record, name) for name in known}
@@ -217,7 +220,7 @@ def _timing_note(data: StudyData) -> str:
     said = [f"Training, evaluation and speed are sums over all networks except the teacher; {who} ran at once."]
     if share is not None:
         said.append(f"Share of a trial's time outside these three: {percent(share)} %.")
-    if idle is not None:
+    if idle is not None and data.study.config.sharing is None:  # Workers also train shared weights and score.
         said.append(f"Share of the workers' time without a trial: {percent(idle)} %.")
     read = [f"{record.label} (`{record.read_from}`)" for record in data.records if record.read_from]
     if read:
