@@ -219,11 +219,13 @@ def test_a_labelled_file_needs_no_arch(copy: Path, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["v1", "best"])
+@pytest.mark.parametrize(
+    "name", ["harness/weights/v1_scenes", "reports/default-v2_light-synthetic/best"], ids=["v1", "best"]
+)
 def test_published_weights_have_their_published_ap(
     name: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = FOLDER / "reports" / "default-v2_light-synthetic" / f"{name}.safetensors"
+    path = FOLDER / f"{name}.safetensors"
     label = read_label(path)
     assert count(ArchConfig.from_dict(label["arch"])) == label["params"]
     runs = tmp_path_factory.getbasetemp() / "published"  # Both networks see the same scenes.

@@ -19,8 +19,8 @@ _QUICK = {"candidates": 2, "calibration": 2, "tuning": 2, "images": 0}
 def sharing(name: str, config: StudyConfig, *, quick: bool) -> SharingConfig:
     """Return how the candidates of a protocol share weights: as those of the study called ``name``.
 
-    The schedule is that of the protocol's teacher, with the epochs and the backbone's learning rate that the study has,
-    and without what shared weights cannot have.
+    The schedule is that of the protocol's teacher at the students' learning rate, with the epochs and the backbone's
+    rate that the study has, and without what shared weights cannot have.
 
     Raises:
         InputError: there is no such study, or its candidates share no weights.
@@ -31,6 +31,7 @@ def sharing(name: str, config: StudyConfig, *, quick: bool) -> SharingConfig:
     train = replace(
         config.teacher,
         epochs=1 if quick else usual.train.epochs,
+        lr=config.train.lr,
         backbone_lr=usual.train.backbone_lr,
         frozen_stages=TrainConfig.frozen_stages,
         ema=TrainConfig.ema,

@@ -103,7 +103,7 @@ REFUSED = {
     "unknown space": (["--space", "v2_lite"], "unknown space 'v2_lite'; did you mean 'v2_light'?"),
     "a path for a space": (["--space", "search_spaces/v2_light.py"], "is a path: give a name; did you mean 'v2_light'"),
     "unknown study": (["--study", "fast"], "unknown study 'fast'"),
-    "unknown sampler": (["--sampler", "cmaes"], "unknown sampler 'cmaes' (known: tpe, random, nsga2, gp)"),
+    "unknown sampler": (["--sampler", "cmaes"], "unknown sampler 'cmaes' (known: tpe, random, nsga2, evolution, gp)"),
     "unknown pruner": (["--pruner", "wilcoxon"], "unknown pruner 'wilcoxon'"),
     "unknown objective": (["--objectives", "ap,size", "--pruner", "none"], "objectives start with 'ap'"),
     "pruning several objectives": (
