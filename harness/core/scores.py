@@ -10,6 +10,9 @@ from harness.errors import DataError
 
 FILE = "scores.jsonl"
 
+SHARED, EPOCHS = "shared", "epochs.json"
+"""Folder of the shared weights in a study's folder, and its file with one dict per epoch of their training."""
+
 
 @dataclass(frozen=True)
 class Scored:

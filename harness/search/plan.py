@@ -10,7 +10,7 @@ from harness.core.arch import ArchConfig
 from harness.core.protocol import ALONE, INHERITED, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
-from harness.core.scores import Scored
+from harness.core.scores import SHARED, Scored
 from harness.core.space import Configuration, SearchSpace
 from harness.models.builder import resolve_arch
 from harness.models.costs import count_parts, macs
@@ -24,9 +24,6 @@ from harness.training.teacher import Teacher
 
 INITIAL = "initial.safetensors"
 """File of the slices that a network's trainings start from, in the folder of its first training."""
-
-SHARED = "shared"
-"""Folder of the shared weights, in the study's folder."""
 
 
 def label(number: int) -> str:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 from harness.core.arch import ArchConfig
 from harness.core.record import TrialRecord, write_json
+from harness.core.scores import EPOCHS, SHARED
 from harness.errors import HarnessError
-from harness.search.plan import INITIAL, SHARED, Plan
+from harness.search.plan import INITIAL, Plan
 from harness.search.progress import Progress
 from harness.search.workers import Event, Pool
 from harness.training.job import WEIGHTS
-
-HISTORY = "epochs.json"
-"""One dict per epoch of the training of the shared weights, in their folder."""
 
 NAME = "shared weights"
 """Label of their training."""
@@ -32,7 +30,7 @@ class SharedTraining:
     def start(self) -> None:
         """Give it to an idle worker, unless an earlier run has ended it."""
         folder = self._plan.folder / SHARED
-        if not ((folder / HISTORY).exists() and (folder / WEIGHTS).exists()):
+        if not ((folder / EPOCHS).exists() and (folder / WEIGHTS).exists()):
             self._pool.start(NAME, self._plan.shared)
             self.running = True
 
@@ -47,7 +45,7 @@ class SharedTraining:
             self._progress.line(f"{NAME}: epoch {epoch} of {epochs}, loss {event.content['losses']['total']:.2f}")
             self._pool.answer(NAME, go_on=True)
         elif event.kind == "result":
-            write_json(self._plan.folder / SHARED / HISTORY, event.content)
+            write_json(self._plan.folder / SHARED / EPOCHS, event.content)
             self.running = False
         else:
             self._kills = _counted(event, self._kills)

@@ -1,6 +1,7 @@
 """A study that scores its candidates with shared weights and trains the best of them to the end."""
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
     assert "10 students of 10 were scored by shared weights" in text
     assert "| V2 from slices measured |" in text
     assert "after 64 steps of its own behind the common backbone" in text
+    assert re.search(r"\| scores of the candidates \| 1.0 \|", text), "ten scores of 0.1 seconds"
+    assert "| training of the shared weights |" in text
     answer = summary(folder)
     assert (answer["scored"], answer["finalists"]) == (10, 3)
     assert answer["v2_from_slices"]["label"] == "v2-shared"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records
-from harness.core.scores import Scored, load_scores
+from harness.core.scores import EPOCHS, SHARED, Scored, load_scores
 from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
@@ -39,6 +39,7 @@ class StudyData:
         records: records of the study's protocols: teacher, references, then candidates by number.
         foreign: label → how its protocols differ, for records that are left out because of another protocol.
         scores: candidates that were scored by shared weights, by number.
+        sharing: one dict per epoch of the training of the shared weights.
         importance: axis → share; empty if there were too few trials.
         examples: empty for WIDER FACE images.
     """
@@ -48,6 +49,7 @@ class StudyData:
     records: list[TrialRecord]
     foreign: dict[str, str]
     scores: list[Scored]
+    sharing: list[dict[str, Any]]
     importance: dict[str, float]
     examples: list[Example]
 
@@ -170,7 +172,9 @@ def load(folder: Path) -> StudyData:
     importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
     examples = _examples(folder / "examples.npz") if study.config.data.source == "synthetic" else []
     scores = [scored for _, scored in sorted(load_scores(folder).items())]
-    return StudyData(folder, study, records, foreign, scores, importance, examples)
+    epochs = folder / SHARED / EPOCHS
+    sharing: list[dict[str, Any]] = _read(epochs) if epochs.exists() else []
+    return StudyData(folder, study, records, foreign, scores, sharing, importance, examples)
 
 
 def _apart(record: TrialRecord, study: Manifest) -> str:
@@ -182,12 +186,11 @@ def _apart(record: TrialRecord, study: Manifest) -> str:
     return "; ".join(part for part in said if part)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or not readable as JSON: {error}") from error
-    return content
 
 
 def _examples(path: Path) -> list[Example]:

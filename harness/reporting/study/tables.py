@@ -295,8 +295,15 @@ def timing(data: StudyData) -> pd.DataFrame:
     teacher = data.teacher.seconds.get("total") if data.teacher is not None else None
     if spent and teacher:
         spent["teacher"] = teacher
+    if spent and data.sharing:
+        spent["sharing"] = sum(epoch.get("seconds", 0.0) for epoch in data.sharing)
+    if spent and data.scores:
+        spent["scores"] = sum(scored.seconds for scored in data.scores)
+    read = data.teacher is not None and data.teacher.read_from
     names = {
-        "teacher": "teacher, trained before the workers start",
+        "teacher": "teacher, evaluated" if read else "teacher, trained before the workers start",
+        "sharing": "training of the shared weights",
+        "scores": "scores of the candidates",
         "train": "training",
         "evaluate": "evaluation",
         "speed": "speed measurement",
