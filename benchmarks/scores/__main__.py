@@ -20,7 +20,7 @@ HERE, REPORTS = Path(__file__).parent, Path("reports")
 SHARING = "default"
 CANDIDATES, LEAST = 32, 8
 QUICK_CANDIDATES, QUICK_LEAST = 4, 3
-"""Candidates that are scored, and the fewest whose order says something."""
+"""Number of candidates, and the smallest for which Kendall's τ is computed."""
 
 EXAMPLES = f"""
 Scores networks of a table that python -m benchmarks.tabular made, and compares their order with that after full
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     usual = QUICK_CANDIDATES if given.quick else CANDIDATES
     count = usual if given.candidates is None else given.candidates
     if count < least:
-        raise InputError(f"--candidates must be at least {least}, because the order of fewer says nothing, got {count}")
+        raise InputError(f"--candidates must be at least {least}: Kendall's τ of fewer is mostly chance; got {count}")
     if given.publish is not None:
         check_name(given.publish, "--publish")
     cli.require_writable("--runs", given.runs)

@@ -18,7 +18,7 @@ def chosen(table: Table, count: int, least: int) -> list[Network]:
     Args:
         table: the table.
         count: number of networks.
-        least: number of networks below which an order says nothing.
+        least: smallest number of networks for which Kendall's τ is computed.
 
     Raises:
         InputError: there are fewer.
@@ -30,7 +30,7 @@ def chosen(table: Table, count: int, least: int) -> list[Network]:
             f"--candidates must be {least} … {len(able)}, got {count}"
             if len(able) >= least
             else f"the table has {len(able)} networks within the budget with {table.config.seeds} complete trainings, "
-            f"and an order needs at least {least}: continue the table with its command, {table.command}"
+            f"and Kendall's τ needs at least {least}: continue the table with its command, {table.command}"
         )
     return able[:count]
 

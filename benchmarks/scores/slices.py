@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from harness.core.names import load_study
 from harness.core.protocol import SharingConfig, StudyConfig, TrainConfig
-from harness.core.scores import EPOCHS, SHARED
+from harness.core.scores import SHARED
 from harness.errors import InputError
 from harness.search.plan import Plan
 from harness.search.progress import Progress
-from harness.search.shared import SharedTraining
+from harness.search.shared import SharedTraining, ended
 from harness.search.workers import Pool
 from harness.training.job import WEIGHTS
 from harness.training.score import Scorer
@@ -47,8 +47,7 @@ def train_shared_weights(plan: Plan, pool: Callable[[], Pool], progress: Progres
     Raises:
         HarnessError: the training diverged, or its worker was killed twice.
     """
-    folder = plan.folder / SHARED
-    if (folder / EPOCHS).exists() and (folder / WEIGHTS).exists():
+    if ended(plan):
         return
     workers = pool()
     training = SharedTraining(plan, workers, progress)

@@ -49,8 +49,9 @@ class TrialRecord:
         seconds: ``train``, ``evaluate``, ``speed``, ``total``.
         search_protocol, protocol: evaluation protocols of ``search_ap`` and ``ap``.
         inherits: whether training started from slices of the study's shared weights.
-        training: fingerprint of the training (``training.reuse``); ``read_from``: STUDY/LABEL of the training that
-            was read instead of training again, otherwise empty.
+        training: fingerprint of the training (``training.reuse``), for a teacher its recipe (``training.teacher``);
+            ``read_from``: STUDY/LABEL of the training, or the teacher's file in the repository, that was read instead
+            of training again, otherwise empty.
         provenance: ``Provenance`` as a dict; several if code, libraries or machine changed when an interrupted training
             was resumed.
     """

@@ -148,9 +148,11 @@ class Search:
             return self.objectives(plan.scored(scored))
 
         def params(configuration: Configuration) -> int:
-            return plan.candidate(0, configuration).params
+            found = self.proposer.counts.total(configuration)
+            assert found is not None, "only what can be built is proposed"
+            return found
 
-        return Scoring(plan.folder, self.trials, plan.config.trials, self.pool, self.progress, job, params, objectives)
+        return Scoring(plan.folder, self.trials, self.pool, self.progress, job, params, objectives)
 
     def _score(self, scoring: Scoring) -> None:
         """Score the candidates, and queue the best ones and the references for training from their slices."""
@@ -315,7 +317,7 @@ class Search:
         self._epochs_here += 1
         go_on = True
         if training.rule is not None and record.number is not None and value is not None:
-            if len(self.plan.config.objectives) == 1 and self.scoring is None:
+            if len(self.plan.config.objectives) == 1:
                 self.trials.report(record.number, info["epoch"], value)
             last = info["epoch"] == self.plan.config.train.epochs
             go_on = last or not training.rule.stops(info["epoch"], value)

@@ -27,7 +27,6 @@ class Scoring:
     Args:
         folder: the study's folder, where every score is kept.
         trials: proposes the candidates, and is told their scores; an attribute too.
-        wanted: number of candidates.
         pool: the workers.
         progress: displays how far it is.
         job: number and configuration → what a worker scores.
@@ -42,7 +41,6 @@ class Scoring:
         self,
         folder: Path,
         trials: Trials,
-        wanted: int,
         pool: Pool,
         progress: Progress,
         job: Callable[[int, Configuration], ScoreJob],
@@ -50,7 +48,7 @@ class Scoring:
         objectives: Objectives,
     ) -> None:
         self._folder = folder
-        self.trials, self._wanted = trials, wanted
+        self.trials = trials
         self._pool = pool
         self._progress = progress
         self._job, self._params, self._objectives = job, params, objectives
@@ -127,4 +125,4 @@ class Scoring:
     def _show(self) -> None:
         best = self.ranked()[:1]
         what = f", best {label(best[0].number)}: AP {100 * (best[0].ap['mean'] or 0):.1f}" if best else ""
-        self._progress.stage(f"candidates scored{what}", len(self.scores), self._wanted)
+        self._progress.stage(f"candidates scored{what}", len(self.scores), self.trials.wanted)

@@ -15,6 +15,11 @@ NAME = "shared weights"
 """Label of their training."""
 
 
+def ended(plan: Plan) -> bool:
+    """Return whether the shared weights of a plan are trained."""
+    return all((plan.folder / SHARED / name).exists() for name in (EPOCHS, WEIGHTS))
+
+
 class SharedTraining:
     """The training of a study's shared weights in one worker, beside other trainings.
 
@@ -29,8 +34,7 @@ class SharedTraining:
 
     def start(self) -> None:
         """Give it to an idle worker, unless an earlier run has ended it."""
-        folder = self._plan.folder / SHARED
-        if not ((folder / EPOCHS).exists() and (folder / WEIGHTS).exists()):
+        if not ended(self._plan):
             self._pool.start(NAME, self._plan.shared)
             self.running = True
 

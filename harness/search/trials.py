@@ -19,7 +19,7 @@ class Trials:
     Args:
         ledger: keeps them.
         proposer: chooses their configurations.
-        wanted: number of trials.
+        wanted: number of trials; an attribute too.
         window: at most so many trials are proposed and not told.
 
     Attributes:
@@ -30,7 +30,7 @@ class Trials:
 
     def __init__(self, ledger: Ledger, proposer: Proposer, wanted: int, window: int) -> None:
         self._ledger, self._proposer = ledger, proposer
-        self._wanted, self._window = wanted, window
+        self.wanted, self._window = wanted, window
         self.all = ledger.trials()
         self.told = sum(trial.state.is_finished() for trial in self.all)
         self.exhausted = False
@@ -47,7 +47,7 @@ class Trials:
     def propose(self) -> FrozenTrial | None:
         """Propose and store the next trial; None if none is wanted, or the results that it waits for are missing."""
         number = len(self.all)
-        if number >= self._wanted or number - self.told >= self._window or self.exhausted:
+        if number >= self.wanted or number - self.told >= self._window or self.exhausted:
             return None
         history = max(0, number + 1 - self._window)
         proposal = self._proposer.propose(number, self.all[:history], self.all[history:], self._seen)

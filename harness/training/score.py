@@ -71,10 +71,11 @@ def score(job: ScoreJob) -> Score:
     """
     started = time.perf_counter()
     scorer = _scorer(job.shared, job.weights)
+    detector = scorer.network(job.arch)
     if job.keep is not None:
         job.keep.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(scorer.network(job.arch), job.keep)
-    return Score(scorer.score(job.arch), time.perf_counter() - started)
+        save_weights(detector, job.keep)
+    return Score(scorer.ap(detector), time.perf_counter() - started)
 
 
 class _Seen(NamedTuple):
@@ -182,7 +183,10 @@ class Scorer:
 
     def score(self, arch: ArchConfig) -> dict[str, float | None]:
         """Return easy, medium, hard and mean AP of a network on the search split."""
-        detector = self.network(arch)
+        return self.ap(self.network(arch))
+
+    def ap(self, detector: Detector) -> dict[str, float | None]:
+        """Return the AP of the network that ``network`` returned last; its backbone is replaced."""
         if self._search is None:
             self._search = _Replayed(detector.backbone)
         self._search.rewind()

@@ -1,8 +1,8 @@
 """Teachers that come with the harness, so that not everybody trains the same one again.
 
 ``python -m harness.teacher --publish NAME`` trains a study's teacher and writes it to ``harness/weights``. A study
-whose teacher would be trained in the same way on the same images reads it from there. Processors round differently:
-with one teacher for all of them, a study's results differ less from machine to machine.
+whose teacher would be trained in the same way on the same images reads it from there. So studies on all machines have
+the same teacher, although processors round differently.
 """
 
 from collections.abc import Mapping

@@ -103,7 +103,9 @@ def ensure_teacher(
     cache = runs / "cache"
     splits = {split: load_split(study.data, split, cache, progress) for split in ("train", "search", "val")}
     made_by = recipe(study, arch, splits["train"], init_backbone)
-    found = find_shipped(made_by, splits["search"].digest) if shipped and given is None else None
+    if given is not None or study.teacher.patience:  # With patience, the weights depend on the search split too.
+        shipped = False
+    found = find_shipped(made_by, splits["search"].digest) if shipped else None
     weights = given if found is None else found.path
     key = {
         "arch": arch.to_dict(),

@@ -231,7 +231,7 @@ class TestCandidates:
         found = chosen(replace(table, networks=networks), 8, 8)
         assert [one.label for one in found] == ["0000", "0002", "0004", "0005", "0006", "0007", "0008", "0009"]
 
-    @pytest.mark.parametrize(("count", "words"), [(41, "must be 8 … 40, got 41"), (8, "an order needs at least 8")])
+    @pytest.mark.parametrize(("count", "words"), [(41, "must be 8 … 40, got 41"), (8, "needs at least 8")])
     def test_too_few_are_refused(self, table: Table, count: int, words: str) -> None:
         few = table if count > 8 else replace(table, networks=table.networks[:7])
         with pytest.raises(InputError, match=words):

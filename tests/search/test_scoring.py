@@ -76,7 +76,6 @@ def scoring(
     return Scoring(
         folder,
         Trials(ledger, proposer, trials, window=4),
-        trials,
         cast(Any, workers),
         cast(Any, SimpleNamespace(stage=lambda *_: None, line=lambda _: None)),
         cast(Any, lambda number, configuration: (number, configuration)),

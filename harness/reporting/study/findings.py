@@ -33,9 +33,10 @@ def headline(data: StudyData) -> str:
         f"{config.sampler} sampler. "
     )
     if config.sharing is not None:
+        chosen = "with the highest scores" if len(config.objectives) == 1 else "that dominate most of the objectives"
         text += (
             f"{counted(len(data.scores), 'student')} of {config.trials:,} were scored by shared weights; the "
-            f"{wanted:,} with the highest scores are trained to the end, from their slices: {len(ended):,} ended, "
+            f"{wanted:,} {chosen} are trained to the end, from their slices: {len(ended):,} ended, "
             f"{len(data.candidates('failed')):,} failed."
         )
     else:

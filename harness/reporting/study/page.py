@@ -77,7 +77,7 @@ def _summary(data: StudyData) -> dict[str, Any]:
         "space": data.study.config.space,
         "budget": data.budget,
         "trials": {state: len(data.candidates(state)) for state in ("complete", "pruned", "failed", "running")}
-        | {"wanted": data.study.config.trials},
+        | {"wanted": data.study.standing.trials.get("wanted", data.study.config.trials)},
         "scored": len(data.scores),
         "finalists": len(data.candidates("complete")) if data.scores else 0,
         "wasted": data.study.standing.wasted,
