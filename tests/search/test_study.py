@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import FrozenTrial
 
 from harness import cli
@@ -28,6 +29,7 @@ from harness.models.latency import LatencyTable, parts_in
 from harness.models.weights import file_digest, save_weights
 from harness.search.speeds import Stopwatch
 from harness.search.storage import single_writer
+from harness.training.checkpoint import read_state, write_checkpoint
 from tests.planted_latencies import planted
 from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
@@ -106,7 +108,7 @@ def test_a_better_student_is_graded_when_the_study_continues(stub: Stub) -> None
 def test_what_another_study_has_trained_is_read(stub: Stub) -> None:
     first = stub.study(name="first", trials=3)
     for path in first.glob("trials/*/weights.safetensors"):
-        (path.parent / "last.pt").write_bytes(path.parent.name.encode())
+        write_checkpoint(path.parent, {"identity": {}, "whose": path.parent.name})
     second = stub.study(name="second", trials=4)
     found = records(second)
     assert {label: r.read_from for label, r in found.items() if label != "v1"} == {
@@ -116,7 +118,7 @@ def test_what_another_study_has_trained_is_read(stub: Stub) -> None:
         "0002": "first/0002",
         "0003": "",
     }
-    assert (second / "trials" / "0001" / "last.pt").read_bytes() == b"0001"
+    assert read_state(second / "trials" / "0001" / "last.pt", torch.device("cpu"))["whose"] == "0001"
     assert found["0001"].provenance == records(first)["0001"].provenance
     assert any(line.startswith("0001: read from first/0001") for line in stub.lines)
 
