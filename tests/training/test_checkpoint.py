@@ -57,7 +57,8 @@ def test_what_cannot_be_used_is_set_aside_and_the_one_before_it_used(
     written = (tmp_path / CHECKPOINT).read_bytes()
     with caplog.at_level(logging.WARNING):
         assert read_checkpoint(tmp_path, MINE, CPU) == epoch(2)
-    assert len(caplog.messages) == 1 and re.search(said, caplog.text)
+    assert len(caplog.messages) == 1
+    assert re.search(said, caplog.text)
     assert "renamed to last.pt.unusable, and the training goes on without it" in caplog.text
     assert (tmp_path / "last.pt.unusable").read_bytes() == written
     write_checkpoint(tmp_path, epoch(3))

@@ -239,7 +239,7 @@ def test_divergence_ends_with_every_term_named(job: Job, tmp_path: Path) -> None
         train(replace(job, init_backbone=broken), go_on)
 
 
-def test_a_checkpoint_of_another_training_is_set_aside(job: Job, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_set_aside(job: Job) -> None:
     one_epoch = replace(job, train=replace(TRAIN, epochs=1))
     other = replace(one_epoch, seed=job.seed + 1)
     train(other, go_on)
