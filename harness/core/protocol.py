@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.core.typed import built
 from harness.errors import InputError
 
 STRIDES = (8, 16, 32)
@@ -526,7 +527,7 @@ class StudyConfig:
         """Rebuild from ``to_dict``'s form, also after a round trip through JSON.
 
         Raises:
-            TypeError: a field is unknown.
+            TypeError: a field is unknown, or has a value of another type.
             InputError: a value is not accepted.
         """
         parts: dict[str, Any] = {
@@ -538,11 +539,12 @@ class StudyConfig:
             "evaluation": EvalConfig,
             "speed": SpeedConfig,
         }
-        built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
-        if built.get("sharing") is not None:
-            built["sharing"] = SharingConfig(**{**built["sharing"], "train": TrainConfig(**built["sharing"]["train"])})
-        lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
-        return cls(**built | lists)
+        values: dict[str, Any] = {k: built(parts[k], value) if k in parts else value for k, value in data.items()}
+        if values.get("sharing") is not None:
+            train = built(TrainConfig, values["sharing"]["train"])
+            values["sharing"] = built(SharingConfig, {**values["sharing"], "train": train})
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return built(cls, values | lists)
 
 
 def digest(value: Any) -> str:

@@ -297,7 +297,7 @@ def open_faceset(folder: Path) -> FaceSet:
             )
         state = _state(folder, meta["digest"])
         if state not in _unchanged:
-            if _digest(hashlib.sha256(pixels), arrays, ids) != meta["digest"]:
+            if _digest(hashlib.sha256(pixels.data), arrays, ids) != meta["digest"]:
                 raise DataError(f"{folder} is damaged: its content does not match its digest")
             _unchanged.add(state)
         # A plain view, because indexing a memmap object takes longer than the crop that follows.

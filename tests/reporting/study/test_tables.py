@@ -1,4 +1,3 @@
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -6,7 +5,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.core.record import TrialRecord, write_json
+from harness.core.record import TrialRecord
+from harness.core.sealed import read_sealed, write_sealed
 from harness.errors import DataError, InputError
 from harness.reporting.format import markdown
 from harness.reporting.study import tables
@@ -164,9 +164,9 @@ def test_the_terminal_table_fits_eighty_columns(tmp_path: Path) -> None:
 
 def test_a_study_of_a_version_without_search_split_is_refused(tmp_path: Path) -> None:
     folder = write_study(tmp_path)
-    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    study = read_sealed(folder / "study.json")
     del study["search_protocol"]
-    write_json(folder / "study.json", study)
+    write_sealed(folder / "study.json", study)
     with pytest.raises(
         DataError,
         match=r"study\.json was written by another version of the harness: run the study again under another --name",
