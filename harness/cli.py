@@ -34,6 +34,10 @@ RUNS = Path("runs")
 
 PICTURES = (".png", ".svg", ".pdf")
 
+ADDRESSES = {"--storage": "HARNESS_STORAGE", "--tracking-uri": "HARNESS_TRACKING_URI"}
+"""Option → environment variable that gives its default, for addresses with a password: every user of a machine can read
+a process's arguments."""
+
 EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed (disk, network) or Ctrl-C"
 
 
@@ -128,6 +132,13 @@ def add(group: Any, *options: str, **changes: Any) -> None:
     """Add some of ``OPTIONS`` to a parser, or to a group of its arguments; ``changes`` replaces their keywords."""
     for option in options:
         group.add_argument(option, **{**OPTIONS[option], **changes})
+
+
+def add_address(group: Any, option: str, text: str) -> None:
+    """Add one of ``ADDRESSES`` to a parser, or to a group of its arguments; ``text`` is its help."""
+    variable = ADDRESSES[option]
+    text += f"; the environment variable {variable} keeps a password out of the process list"
+    group.add_argument(option, metavar="URL", default=os.environ.get(variable) or None, help=text)
 
 
 def chosen(given: argparse.Namespace, *names: str, **renamed: str) -> dict[str, Any]:

@@ -125,8 +125,8 @@ def _parser() -> cli.Parser:
         metavar="N",
         help="candidates trained at once (default: by cores and free memory; 1 on CUDA)",
     )
-    where.add_argument("--storage", metavar="URL", help="database of the trials (default: SQLite in runs/NAME)")
-    where.add_argument("--tracking-uri", metavar="URL", help="MLflow (default: SQLite in --runs); 'none': no tracking")
+    cli.add_address(where, "--storage", "database of the trials (default: SQLite in runs/NAME)")
+    cli.add_address(where, "--tracking-uri", "MLflow (default: SQLite in --runs); 'none': no tracking")
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
     cli.add(where, "--threads", "--device", "--runs", "--json")
     return parser

@@ -41,7 +41,7 @@ _ENVIRONMENT = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
-    parser.add_argument("--tracking-uri", metavar="URL", help="tracking database (default: RUNS/mlflow.db)")
+    cli.add_address(parser, "--tracking-uri", "tracking database (default: RUNS/mlflow.db)")
     parser.add_argument(
         "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
     )

@@ -157,6 +157,6 @@ def find_trial(name: str, runs: Path) -> Path:
     return runs / study / "trials" / label
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode())
+def write_json(path: Path, data: Any, *, private: bool = False) -> None:
+    """Write ``data`` to ``path`` atomically; ``private`` as in ``write_atomically``."""
+    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode(), private=private)
