@@ -16,13 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.truth import LISTS, load_ground_truth
+from harness.data.truth import HOME, LISTS, MATS, load_ground_truth
 from harness.errors import DataError
 
-MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
 MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "val/ground_truth")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-HOME = "http://shuoyang1213.me/WIDERFACE/"
 
 ON_DISK = ("train", "val")
 """The splits for which a copy has label files."""
