@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness.core.numbers import integer, number
 from harness.core.protocol import Budget
 from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
@@ -42,10 +43,10 @@ EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the envir
 
 
 def _bytes(megabytes: str) -> int:
-    number = float(megabytes)
-    if not math.isfinite(number):
+    value = number(megabytes)
+    if not math.isfinite(value):
         raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {megabytes}")
-    return round(number * 1e6)
+    return round(value * 1e6)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -64,17 +65,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "with --publish: a note on the data, shown at the top of the report",
     },
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
-    "--size": {"type": int, "metavar": "PIXELS", "help": "side of the square training crop"},
-    "--train-images": {"type": int, "metavar": "N", "help": "number of training images; 0 uses all images of a folder"},
+    "--size": {"type": integer, "metavar": "PIXELS", "help": "side of the square training crop"},
+    "--train-images": {
+        "type": integer,
+        "metavar": "N",
+        "help": "number of training images; 0 uses all images of a folder",
+    },
     "--search-images": {
-        "type": int,
+        "type": integer,
         "metavar": "N",
         "help": "number of search images, held out of a folder's training images",
     },
-    "--val-images": {"type": int, "metavar": "N", "help": "number of validation images; 0 uses all images of a folder"},
-    "--seed": {"type": int, "metavar": "N", "help": "seed of all random numbers"},
-    "--epochs": {"type": int, "metavar": "N", "help": "students' passes over the training images"},
-    "--threads": {"type": int, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
+    "--val-images": {
+        "type": integer,
+        "metavar": "N",
+        "help": "number of validation images; 0 uses all images of a folder",
+    },
+    "--seed": {"type": integer, "metavar": "N", "help": "seed of all random numbers"},
+    "--epochs": {"type": integer, "metavar": "N", "help": "students' passes over the training images"},
+    "--threads": {"type": integer, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
         "metavar": "[ARCH:]PATH",
@@ -85,8 +94,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "PATH",
         "help": "weights file that V1's backbone starts from, or with --teacher the students'",
     },
-    "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
-    "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
+    "--budget": {"type": integer, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
+    "--max-macs": {"type": integer, "metavar": "N", "help": "MACs allowed (default: any number)"},
     "--max-megabytes": {
         "type": _bytes,
         "dest": "max_bytes",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness import cli
+from harness.core.numbers import integer
 from harness.core.processes import guarded
 from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
     cli.add_address(parser, "--tracking-uri", "tracking database (default: RUNS/mlflow.db)")
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
+        "--port", type=integer, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
     )
     cli.add(parser, "--runs", "--json")
     options = parser.parse_args(argv)

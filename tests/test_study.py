@@ -93,7 +93,9 @@ def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.
         (["--objectives", "params"], "objectives start with 'ap'"),
         (["--max-latency-ratio", "0"], "a multiple of V1's latency, a number above 0, got 0.0"),
         (["--max-latency-ratio", "nan"], "a multiple of V1's latency, a number above 0, got nan"),
-        (["--max-latency-ratio", "fast"], "--max-latency-ratio: invalid float value: 'fast'"),
+        (["--max-latency-ratio", "fast"], "--max-latency-ratio: invalid number value: 'fast'"),
+        (["--seed", "1_0"], "--seed: invalid integer value: '1_0'"),
+        (["--trials", "٣"], "--trials: invalid integer value: '٣'"),
         (["--name", "../x"], "a study's name holds letters, digits, '_' and '-' only, got '../x'"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import read_regular
 from harness.data.mat import NAMES, read_tables
 from harness.errors import DataError
 
@@ -15,6 +16,9 @@ LISTS = ("easy", "medium", "hard")
 
 MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
 HOME = "http://shuoyang1213.me/WIDERFACE/"
+
+MOST_BYTES = 2**28
+"""Largest image list."""
 
 MOST_PIXELS = 1_000_000
 """Largest coordinate or size of a face, in pixels. A larger one is damage: no image file is that large."""
@@ -78,8 +82,10 @@ def load_ids(path: Path) -> list[str]:
         DataError: the file cannot be read, is empty, or names an image twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_regular(path, MOST_BYTES).decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"image list {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise DataError(f"image list {path} cannot be read: {error}") from error
     ids = [image_id(line) for line in lines if line.strip()]
     if not ids:

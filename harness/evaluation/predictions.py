@@ -19,14 +19,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import write_atomically
-from harness.data.truth import Array, image_id
+from harness.core.files import read_regular, write_atomically
+from harness.core.numbers import is_plain
+from harness.data.truth import MOST_PIXELS, Array, image_id
 from harness.errors import DataError
 
 Detections = NDArray[np.float32]
 """(k, 15): x1, y1, x2, y2, score, then five landmarks x, y; pixels of the original image, by descending score."""
 
 COLUMNS = 15
+
+MOST_BYTES = 2**24
+"""Largest prediction file: some 300,000 boxes."""
+
+MOST_GROWTH, LEAST_LIMIT = 100, 2**26
+"""An archive whose prediction files have more than this many times its size, and more than this many bytes, is refused:
+numbers do not compress that well."""
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 """What NumPy raises on files that are cut off, damaged or of another kind."""
@@ -44,10 +52,14 @@ def parse_predictions(text: str, source: str) -> Array:
     lines = text.rstrip().split("\n", 2)
     values = lines[2].split() if len(lines) > 2 else []
     try:
+        if not is_plain(text.partition("\n")[2]):
+            raise ValueError("its numbers have other characters than digits")
         count = int(lines[1])
         if len(values) != 5 * count:
             raise ValueError(f"{count:,} boxes need {5 * count:,} values, {len(values):,} follow")
         rows = np.array(values, dtype=np.float64).reshape(count, 5)
+        if not (np.abs(rows) <= MOST_PIXELS).all():  # Also false for a value that is not a number.
+            raise ValueError(f"a box is not one of pixels up to {MOST_PIXELS:,} with a score")
     except (ValueError, IndexError) as error:
         raise DataError(
             f"{source} is not a prediction file ({error}): it holds a line with the image's name, a line with the "
@@ -61,12 +73,19 @@ def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
     """Return the wanted files of an archive, read into memory: nothing is extracted, so member paths are harmless."""
     contents: dict[str, bytes] = {}
     try:
+        left = max(LEAST_LIMIT, MOST_GROWTH * path.stat().st_size)
         with tarfile.open(path) as archive:
             for member in archive:
                 name = image_id(member.name)
                 if member.isfile() and member.name.endswith(".txt") and name in wanted:
                     if name in contents:
                         raise DataError(f"{path} holds {name}.txt twice: pack the files of one detector only")
+                    left -= member.size
+                    if member.size > MOST_BYTES or left < 0:
+                        raise DataError(
+                            f"{path} is refused: {member.name} would take {member.size:,} bytes; a prediction file has "
+                            f"at most {MOST_BYTES:,}, and all of them at most {MOST_GROWTH} times the archive's size"
+                        )
                     stream = archive.extractfile(member)
                     contents[name] = stream.read() if stream else b""
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
@@ -80,7 +99,7 @@ def _read_folder(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
     for name in wanted:
         file = path / f"{name}.txt"
         try:
-            contents[name] = file.read_bytes()
+            contents[name] = read_regular(file, MOST_BYTES)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -102,7 +121,7 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
         DataError: ``path`` does not exist, an image has no file, or a file is broken; names it. A missing file is
             never read as an image without detections.
     """
-    if not path.exists():
+    if not path.is_dir() and not path.is_file():
         raise DataError(f"predictions {path} do not exist: give a folder or a tar archive of event/name.txt files")
     contents = _read_folder(path, ids) if path.is_dir() else _read_tar(path, set(ids))
     missing = [name for name in ids if name not in contents]

@@ -154,6 +154,8 @@ def test_image_lists(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("/0--Parade/a.jpg\n\n/1--Talk/c.jpg\n")
     assert load_ids(path) == ["0--Parade/a", "1--Talk/c"]
+    path.write_bytes(b"\xef\xbb\xbf/0--Parade/a.jpg\r\n/1--Talk/c.jpg\r\n")
+    assert load_ids(path) == ["0--Parade/a", "1--Talk/c"], "as Windows writes it"
     path.write_text("0--Parade/a.jpg\n0--Parade/a\n")
     with pytest.raises(DataError, match="names 0--Parade/a twice"):
         load_ids(path)
