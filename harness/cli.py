@@ -49,6 +49,12 @@ def _bytes(megabytes: str) -> int:
     return round(value * 1e6)
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must be one line of text, got {text!r}")
+    return text
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "--json": {"action": "store_true", "help": "print one JSON object and nothing else on stdout"},
     "--runs": {
@@ -60,6 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--device": {"default": "auto", "help": "cpu, cuda or cuda:N (default: auto, which is cuda where there is one)"},
     "--plot": {"type": Path, "metavar": "FILE", "help": f"draw a picture into FILE ({', '.join(PICTURES)})"},
     "--note": {
+        "type": _one_line,
         "default": "",
         "metavar": "TEXT",
         "help": "with --publish: a note on the data, shown at the top of the report",

@@ -119,6 +119,15 @@ def test_a_misspelt_option_is_named_with_the_one_that_was_meant(capsys: pytest.C
         assert capsys.readouterr().err == said
 
 
+def test_a_note_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = cli.Parser("harness.example", "An example.", "examples:")
+    cli.add(parser, "--note")
+    assert parser.parse_args(["--note", "<b>é"]).note == "<b>é"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--note", "a\n# b"])
+    assert "argument --note: must be one line of text, got 'a\\n# b'" in capsys.readouterr().err
+
+
 def test_options_are_the_same_everywhere_and_chosen_ones_are_found() -> None:
     parser = cli.Parser("harness.example", "An example.", "examples:")
     cli.add(parser, "--data", "--size", "--runs", "--max-megabytes")
