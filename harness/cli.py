@@ -7,6 +7,7 @@ down, interrupted). Every message is one line on stderr.
 import argparse
 import difflib
 import errno
+import io
 import json
 import math
 import os
@@ -337,9 +338,26 @@ _ENVIRONMENT = {
     errno.EACCES: "permission denied; choose a writable folder with --runs",
 }
 
+_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""Errors of a path that no file can have, or that leads to something of another kind."""
+
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _open_streams() -> None:
+    """Make standard streams usable: a closed one leads nowhere, and one of few letters shows others by their number.
+
+    The next file that is opened would take the number of a closed stream, and receive what is printed.
+    """
+    for place, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), place)
+            setattr(sys, name, os.fdopen(place, mode, encoding="utf-8", closefd=False))
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
@@ -347,9 +365,11 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
 
     SIGTERM is handled like Ctrl-C. Any other exception is a defect of the harness and keeps its traceback.
     """
+    _open_streams()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = main(argv)
+        sys.stdout.flush()  # What cannot be printed is an error like any other.
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
@@ -357,11 +377,15 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        if error.errno not in _ENVIRONMENT:
-            raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
-        code = 1
+        if error.errno in _PATHS:
+            print(f"error: {where}{error.strerror}", file=sys.stderr)
+            code = 2
+        elif error.errno in _ENVIRONMENT:
+            print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
+            code = 1
+        else:
+            raise
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         code = 1

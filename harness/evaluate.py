@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from harness import cli
 from harness.core.arch import ArchConfig
 from harness.core.numbers import integer
-from harness.core.protocol import DataConfig
+from harness.core.protocol import LARGEST_SIDE, DataConfig
 from harness.core.record import TrialRecord, find_trial
 from harness.data.truth import load_ids
 from harness.errors import InputError
@@ -43,7 +43,7 @@ Prediction files: one event/name.txt per image, with the image's name, the numbe
 'x y w h score' per box, in pixels of the original image. The same command resumes a network's interrupted evaluation.
 """
 
-SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
+SMALLEST_SIDE = 32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
