@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import BROKEN_ARCHIVE
 from harness.core.record import write_json
 from harness.data.truth import GroundTruth
 from harness.errors import DataError
@@ -314,5 +314,5 @@ def open_faceset(folder: Path) -> FaceSet:
             notes=meta["notes"],
             pixels=pixels.view(np.ndarray),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (*BROKEN_ARCHIVE, AttributeError, IndexError) as error:
         raise DataError(f"{folder} is not a readable face set ({error})") from error

@@ -9,7 +9,6 @@
 import io
 import lzma
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import read_regular, write_atomically
+from harness.core.files import BROKEN_ARCHIVE, read_regular, write_atomically
 from harness.core.numbers import is_plain
 from harness.data.truth import MOST_PIXELS, Array, image_id
 from harness.errors import DataError
@@ -35,9 +34,6 @@ MOST_BYTES = 2**24
 MOST_GROWTH, LEAST_LIMIT = 100, 2**26
 """An archive whose prediction files have more than this many times its size, and more than this many bytes, is refused:
 numbers do not compress that well."""
-
-_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
-"""What NumPy raises on files that are cut off, damaged or of another kind."""
 
 
 def parse_predictions(text: str, source: str) -> Array:
@@ -207,7 +203,7 @@ def load_detections(path: Path, ids: Sequence[str] | None = None) -> tuple[list[
         _check(rows, offsets, names)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: finish the training or evaluation that writes it") from error
-    except _BROKEN as error:
+    except BROKEN_ARCHIVE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is not a readable detections file ({reason}): delete it and make it again") from error
     found: list[str] = names.tolist()

@@ -66,7 +66,7 @@ def check_target(target: Path, key: str, what: str) -> None:
         earlier = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         earlier = {}
-    if key not in earlier:
+    if not isinstance(earlier, dict) or key not in earlier:
         raise InputError(f"{target} exists and is no {what}: choose another name or move that folder away")
 
 
