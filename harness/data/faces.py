@@ -28,7 +28,7 @@ FORMAT = 1
 """Version of the file format. Raise it when the format changes; older folders are then created again."""
 
 _unchanged: set[tuple[Any, ...]] = set()
-"""Sets whose content this process has compared with their digest: folder, digest and state of the pixels' file."""
+"""Sets whose content this process has compared with their digest: folder, and state of its files."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,7 +239,7 @@ class FaceSetWriter:
         write_json(self._partial / "meta.json", meta)
         try:
             self._partial.rename(self.folder)
-            _unchanged.add(_state(self.folder, digest))
+            _unchanged.add(_state(self.folder))
         except OSError:
             if not self.folder.is_dir():
                 raise
@@ -260,9 +260,9 @@ def _digest(pixels: "hashlib._Hash", arrays: Mapping[str, NDArray[Any]], ids: li
     return pixels.hexdigest()[:16]
 
 
-def _state(folder: Path, digest: str) -> tuple[Any, ...]:
-    pixels = (folder / "pixels.bin").stat()
-    return str(folder), digest, pixels.st_ino, pixels.st_size, pixels.st_mtime_ns
+def _state(folder: Path) -> tuple[Any, ...]:
+    stats = [(folder / name).stat() for name in ("pixels.bin", "arrays.npz", "meta.json")]
+    return str(folder), *((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 def open_faceset(folder: Path) -> FaceSet:
@@ -295,7 +295,7 @@ def open_faceset(folder: Path) -> FaceSet:
             raise DataError(
                 f"{folder} is not complete: pixels.bin has {pixels.size:,} of {wanted:,} bytes, or arrays do not match"
             )
-        state = _state(folder, meta["digest"])
+        state = _state(folder)
         if state not in _unchanged:
             if _digest(hashlib.sha256(pixels.data), arrays, ids) != meta["digest"]:
                 raise DataError(f"{folder} is damaged: its content does not match its digest")
