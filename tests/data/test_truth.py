@@ -125,6 +125,7 @@ def test_a_reader_that_crashes_is_a_damaged_file(tmp_path: Path, monkeypatch: py
         load_ground_truth(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_inflates_to_gigabytes_is_refused(tmp_path: Path) -> None:
     write_mats(tmp_path)
     savemat(
