@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from harness import cli
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.names import load_space
+from harness.core.numbers import integer
 from harness.core.protocol import Budget, SpeedConfig
 from harness.core.record import TrialRecord, find_trial
 from harness.counting import SpaceCounts
@@ -79,13 +80,15 @@ def _parser() -> cli.Parser:
     parser.add_argument(
         "--against", metavar="ARCH", help="with --arch or --trial: a second architecture to compare with"
     )
-    parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of the tree to print (%(default)s)")
     parser.add_argument(
-        "--size", type=int, default=SpeedConfig().size, metavar="PIXELS", help="image side for MACs (%(default)s)"
+        "--depth", type=integer, default=2, metavar="N", help="levels of the tree to print (%(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=integer, default=SpeedConfig().size, metavar="PIXELS", help="image side for MACs (%(default)s)"
     )
     cli.add(parser, "--budget", "--max-macs", "--max-megabytes")
-    parser.add_argument("--max-with-buffers", type=int, metavar="N", help="parameters and buffers allowed")
-    parser.add_argument("--max-deployed", type=int, metavar="N", help="parameters allowed once deployed")
+    parser.add_argument("--max-with-buffers", type=integer, metavar="N", help="parameters and buffers allowed")
+    parser.add_argument("--max-deployed", type=integer, metavar="N", help="parameters allowed once deployed")
     cli.add(parser, "--plot", "--runs", "--json")
     return parser
 

@@ -7,6 +7,7 @@ down, interrupted). Every message is one line on stderr.
 import argparse
 import difflib
 import errno
+import io
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness.core.numbers import integer, number
 from harness.core.protocol import Budget
 from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
@@ -34,14 +36,24 @@ RUNS = Path("runs")
 
 PICTURES = (".png", ".svg", ".pdf")
 
+ADDRESSES = {"--storage": "HARNESS_STORAGE", "--tracking-uri": "HARNESS_TRACKING_URI"}
+"""Option → environment variable that gives its default, for addresses with a password: every user of a machine can read
+a process's arguments."""
+
 EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed (disk, network) or Ctrl-C"
 
 
 def _bytes(megabytes: str) -> int:
-    number = float(megabytes)
-    if not math.isfinite(number):
+    value = number(megabytes)
+    if not math.isfinite(value):
         raise InputError(f"--max-megabytes must be a number of 10^6 bytes, got {megabytes}")
-    return round(number * 1e6)
+    return round(value * 1e6)
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must be one line of text, got {text!r}")
+    return text
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -55,22 +67,31 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--device": {"default": "auto", "help": "cpu, cuda or cuda:N (default: auto, which is cuda where there is one)"},
     "--plot": {"type": Path, "metavar": "FILE", "help": f"draw a picture into FILE ({', '.join(PICTURES)})"},
     "--note": {
+        "type": _one_line,
         "default": "",
         "metavar": "TEXT",
         "help": "with --publish: a note on the data, shown at the top of the report",
     },
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
-    "--size": {"type": int, "metavar": "PIXELS", "help": "side of the square training crop"},
-    "--train-images": {"type": int, "metavar": "N", "help": "number of training images; 0 uses all images of a folder"},
+    "--size": {"type": integer, "metavar": "PIXELS", "help": "side of the square training crop"},
+    "--train-images": {
+        "type": integer,
+        "metavar": "N",
+        "help": "number of training images; 0 uses all images of a folder",
+    },
     "--search-images": {
-        "type": int,
+        "type": integer,
         "metavar": "N",
         "help": "number of search images, held out of a folder's training images",
     },
-    "--val-images": {"type": int, "metavar": "N", "help": "number of validation images; 0 uses all images of a folder"},
-    "--seed": {"type": int, "metavar": "N", "help": "seed of all random numbers"},
-    "--epochs": {"type": int, "metavar": "N", "help": "students' passes over the training images"},
-    "--threads": {"type": int, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
+    "--val-images": {
+        "type": integer,
+        "metavar": "N",
+        "help": "number of validation images; 0 uses all images of a folder",
+    },
+    "--seed": {"type": integer, "metavar": "N", "help": "seed of all random numbers"},
+    "--epochs": {"type": integer, "metavar": "N", "help": "students' passes over the training images"},
+    "--threads": {"type": integer, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
         "metavar": "[ARCH:]PATH",
@@ -81,8 +102,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "PATH",
         "help": "weights file that V1's backbone starts from, or with --teacher the students'",
     },
-    "--budget": {"type": int, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
-    "--max-macs": {"type": int, "metavar": "N", "help": "MACs allowed (default: any number)"},
+    "--budget": {"type": integer, "metavar": "N", "help": f"parameters allowed ({Budget().max_params:,} by default)"},
+    "--max-macs": {"type": integer, "metavar": "N", "help": "MACs allowed (default: any number)"},
     "--max-megabytes": {
         "type": _bytes,
         "dest": "max_bytes",
@@ -128,6 +149,13 @@ def add(group: Any, *options: str, **changes: Any) -> None:
     """Add some of ``OPTIONS`` to a parser, or to a group of its arguments; ``changes`` replaces their keywords."""
     for option in options:
         group.add_argument(option, **{**OPTIONS[option], **changes})
+
+
+def add_address(group: Any, option: str, text: str) -> None:
+    """Add one of ``ADDRESSES`` to a parser, or to a group of its arguments; ``text`` is its help."""
+    variable = ADDRESSES[option]
+    text += f"; the environment variable {variable} keeps a password out of the process list"
+    group.add_argument(option, metavar="URL", default=os.environ.get(variable) or None, help=text)
 
 
 def chosen(given: argparse.Namespace, *names: str, **renamed: str) -> dict[str, Any]:
@@ -310,9 +338,26 @@ _ENVIRONMENT = {
     errno.EACCES: "permission denied; choose a writable folder with --runs",
 }
 
+_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""Errors of a path that no file can have, or that leads to something of another kind."""
+
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _open_streams() -> None:
+    """Make standard streams usable: a closed one leads nowhere, and one of few letters shows others by their number.
+
+    The next file that is opened would take the number of a closed stream, and receive what is printed.
+    """
+    for place, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), place)
+            setattr(sys, name, os.fdopen(place, mode, encoding="utf-8", closefd=False))
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
@@ -320,9 +365,11 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
 
     SIGTERM is handled like Ctrl-C. Any other exception is a defect of the harness and keeps its traceback.
     """
+    _open_streams()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = main(argv)
+        sys.stdout.flush()  # What cannot be printed is an error like any other.
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
@@ -330,11 +377,15 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        if error.errno not in _ENVIRONMENT:
-            raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
-        code = 1
+        if error.errno in _PATHS:
+            print(f"error: {where}{error.strerror}", file=sys.stderr)
+            code = 2
+        elif error.errno in _ENVIRONMENT:
+            print(f"error: {where}{_ENVIRONMENT[error.errno]}", file=sys.stderr)
+            code = 1
+        else:
+            raise
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         code = 1

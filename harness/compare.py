@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.numbers import integer
 from harness.core.protocol import check_name
 from harness.errors import InputError
 from harness.evaluation.stats import RESAMPLES
@@ -77,7 +78,7 @@ def _parser() -> cli.Parser:
         help="prediction files of another detector on the same images, shown in a separate table; may be repeated",
     )
     parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, metavar="N", help="resamples of the images (%(default)s)"
+        "--resamples", type=integer, default=RESAMPLES, metavar="N", help="resamples of the images (%(default)s)"
     )
     parser.add_argument("--publish", metavar="NAME", help="also write it to reports/NAME/, to be committed")
     cli.add(parser, "--note", "--runs", "--json")

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness import cli
 from harness.core.manifest import FILE, Manifest
+from harness.core.numbers import integer
 from harness.core.record import load_records
 from harness.errors import unknown_name
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "labels", nargs="*", metavar="LABEL", help="trainings (default: distilled references, first seed; best student)"
     )
-    parser.add_argument("--batches", type=int, default=BATCHES, metavar="N", help="training batches (%(default)s)")
+    parser.add_argument("--batches", type=integer, default=BATCHES, metavar="N", help="training batches (%(default)s)")
     cli.add(parser, "--init-backbone", help="weights file that the students' backbones started from")
     cli.add(parser, "--data", "--device", "--plot", "--runs", "--json")
     given = parser.parse_intermixed_args(argv)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from harness import cli
 from harness.core.arch import ArchConfig
-from harness.core.protocol import DataConfig
+from harness.core.numbers import integer
+from harness.core.protocol import LARGEST_SIDE, DataConfig
 from harness.core.record import TrialRecord, find_trial
 from harness.data.truth import load_ids
 from harness.errors import InputError
@@ -42,7 +43,7 @@ Prediction files: one event/name.txt per image, with the image's name, the numbe
 'x y w h score' per box, in pixels of the original image. The same command resumes a network's interrupted evaluation.
 """
 
-SMALLEST_SIDE, LARGEST_SIDE = 32, 8_192
+SMALLEST_SIDE = 32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +88,7 @@ def _parser() -> cli.Parser:
         help="resize the longest side to N pixels; 0 keeps the original size (default: 0); several: detections at all "
         "sizes, merged by one NMS",
     )
-    network.add_argument("--limit", type=int, metavar="N", help="use N validation images, drawn at random")
+    network.add_argument("--limit", type=integer, metavar="N", help="use N validation images, drawn at random")
     network.add_argument("--write", type=Path, metavar="DIR", help="also write the detections as prediction files")
     cli.add(network, "--data", "--device", "--runs", default=None)  # None: the option was not given.
     parser.add_argument(
@@ -142,7 +143,7 @@ def parse_sides(text: str) -> tuple[int, ...]:
     """
     accepted = f"0 for the original size, or {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels; several as 640,1024"
     try:
-        sides = tuple(int(part) for part in text.split(","))
+        sides = tuple(integer(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(f"--side '{text}' is not a number of pixels: give {accepted}") from error
     for side in sides:

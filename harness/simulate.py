@@ -9,6 +9,7 @@ from typing import Any
 from harness import cli
 from harness.core.machine import available_cores
 from harness.core.names import load_space
+from harness.core.numbers import integer
 from harness.core.protocol import OBJECTIVES, PRUNERS, check_name
 from harness.core.replay import REPLAYED
 from harness.core.table import TABLE, Table
@@ -100,15 +101,15 @@ def _parser() -> cli.Parser:
     parser.add_argument(
         "--samplers", default=",".join(REPLAYED), metavar="LIST", help="searches to replay (default: %(default)s)"
     )
-    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="searches per sampler (%(default)s)")
+    parser.add_argument("--seeds", type=integer, default=SEEDS, metavar="N", help="searches per sampler (%(default)s)")
     parser.add_argument(
         "--slow-seeds",
-        type=int,
+        type=integer,
         default=SLOW_SEEDS,
         metavar="N",
         help="searches with the Gaussian process, at most --seeds (%(default)s)",
     )
-    parser.add_argument("--trials", type=int, default=TRIALS, metavar="N", help="trials per search (%(default)s)")
+    parser.add_argument("--trials", type=integer, default=TRIALS, metavar="N", help="trials per search (%(default)s)")
     parser.add_argument(
         "--objectives",
         default="ap",
@@ -122,7 +123,7 @@ def _parser() -> cli.Parser:
     )
     parser.add_argument("--without-noise", action="store_true", help="tell searches expected APs, not those of a seed")
     parser.add_argument(
-        "--workers", type=int, default=available_cores(), metavar="N", help="processes (default: all cores)"
+        "--workers", type=integer, default=available_cores(), metavar="N", help="processes (default: all cores)"
     )
     parser.add_argument("--publish", metavar="NAME", help="also write it to reports/NAME/, to be committed")
     cli.add(parser, "--note", "--runs", "--json")

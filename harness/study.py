@@ -9,6 +9,7 @@ from typing import Any
 
 from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
+from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.core.secrets import mask_command
 from harness.errors import InputError
@@ -83,10 +84,10 @@ def _parser() -> cli.Parser:
     )
     what.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
     what.add_argument("--name", help="the study's name and folder in --runs (default: from study, space and data)")
-    what.add_argument("--trials", type=int, metavar="N", help="number of candidates; 0 trains only the references")
+    what.add_argument("--trials", type=integer, metavar="N", help="number of candidates; 0 trains only the references")
     what.add_argument(
         "--window",
-        type=int,
+        type=integer,
         metavar="N",
         help="at most N candidates train at once; the sequence of trials depends on N",
     )
@@ -98,7 +99,7 @@ def _parser() -> cli.Parser:
     )
     what.add_argument("--objectives", metavar="LIST", help=f"ap, or several of {','.join(OBJECTIVES)}")
     what.add_argument(
-        "--finalists", type=int, metavar="N", help="candidates that are trained to the end after all were scored"
+        "--finalists", type=integer, metavar="N", help="candidates that are trained to the end after all were scored"
     )
     what.add_argument(
         "--no-sharing", action="store_true", help="train all candidates, but fewer, instead of scoring them"
@@ -108,25 +109,28 @@ def _parser() -> cli.Parser:
         "--references", metavar="LIST", help="archs trained for comparison; v2-alone is v2 without a teacher"
     )
     what.add_argument(
-        "--seeds", type=int, metavar="N", help="trainings per reference and of the best student, each with its own seed"
+        "--seeds",
+        type=integer,
+        metavar="N",
+        help="trainings per reference and of the best student, each with its own seed",
     )
     cli.add(what, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs", "--seed")
     cli.add(what, "--teacher", "--init-backbone", "--budget", "--max-macs", "--max-megabytes")
     what.add_argument(
         "--max-latency-ratio",
-        type=float,
+        type=number,
         metavar="R",
         help="predicted latency allowed, as a multiple of V1's on this machine (default: any)",
     )
     where = parser.add_argument_group("where and how it runs")
     where.add_argument(
         "--workers",
-        type=int,
+        type=integer,
         metavar="N",
         help="candidates trained at once (default: by cores and free memory; 1 on CUDA)",
     )
-    where.add_argument("--storage", metavar="URL", help="database of the trials (default: SQLite in runs/NAME)")
-    where.add_argument("--tracking-uri", metavar="URL", help="MLflow (default: SQLite in --runs); 'none': no tracking")
+    cli.add_address(where, "--storage", "database of the trials (default: SQLite in runs/NAME)")
+    cli.add_address(where, "--tracking-uri", "MLflow (default: SQLite in --runs); 'none': no tracking")
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
     cli.add(where, "--threads", "--device", "--runs", "--json")
     return parser

@@ -8,6 +8,7 @@ from typing import Any
 from harness import cli
 from harness.core.machine import available_cores
 from harness.core.names import load_study
+from harness.core.numbers import integer, number
 from harness.core.protocol import check_name
 from harness.core.record import TrialRecord
 from harness.errors import InputError
@@ -85,12 +86,12 @@ def _parser() -> cli.Parser:
     )
     parser.add_argument("--study", default="default", metavar="NAME", help="study to train for (default: %(default)s)")
     cli.add(parser, "--data", "--size", "--train-images", "--search-images", "--val-images", "--epochs")
-    parser.add_argument("--batch", type=int, metavar="N", help="images per step")
-    parser.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
+    parser.add_argument("--batch", type=integer, metavar="N", help="images per step")
+    parser.add_argument("--lr", type=number, metavar="RATE", help="peak learning rate")
     parser.add_argument(
-        "--ema", type=float, metavar="DECAY", help="keep a moving average of the weights with this decay"
+        "--ema", type=number, metavar="DECAY", help="keep a moving average of the weights with this decay"
     )
-    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
+    parser.add_argument("--patience", type=integer, metavar="N", help="stop after N epochs without a better AP")
     cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from")
     cli.add(parser, "--seed", "--teacher", "--threads", "--device", "--runs", "--json")
     parser.add_argument(

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness import cli
+from harness.core.numbers import integer
+from harness.core.processes import guarded
 from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
 from harness.tracking.address import check_uri, default_uri, is_server, page_root
@@ -40,9 +42,9 @@ _ENVIRONMENT = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = cli.Parser("harness.ui", "Show the tracked studies in MLflow's pages, on this machine only.", EXAMPLES)
-    parser.add_argument("--tracking-uri", metavar="URL", help="tracking database (default: RUNS/mlflow.db)")
+    cli.add_address(parser, "--tracking-uri", "tracking database (default: RUNS/mlflow.db)")
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
+        "--port", type=integer, metavar="N", help=f"port (default: {DEFAULT_PORT}, or a free one if that is taken)"
     )
     cli.add(parser, "--runs", "--json")
     options = parser.parse_args(argv)
@@ -84,15 +86,18 @@ def _port(wanted: int | None) -> int:
 @contextmanager
 def _server(store: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command,
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            guarded(command),
+            stdin=subprocess.PIPE,  # Closed when this process ends, however it ends; then the server ends too.
             # Not as an argument: every user can read a process's arguments, and the address may hold a password.
             env={**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": store},
             stdout=log,
             stderr=log,
             start_new_session=True,
-        )
+        ) as process,
+    ):
         try:
             yield process, log
         finally:

@@ -61,6 +61,8 @@ def refuse(error: BaseException) -> Callable[[Sequence[str] | None], int]:
         (HarnessError("the hub is down"), 1, "error: the hub is down"),
         (KeyboardInterrupt(), 1, "interrupted; run the same command again to resume"),
         (OSError(28, "No space left on device"), 1, "error: the disk is full; free some space and run the same"),
+        (OSError(36, "File name too long", "a" * 9), 2, "error: aaaaaaaaa: File name too long"),
+        (IsADirectoryError(21, "Is a directory", "a"), 2, "error: a: Is a directory"),
         (PermissionError(13, "Permission denied", "a/b"), 1, "error: a/b: permission denied; choose a writable folder"),
     ],
 )
@@ -108,6 +110,65 @@ def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     assert (process.wait(60), errors) == (1, "")
 
 
+SPEAKS = r"""
+from harness import cli
+text = "\xe9 \xd7 \u65e5"
+cli.run(lambda _: [print(text), cli.show(text), cli.emit({text: text}), 0][3])
+"""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+    ids=str,
+)
+def test_every_locale_can_print_every_text(environment: dict[str, str]) -> None:
+    done = subprocess.run([sys.executable, "-c", SPEAKS], capture_output=True, env=os.environ | environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == 5
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_streams_do_no_harm(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """A file that is opened must not take the number of a closed stream: it would receive what is printed."""
+    script = f"""
+import sys
+from pathlib import Path
+from harness import cli
+
+def main(_):
+    file = Path({str(tmp_path / "file")!r}).open("wb")
+    print("é"); cli.show("é"); cli.emit({{}}); print("é", file=sys.stderr)
+    with cli.Progress() as progress:
+        progress.line("é")
+    file.close()
+    return 0
+
+cli.run(main)
+"""
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run([sys.executable, "-c", script], preexec_fn=close, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    script = "from harness import cli; cli.run(lambda _: [print('x'), 0][1])"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: the disk is full; free some space and run the same command again\n"
+
+
 def test_a_misspelt_option_is_named_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     parser = cli.Parser("harness.example", "An example.", "examples:")
     cli.add(parser, "--epochs", "--seed")
@@ -117,6 +178,15 @@ def test_a_misspelt_option_is_named_with_the_one_that_was_meant(capsys: pytest.C
         assert ended.value.code == 2
         said = f"python -m harness.example: unrecognized arguments: {given} 3{hint} (see --help)\n"
         assert capsys.readouterr().err == said
+
+
+def test_a_note_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = cli.Parser("harness.example", "An example.", "examples:")
+    cli.add(parser, "--note")
+    assert parser.parse_args(["--note", "<b>é"]).note == "<b>é"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--note", "a\n# b"])
+    assert "argument --note: must be one line of text, got 'a\\n# b'" in capsys.readouterr().err
 
 
 def test_options_are_the_same_everywhere_and_chosen_ones_are_found() -> None:

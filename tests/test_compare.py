@@ -118,7 +118,10 @@ def test_options_that_do_not_go_together(arguments: list[str], words: str, capsy
     [
         (["none"], "unknown study"),
         (["one", "one"], "given twice"),
-        (["one", "--publish", "../both"], r"--publish holds letters, digits, '_' and '-' only, got '\.\./both'"),
+        (
+            ["one", "--publish", "../both"],
+            r"--publish holds letters, digits, '_' and '-' only, and begins with no '-', got '\.\./both'",
+        ),
         (["one", "--publish", ""], "--publish holds letters"),
         (["one", "--ground-truth", "nowhere"], r"nowhere/wider_face_val\.mat is missing"),
         (["one", "--ground-truth", "x", "--published", "nofile"], "LABEL=PATH, got 'nofile'"),

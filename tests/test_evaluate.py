@@ -325,7 +325,7 @@ def test_the_shell_sees_one_line_and_code_2(copy: Path, wider: Path) -> None:
     (wider / "list.txt").write_text("9--Nowhere/x.jpg\n")
     files = ["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth")]
     cases = {
-        "error: 0--Parade/a: detection 1 is not finite": files,
+        f"error: {wider / 'found/0--Parade/a.txt'} is not a prediction file (a box is not one of pixels": files,
         "error: --images ": network(copy, wider, "--images", str(wider / "list.txt")),
     }
     for message, arguments in cases.items():

@@ -93,8 +93,25 @@ def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.
         (["--objectives", "params"], "objectives start with 'ap'"),
         (["--max-latency-ratio", "0"], "a multiple of V1's latency, a number above 0, got 0.0"),
         (["--max-latency-ratio", "nan"], "a multiple of V1's latency, a number above 0, got nan"),
-        (["--max-latency-ratio", "fast"], "--max-latency-ratio: invalid float value: 'fast'"),
-        (["--name", "../x"], "a study's name holds letters, digits, '_' and '-' only, got '../x'"),
+        (["--max-latency-ratio", "fast"], "--max-latency-ratio: invalid number value: 'fast'"),
+        (["--seed", "1_0"], "--seed: invalid integer value: '1_0'"),
+        (["--trials", "٣"], "--trials: invalid integer value: '٣'"),
+        (
+            ["--name", "../x"],
+            "a study's name holds letters, digits, '_' and '-' only, and begins with no '-', got '../x'",
+        ),
+        (["--name=-x"], "and begins with no '-', got '-x'"),
+        (["--name", "x" * 300], f"a study's name has at most 100 characters, got 300: '{'x' * 20}…'"),
+        (
+            ["--name", "cache"],
+            "a study cannot be called 'cache': that folder holds something else; choose another --name",
+        ),
+        (["--seed", "-1"], "seed lies in 0 … 4,294,967,295, got -1"),
+        (["--seed", "1" + 23 * "0"], "seed lies in 0 … 4,294,967,295, got 100,000,000,000,000,000,000,000"),
+        (["--size", "100000032"], "size must be at most 8,192, got 100,000,032"),
+        (["--val-images", "1" + 23 * "0"], "val_images must be at most 10,000,000, got 100,000,000,000,"),
+        (["--epochs", "1" + 23 * "0"], "epochs must be at most 100,000, got 100,000,000,000,000,000,000,000"),
+        (["--data", "x" * 300], f"{'x' * 300}: File name too long"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:

@@ -21,6 +21,7 @@ from harness.core.arch import ARCHS
 from harness.core.names import load_space, load_study
 from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
 from harness.core.record import TrialRecord
+from harness.core.sealed import read_sealed, write_sealed
 from harness.core.table import TABLE, Table
 from harness.counting import SpaceCounts
 from harness.errors import DataError, HarnessError, NonFiniteLossError
@@ -258,8 +259,8 @@ def test_a_kill_between_checkpoint_and_record_loses_nothing(runs: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         made(runs, disk, monkeypatch)
     path = next(path for path in runs.glob("tabular-*/trials/*/record.json") if json.loads(path.read_text())["epochs"])
-    content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "epochs": content["epochs"][:-1]}), encoding="utf-8")
+    content = read_sealed(path)
+    write_sealed(path, {**content, "epochs": content["epochs"][:-1]})
     disk.interrupt = None
     made(runs, disk, monkeypatch)
     assert len(disk.trained) == 6 * EPOCHS
@@ -352,8 +353,7 @@ def test_a_defect_or_a_broken_environment_ends_the_run(
 def test_a_folder_of_another_training_is_refused(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(runs, Disk(), monkeypatch)
     path = next(runs.glob("tabular-*/trials/0001/record.json"))
-    content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "training": "0" * 12}), encoding="utf-8")
+    write_sealed(path, {**read_sealed(path), "training": "0" * 12})
     with pytest.raises(DataError, match="0001 holds another training"):
         made(runs, Disk(), monkeypatch)
 

@@ -1,21 +1,66 @@
-"""Atomic file writes: a reader sees either the old or the new content, never a part."""
+"""Files: written so that a reader sees either the old or the new content, and read only where that ends."""
 
+import errno
 import os
+import stat
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
+BROKEN_ARCHIVE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What NumPy raises on ``.npz`` files that are cut off, damaged or of another kind."""
 
-def write_atomically(path: Path, content: bytes) -> None:
+
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it to ``path``.
+
+    Args:
+        path: the file.
+        content: its whole content.
+        private: only this user may read the file.
 
     Raises:
         OSError: the disk is full or not writable; an earlier file at ``path`` is unchanged.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    mode = 0o600 if private else 0o666  # The system removes what its umask forbids.
     try:
-        with partial.open("wb") as file:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file.
+
+    Reading a pipe may never return, and a device such as ``/dev/zero`` has no end.
+
+    Args:
+        path: the file, or a link to it.
+        most: largest number of bytes.
+
+    Raises:
+        OSError: the file is missing, unreadable, too large, or not a regular file; ``strerror`` says which.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "its name holds a NUL character") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"has {found.st_size:,} bytes, more than {most:,}", str(path))
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)

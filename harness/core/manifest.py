@@ -1,13 +1,13 @@
 """``Manifest``: the content of ``study.json``: a study's configuration, all that decides its results, its progress."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.core.protocol import StudyConfig
 from harness.core.provenance import Provenance
-from harness.core.record import write_json
+from harness.core.sealed import read_sealed, write_sealed
+from harness.core.typed import built
 from harness.errors import DataError, InputError
 
 FILE = "study.json"
@@ -133,38 +133,39 @@ class Manifest:
             TypeError, KeyError: it is not a manifest of this version.
             InputError: its configuration is not valid.
         """
-        return cls(
-            **data
+        return built(
+            cls,
+            data
             | {
                 "config": StudyConfig.from_dict(data["config"]),
-                "space": Space(**data["space"]),
-                "data": {split: Images(**images) for split, images in data["data"].items()},
-                "start": Start(**data["start"]),
-                "teacher": UsedTeacher(**data["teacher"]),
-                "provenance": Provenance(**data["provenance"]),
-                "standing": Standing(**data["standing"]),
-            }
+                "space": built(Space, data["space"]),
+                "data": {split: built(Images, images) for split, images in data["data"].items()},
+                "start": built(Start, data["start"]),
+                "teacher": built(UsedTeacher, data["teacher"]),
+                "provenance": built(Provenance, data["provenance"]),
+                "standing": built(Standing, data["standing"]),
+            },
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``folder/study.json`` atomically."""
-        write_json(folder / FILE, self.to_dict())
+        """Write ``folder/study.json`` atomically, for this user only: it holds the command."""
+        write_sealed(folder / FILE, self.to_dict(), private=True)
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """Read ``folder/study.json``.
 
         Raises:
-            DataError: the file is missing, broken, or of another version of the harness.
+            DataError: the file is missing, damaged, changed, or of another version of the harness.
         """
         path = folder / FILE
         if not path.exists():
             raise DataError(f"{folder} holds no study: there is no {FILE} in it")
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is not readable: {error}; choose another --name, or remove {folder}") from error
-        except (TypeError, KeyError, InputError, AttributeError) as error:
+            return cls.from_dict(read_sealed(path))
+        except DataError as error:
+            raise DataError(f"{error}; put the original back, choose another --name, or remove {folder}") from error
+        except (TypeError, KeyError, InputError, AttributeError, ValueError) as error:
             raise DataError(
                 f"{path} was written by another version of the harness: run the study again under another --name, or "
                 f"remove {folder}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.core.typed import built
 from harness.errors import InputError
 
 STRIDES = (8, 16, 32)
@@ -23,15 +24,54 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+LARGEST_SIDE = 8_192
+"""Largest side of an image that a network sees, pixels."""
+
+LARGEST_SEED = 2**32 - 1
+
+_MOST = {
+    "size": LARGEST_SIDE,
+    "eval_side": LARGEST_SIDE,
+    "train_images": 10_000_000,
+    "search_images": 10_000_000,
+    "val_images": 10_000_000,
+    "landmark_images": 10_000_000,
+    "epochs": 100_000,
+    "batch": 65_536,
+    "trials": 1_000_000,
+    "window": 1_000_000,
+    "seeds": 1_000,
+    "macs_size": 100_000,
+}
+"""Field → largest value; a larger one is a slip that would fill memory or disk."""
+
+
+def _require_bounded(config: Any) -> None:
+    for name, most in _MOST.items():
+        value = getattr(config, name, 0)
+        _require(value <= most, f"{name} must be at most {most:,}, got {value:,}")
+    seed = getattr(config, "seed", 0)
+    _require(0 <= seed <= LARGEST_SEED, f"seed lies in 0 … {LARGEST_SEED:,}, got {seed:,}")
+
+
+LONGEST_NAME = 100
+"""Characters; file systems take 255, of which suffixes need some."""
+
+RESERVED = ("cache", "mlartifacts", "predictions", "search_split", "sheets", "teachers")
+"""Folders below ``runs/`` that are no studies."""
+
+
 def check_name(name: str, what: str) -> None:
     """Refuse a name that is unsafe as the name of a folder.
 
     Raises:
-        InputError: ``name`` is empty or has characters other than ASCII letters, digits, '_' and '-'. The message calls
-            it ``what``.
+        InputError: ``name`` is empty or too long, begins with '-', or has characters other than ASCII letters, digits,
+            '_' and '-'. The message calls it ``what``.
     """
-    safe = name and name.isascii() and all(c.isalnum() or c in "_-" for c in name)
-    _require(bool(safe), f"{what} holds letters, digits, '_' and '-' only, got '{name}'")
+    safe = name and name.isascii() and all(c.isalnum() or c in "_-" for c in name) and name[0] != "-"
+    shown = name if len(name) <= LONGEST_NAME else f"{name[:20]}…"
+    _require(bool(safe), f"{what} holds letters, digits, '_' and '-' only, and begins with no '-', got '{shown}'")
+    _require(len(name) <= LONGEST_NAME, f"{what} has at most {LONGEST_NAME} characters, got {len(name):,}: '{shown}'")
 
 
 _UNITS = {
@@ -103,6 +143,7 @@ class Budget:
             ratio is None or 1 / LATENCY_UNIT <= ratio < math.inf,
             f"max_latency_ratio is a multiple of V1's latency, a number above 0, got {ratio}",
         )
+        _require_bounded(self)
         _require(self.macs_size > 0, f"macs_size must be a positive number of pixels, got {self.macs_size:,}")
         for measure, limit in self.bounds:
             _require(limit > 0, f"budget must be a positive number of {measure}, got {limit:,}")
@@ -153,6 +194,7 @@ class DataConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _require_bounded(self)
         _require(self.size >= 32 and self.size % 32 == 0, f"size must be a multiple of 32, got {self.size}")
         for name in ("train_images", "val_images", "eval_side", "landmark_images"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
@@ -240,6 +282,7 @@ class TrainConfig:
     patience: int = 0
 
     def __post_init__(self) -> None:
+        _require_bounded(self)
         _require(self.epochs > 0, f"epochs must be positive, got {self.epochs}")
         _require(self.batch > 0, f"batch must be positive, got {self.batch}")
         _require(0 < self.lr < 1, f"lr must lie between 0 and 1, got {self.lr}")
@@ -404,6 +447,7 @@ class SpeedConfig:
     warmup: int = 3
 
     def __post_init__(self) -> None:
+        _require_bounded(self)
         _require(self.size >= 32, f"speed size must be at least 32 pixels, got {self.size}")
         _require(self.runs >= 3 and self.warmup >= 0, "speed needs at least 3 runs and no negative warm-up")
 
@@ -482,6 +526,11 @@ class StudyConfig:
     def __post_init__(self) -> None:
         check_name(self.name, "a study's name")
         _require(
+            self.name.lower() not in RESERVED,
+            f"a study cannot be called '{self.name}': that folder holds something else; choose another --name",
+        )
+        _require_bounded(self)
+        _require(
             self.sharing is None or self.pruner == "none",
             f"pruner '{self.pruner}' stops trainings, but candidates are scored: give --no-sharing, or --pruner none",
         )
@@ -526,7 +575,7 @@ class StudyConfig:
         """Rebuild from ``to_dict``'s form, also after a round trip through JSON.
 
         Raises:
-            TypeError: a field is unknown.
+            TypeError: a field is unknown, or has a value of another type.
             InputError: a value is not accepted.
         """
         parts: dict[str, Any] = {
@@ -538,11 +587,12 @@ class StudyConfig:
             "evaluation": EvalConfig,
             "speed": SpeedConfig,
         }
-        built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
-        if built.get("sharing") is not None:
-            built["sharing"] = SharingConfig(**{**built["sharing"], "train": TrainConfig(**built["sharing"]["train"])})
-        lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
-        return cls(**built | lists)
+        values: dict[str, Any] = {k: built(parts[k], value) if k in parts else value for k, value in data.items()}
+        if values.get("sharing") is not None:
+            train = built(TrainConfig, values["sharing"]["train"])
+            values["sharing"] = built(SharingConfig, {**values["sharing"], "train": train})
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return built(cls, values | lists)
 
 
 def digest(value: Any) -> str:

@@ -11,10 +11,14 @@ from typing import Any
 
 from harness.core.files import write_atomically
 from harness.core.provenance import Provenance
+from harness.core.sealed import read_sealed, write_sealed
+from harness.core.typed import built
 from harness.errors import DataError, InputError, unknown_name
 
 ROLES = ("teacher", "reference", "candidate", "repeat")
 STATES = ("running", "complete", "pruned", "failed")
+
+MEND = "put the original back, or delete the file, and the command of its study makes it again"
 
 
 @dataclass
@@ -95,27 +99,43 @@ class TrialRecord:
     def save(self, folder: Path) -> None:
         """Write ``folder/record.json`` atomically."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "record.json", asdict(self))
+        write_sealed(folder / "record.json", asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> "TrialRecord":
         """Read ``folder/record.json``.
 
         Raises:
-            DataError: the file is missing or is not a record.
+            DataError: the file is missing, damaged or changed, or is not a record.
         """
         path = folder / "record.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_sealed(path)
             known = {f.name for f in fields(cls)}
-            return cls(**{key: value for key, value in data.items() if key in known})
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError(f"{path} is not a readable trial record: {error}") from error
+            record = built(cls, {key: value for key, value in data.items() if key in known})
+            if record.role not in ROLES or record.state not in STATES:
+                raise TypeError(f"its role is '{record.role}' and its state '{record.state}'")
+            return record
+        except DataError as error:
+            raise DataError(f"{error}; {MEND}") from error
+        except TypeError as error:
+            raise DataError(f"{path} is not a trial record: {error}; {MEND}") from error
 
 
 def load_records(study_folder: Path) -> list[TrialRecord]:
-    """Return every record of a study: teacher first, then references, then candidates by number."""
-    records = [TrialRecord.load(path.parent) for path in sorted(study_folder.glob("trials/*/record.json"))]
+    """Return every record of a study: teacher first, then references, then candidates by number.
+
+    Raises:
+        DataError: a record is damaged or changed, or lies in the folder of another one.
+    """
+    records = []
+    for path in sorted(study_folder.glob("trials/*/record.json")):
+        record = TrialRecord.load(path.parent)
+        if record.label != path.parent.name:
+            raise DataError(
+                f"{path} is the record of '{record.label}': it lies in the folder of another network; {MEND}"
+            )
+        records.append(record)
     return sorted(records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label))
 
 
@@ -138,6 +158,6 @@ def find_trial(name: str, runs: Path) -> Path:
     return runs / study / "trials" / label
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode())
+def write_json(path: Path, data: Any, *, private: bool = False) -> None:
+    """Write ``data`` to ``path`` atomically; ``private`` as in ``write_atomically``."""
+    write_atomically(path, f"{json.dumps(data, indent=1, allow_nan=False)}\n".encode(), private=private)

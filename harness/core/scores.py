@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.core.typed import built
 from harness.errors import DataError
 
 FILE = "scores.jsonl"
@@ -64,8 +65,8 @@ def load_scores(folder: Path) -> dict[int, Scored]:
     found: dict[int, Scored] = {}
     for place, line in enumerate(content[:whole].decode(errors="replace").splitlines(), start=1):
         try:
-            scored = Scored(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            scored = built(Scored, json.loads(line))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{path}, line {place}, is no score: {error}") from error
         found[scored.number] = scored
     return found

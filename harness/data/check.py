@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.data.contact import contact_sheet
 from harness.data.decode import MOST_UNREADABLE, Progress, decode
 from harness.data.faces import FaceSetWriter, choose
-from harness.data.widerface import find_layout, read_annotations
+from harness.data.widerface import find_layout, fingerprint, read_annotations
 from harness.errors import DataError
 
 HEIGHTS = (2, 4, 8, 16, 32, 64, 128, 256)
@@ -58,9 +58,10 @@ def inspect(root: Path, split: str, progress: Progress | None = None, processes:
     """Read a split's labels and decode all of its images. Faults are collected.
 
     Raises:
-        DataError: the folder does not have the split, or its label file names no image.
+        DataError: the folder does not have the split, a part of it cannot be read, or its label file names no image.
     """
     layout = find_layout(root, split)
+    fingerprint(layout)  # Training reads all folders for it.
     annotations = read_annotations(layout, split)
     total = len(annotations.entries)
     shown = set(choose(total, SHEET_IMAGES, 0).tolist())

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import read_regular
 from harness.core.machine import available_cores
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.lists import lists_by_height
@@ -21,6 +22,9 @@ Progress = Callable[[str, int, int], None]
 
 MOST_UNREADABLE = 0.05
 """A split is refused if a larger share of its images is missing or broken."""
+
+MOST_BYTES = 2**28
+"""Largest image file."""
 
 _JPEG, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
@@ -33,12 +37,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Return the image as (H, W, 3) BGR uint8.
 
     Raises:
-        UnreadableImageError: the file is missing, empty or cut off, or OpenCV cannot decode it.
+        UnreadableImageError: the file is missing, empty, cut off or no file, or OpenCV cannot decode it.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES)
+    except FileNotFoundError as error:
+        raise UnreadableImageError("is missing") from error
     except OSError as error:
-        raise UnreadableImageError("is missing" if not path.exists() else str(error.strerror)) from error
+        raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
     if not data:
         raise UnreadableImageError("is empty")
     # OpenCV fills the missing part of a cut-off JPEG with grey and reports no error.

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +19,16 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import BROKEN_ARCHIVE
 from harness.core.record import write_json
 from harness.data.truth import GroundTruth
 from harness.errors import DataError
 
 FORMAT = 1
 """Version of the file format. Raise it when the format changes; older folders are then created again."""
+
+_unchanged: set[tuple[Any, ...]] = set()
+"""Sets whose content this process has compared with their digest: folder, and state of its files."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,10 +221,7 @@ class FaceSetWriter:
         }
         for name in sorted(self._keep[0]):
             arrays[f"keep_{name}"] = np.concatenate([lists[name] for lists in self._keep])
-        for key in sorted(arrays):
-            self._hash.update(key.encode())
-            self._hash.update(np.ascontiguousarray(arrays[key]).tobytes())
-        self._hash.update(json.dumps(self._ids).encode())
+        digest = _digest(self._hash, arrays, self._ids)
         self._pixels.flush()
         os.fsync(self._pixels.fileno())
         self._pixels.close()
@@ -232,13 +232,14 @@ class FaceSetWriter:
         meta = {
             "format": FORMAT,
             "name": self.name,
-            "digest": self._hash.hexdigest()[:16],
+            "digest": digest,
             "ids": self._ids,
             "notes": self.notes,
         }
         write_json(self._partial / "meta.json", meta)
         try:
             self._partial.rename(self.folder)
+            _unchanged.add(_state(self.folder))
         except OSError:
             if not self.folder.is_dir():
                 raise
@@ -250,11 +251,25 @@ def partial_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.{os.getpid()}.partial")
 
 
+def _digest(pixels: "hashlib._Hash", arrays: Mapping[str, NDArray[Any]], ids: list[str]) -> str:
+    """Return the digest of a set, from the hash of its pixels."""
+    for key in sorted(arrays):
+        pixels.update(key.encode())
+        pixels.update(np.ascontiguousarray(arrays[key]).tobytes())
+    pixels.update(json.dumps(ids).encode())
+    return pixels.hexdigest()[:16]
+
+
+def _state(folder: Path) -> tuple[Any, ...]:
+    stats = [(folder / name).stat() for name in ("pixels.bin", "arrays.npz", "meta.json")]
+    return str(folder), *((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+
+
 def open_faceset(folder: Path) -> FaceSet:
-    """Map a finished face set into memory, without reading its pixels.
+    """Map a finished face set into memory. The first time, a process compares its content with its digest.
 
     Raises:
-        DataError: files are missing, unreadable, of another format, or of sizes that do not match.
+        DataError: files are missing, unreadable, of another format, damaged, or of sizes that do not match.
     """
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -280,6 +295,11 @@ def open_faceset(folder: Path) -> FaceSet:
             raise DataError(
                 f"{folder} is not complete: pixels.bin has {pixels.size:,} of {wanted:,} bytes, or arrays do not match"
             )
+        state = _state(folder)
+        if state not in _unchanged:
+            if _digest(hashlib.sha256(pixels.data), arrays, ids) != meta["digest"]:
+                raise DataError(f"{folder} is damaged: its content does not match its digest")
+            _unchanged.add(state)
         # A plain view, because indexing a memmap object takes longer than the crop that follows.
         return FaceSet(
             folder=folder,
@@ -294,5 +314,5 @@ def open_faceset(folder: Path) -> FaceSet:
             notes=meta["notes"],
             pixels=pixels.view(np.ndarray),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (*BROKEN_ARCHIVE, AttributeError, IndexError) as error:
         raise DataError(f"{folder} is not a readable face set ({error})") from error

@@ -1,16 +1,27 @@
 """Ground truth for an AP: faces with their easy, medium and hard lists, and the official WIDER FACE ``.mat`` files."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import read_regular
+from harness.data.mat import NAMES, read_tables
 from harness.errors import DataError
 
 LISTS = ("easy", "medium", "hard")
+
+MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
+HOME = "http://shuoyang1213.me/WIDERFACE/"
+
+MOST_BYTES = 2**28
+"""Largest image list."""
+
+MOST_PIXELS = 1_000_000
+"""Largest coordinate or size of a face, in pixels. A larger one is damage: no image file is that large."""
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -71,8 +82,10 @@ def load_ids(path: Path) -> list[str]:
         DataError: the file cannot be read, is empty, or names an image twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_regular(path, MOST_BYTES).decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"image list {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise DataError(f"image list {path} cannot be read: {error}") from error
     ids = [image_id(line) for line in lines if line.strip()]
     if not ids:
@@ -83,56 +96,67 @@ def load_ids(path: Path) -> list[str]:
     return ids
 
 
-def _mat(path: Path, *keys: str) -> list[Any]:
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        below = path.parent / "ground_truth"
-        hint = f"; did you mean {below}?" if (below / path.name).is_file() else ""
-        raise DataError(
-            f"{path} is missing: the ground truth is wider_face_val.mat and wider_{{easy,medium,hard}}_val.mat{hint}"
-        )
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy raises many kinds of errors on a broken file
-        raise DataError(f"{path} is not a readable MATLAB file: {_line(error)}") from error
-    missing = [key for key in keys if key not in content]
-    if missing:
-        raise DataError(f"{path} has no {missing[0]}: is it the official WIDER FACE ground truth?")
-    return [content[key] for key in keys]
-
-
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _walk(table: Any) -> Iterator[Any]:
-    """Yield each image's entry of a MATLAB cell of events, which are cells of images."""
-    for event in table.ravel():
-        for entry in event.ravel():
-            yield entry[0] if entry.dtype == object else entry
+def _require_files(folder: Path) -> None:
+    for name in MATS:
+        if (folder / name).is_file():
+            continue
+        below = folder / "ground_truth"
+        hint = f"; did you mean {below}?" if (below / name).is_file() else ""
+        raise DataError(
+            f"{folder / name} is missing: the ground truth is wider_face_val.mat and "
+            f"wider_{{easy,medium,hard}}_val.mat{hint}"
+        )
 
 
 def _read(folder: Path) -> GroundTruth:
-    events, files, cells = _mat(folder / "wider_face_val.mat", "event_list", "file_list", "face_bbx_list")
-    names = [
-        f"{event[0]}/{name[0][0]}"
-        for event, group in zip(events.ravel().tolist(), files.ravel(), strict=True)
-        for name in group.tolist()
-    ]
-    corners = [np.asarray(entry, dtype=np.float64).reshape(-1, 4) for entry in _walk(cells)]
-    for box in corners:
+    _require_files(folder)
+    faces, *lists = (folder / name for name in MATS)
+    found = read_tables({faces: (NAMES, "face_bbx_list"), **dict.fromkeys(lists, ("gt_list",))})
+    for path, wanted in ((faces, NAMES), (faces, "face_bbx_list"), *((path, "gt_list") for path in lists)):
+        if wanted not in found[path]:
+            name = "event_list and file_list" if wanted == NAMES else wanted
+            raise DataError(f"{path} has no {name}: is it the official WIDER FACE ground truth?")
+    ids: list[str] = found[faces][NAMES].values.tolist()
+    _require_names(ids, faces)
+    corners = [values.reshape(-1, 4) for values in found[faces]["face_bbx_list"].images()]
+    for identity, box in zip(ids, corners, strict=True):
+        if not (np.abs(box) <= MOST_PIXELS).all():  # Also false for a value that is not a number.
+            raise DataError(
+                f"{faces}: a face of {identity} has a value that is not a number of pixels up to {MOST_PIXELS:,}: the "
+                f"file is damaged; take it from eval_tools.zip of {HOME}"
+            )
         box[:, 2:] += box[:, :2]
-    keep: dict[str, list[Mask]] = {}
-    for name in LISTS:
-        (table,) = _mat(folder / f"wider_{name}_val.mat", "gt_list")
-        masks = []
-        for box, kept in zip(corners, _walk(table), strict=True):
-            mask = np.zeros(len(box), dtype=np.bool_)
-            mask[np.asarray(kept, dtype=np.int64).ravel() - 1] = True
-            masks.append(mask)
-        keep[name] = masks
-    return GroundTruth(corners, keep, names)
+    keep = {
+        name: [
+            _mask(kept, len(box), f"{path}: {identity}")
+            for kept, box, identity in zip(found[path]["gt_list"].images(), corners, ids, strict=True)
+        ]
+        for name, path in zip(LISTS, lists, strict=True)
+    }
+    return GroundTruth(corners, keep, ids)
+
+
+def _require_names(ids: list[str], path: Path) -> None:
+    for name in ids:
+        if ".." in name.split("/") or name.startswith("/") or "\0" in name:
+            raise DataError(f"{path} names an image {name!r}, which is no event/name")
+    if len(set(ids)) != len(ids):
+        double = next(name for name, times in Counter(ids).items() if times > 1)
+        raise DataError(f"{path} names {double} twice")
+
+
+def _mask(kept: Array, count: int, where: str) -> Mask:
+    """Return which of ``count`` faces a list keeps; it numbers them from 1."""
+    wrong = kept[~((kept >= 1) & (kept <= count) & (kept == np.floor(kept)))]
+    if len(wrong):
+        raise DataError(f"{where} has {count:,} faces, and the list keeps face {wrong[0]:g}: they are numbered from 1")
+    mask = np.zeros(count, dtype=np.bool_)
+    mask[kept.astype(np.int64) - 1] = True
+    return mask
 
 
 def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundTruth:

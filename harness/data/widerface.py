@@ -6,8 +6,8 @@ without a size, missing images and unreadable images are skipped, counted and li
 """
 
 import hashlib
-import math
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -16,13 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.truth import LISTS, load_ground_truth
+from harness.core.files import read_regular
+from harness.core.numbers import is_plain
+from harness.data.truth import HOME, LISTS, MATS, MOST_PIXELS, load_ground_truth
 from harness.errors import DataError
 
-MATS = ("wider_face_val.mat", *(f"wider_{name}_val.mat" for name in LISTS))
 MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "val/ground_truth")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-HOME = "http://shuoyang1213.me/WIDERFACE/"
+
+MOST_BYTES = 2**30
+"""Largest label file; the official one of the training images has 12 MB."""
 
 ON_DISK = ("train", "val")
 """The splits for which a copy has label files."""
@@ -168,7 +171,11 @@ def read_annotations(layout: Layout, split: str) -> Annotations:
 
 
 def fingerprint(layout: Layout) -> str:
-    """Return 16 hex digits of the label and ``.mat`` files' content and of all images' names, sizes and times."""
+    """Return 16 hex digits of the label and ``.mat`` files' content and of all images' names, sizes and times.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     found = hashlib.sha256(layout.labels.read_bytes())
     if layout.truth is not None:
         for name in MATS:
@@ -178,19 +185,37 @@ def fingerprint(layout: Layout) -> str:
     return found.hexdigest()[:16]
 
 
-def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, int, int]]:
-    with os.scandir(folder) as found:
-        for item in found:
-            if item.is_dir():
-                yield from _walk(Path(item.path), f"{prefix}{item.name}/")
-            else:
-                state = item.stat()
-                yield f"{prefix}{item.name}", state.st_size, state.st_mtime_ns
+def _walk(
+    folder: Path, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, int, int]]:
+    """Yield name, size and time of every file; links that lead nowhere, or into a folder above them, have neither."""
+    try:
+        state = folder.stat()
+        here = above | {(state.st_dev, state.st_ino)}
+        with os.scandir(folder) as found:
+            items = list(found)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}): repair the copy, or its permissions") from error
+    for item in items:
+        try:
+            state = item.stat()
+        except OSError:
+            yield f"{prefix}{item.name}", -1, 0
+            continue
+        if not stat.S_ISDIR(state.st_mode):
+            yield f"{prefix}{item.name}", state.st_size, state.st_mtime_ns
+        elif (state.st_dev, state.st_ino) in here:
+            yield f"{prefix}{item.name}", -1, 0
+        else:
+            yield from _walk(Path(item.path), f"{prefix}{item.name}/", here)
 
 
 def _read_lines(path: Path) -> list[Line]:
     """Return the non-empty lines with their numbers. Bytes that are not UTF-8 are kept as surrogates."""
-    text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    try:
+        text = read_regular(path, MOST_BYTES).decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
     stripped = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     return [(number, line) for number, line in stripped if line]
 
@@ -221,7 +246,7 @@ def _read_official(layout: Layout, lines: Sequence[Line]) -> Annotations:
     read = Annotations(layout, [], [])
     for header, body in _blocks(layout, lines, read.fatal, lambda line: line.lower().endswith(IMAGE_SUFFIXES)):
         entry = _entry(layout, *header, read.fatal)
-        if not body or not body[0][1].isdecimal():
+        if not body or not (body[0][1].isdecimal() and body[0][1].isascii()):
             given = _quote(body[0][1]) if body else "nothing"
             line = body[0][0] if body else header[0]
             read.fatal.append(Fault(layout.labels, line, f"expected the number of faces, got {given}"))
@@ -271,7 +296,7 @@ def _blocks(
 def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry | None:
     """Return an entry without faces. Record a fault and return None if ``name`` is no path below the image folder."""
     relative = PurePosixPath(name.lstrip("/"))
-    if relative.suffix.lower() not in IMAGE_SUFFIXES or ".." in relative.parts:
+    if relative.suffix.lower() not in IMAGE_SUFFIXES or ".." in relative.parts or "\0" in name:
         what = f"expected an image as event/name.jpg, got {_quote(name)}"
         fatal.append(Fault(layout.labels, number, what))
         return None
@@ -283,21 +308,23 @@ def _entry(layout: Layout, number: int, name: str, fatal: list[Fault]) -> Entry 
 def _numbers(
     layout: Layout, lines: Sequence[Line], counts: tuple[int, ...], fatal: list[Fault]
 ) -> tuple[list[list[float]], list[int]]:
-    """Return the values and the number of each line. Lines without one of ``counts`` finite numbers are faults."""
+    """Return the values and the number of each line. Lines without one of ``counts`` plausible numbers are faults."""
     values: list[list[float]] = []
     at: list[int] = []
     for number, line in lines:
-        tokens = line.split()
         try:
-            row = [float(token) for token in tokens]
+            row = [float(token) for token in line.split()] if is_plain(line) else None
         except ValueError:
+            row = None
+        if row is None:
             fatal.append(Fault(layout.labels, number, f"has a value that is not a number: {_quote(line)}"))
             continue
         if len(row) not in counts:
             wanted = " or ".join(map(str, counts))
             fatal.append(Fault(layout.labels, number, f"has {len(row)} numbers, but a face has {wanted}"))
-        elif not all(map(math.isfinite, row)):
-            fatal.append(Fault(layout.labels, number, f"has a number that is not finite: {_quote(line)}"))
+        elif not all(abs(value) <= MOST_PIXELS for value in row):  # Also false for one that is not a number.
+            what = f"has a value that is no number of pixels up to {MOST_PIXELS:,}: {_quote(line)}"
+            fatal.append(Fault(layout.labels, number, what))
         else:
             values.append(row)
             at.append(number)

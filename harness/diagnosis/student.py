@@ -16,6 +16,7 @@ from harness.detection.losses import multibox_loss
 from harness.diagnosis.gradients import GradientMeter, term_gradients, term_weights
 from harness.diagnosis.prior_errors import PriorErrors
 from harness.errors import DataError, InputError
+from harness.models.archive import load_archive
 from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.device import place, resolve_device
@@ -129,9 +130,9 @@ def _last(job: Job, teacher: Detector, student: Detector, config: DistillConfig)
     if job.train.ema or job.train.patience or not path.exists():
         return Distiller(teacher, student, replace(config, feature_weight=0.0))
     try:
-        distiller.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["adapters"])
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+        distiller.load_state_dict(load_archive(path, "checkpoint")["adapters"])
+    except (DataError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is not a readable checkpoint ({error}); delete it to diagnose without the feature term"
+            f"{path} is not a readable checkpoint of this training; delete it to diagnose without the feature term"
         ) from error
     return distiller

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.mat import read_tables
 from harness.data.truth import GroundTruth, Mask, load_ground_truth
 from harness.errors import DataError
 from harness.evaluation.ap import THRESHOLDS, match
@@ -63,8 +64,6 @@ def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
     Raises:
         DataError: a file is missing or broken, an image is not in it, or it has other faces there.
     """
-    from scipy.io import loadmat
-
     official = load_ground_truth(folder)
     row = {name: index for index, name in enumerate(official.ids)}
     unknown = [name for name in truth.ids if name not in row]
@@ -76,19 +75,17 @@ def attribute_groups(folder: Path, truth: GroundTruth) -> Groups:
             raise DataError(
                 f"{folder} has other faces for {name} than the validation images: give the ground truth of that copy"
             )
-    content = loadmat(folder / "wider_face_val.mat")
+    path = folder / "wider_face_val.mat"
+    tables = read_tables({path: [f"{attribute}_label_list" for attribute in ATTRIBUTES]})[path]
     groups: Groups = {}
     for attribute, values in ATTRIBUTES.items():
-        table = content.get(f"{attribute}_label_list")
-        if table is None:
-            raise DataError(f"{folder / 'wider_face_val.mat'} has no {attribute}_label_list: use the official file")
-        cells = [cell for event in table.ravel() for cell in event.ravel()]
-        images = [np.asarray(cell[0] if cell.dtype == object else cell, dtype=np.int64).ravel() for cell in cells]
-        labels = np.concatenate([np.zeros(0, dtype=np.int64), *(images[index] for index in chosen)])
+        table = tables.get(f"{attribute}_label_list")
+        if table is None or len(table.counts) != len(official.ids):
+            raise DataError(f"{path} has no {attribute}_label_list of all images: use the official file")
+        images = table.images()
+        labels = np.concatenate([np.zeros(0), *(images[index] for index in chosen)])
         if len(labels) != truth.faces:
-            raise DataError(
-                f"{folder / 'wider_face_val.mat'} has {len(labels):,} {attribute} labels for {truth.faces:,} faces"
-            )
+            raise DataError(f"{path} has {len(labels):,} {attribute} labels for {truth.faces:,} faces")
         groups[attribute] = _listed({value: labels == code for code, value in enumerate(values)}, truth)
     return groups
 

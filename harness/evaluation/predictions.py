@@ -9,7 +9,6 @@
 import io
 import lzma
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -19,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import write_atomically
-from harness.data.truth import Array, image_id
+from harness.core.files import BROKEN_ARCHIVE, read_regular, write_atomically
+from harness.core.numbers import is_plain
+from harness.data.truth import MOST_PIXELS, Array, image_id
 from harness.errors import DataError
 
 Detections = NDArray[np.float32]
@@ -28,8 +28,12 @@ Detections = NDArray[np.float32]
 
 COLUMNS = 15
 
-_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
-"""What NumPy raises on files that are cut off, damaged or of another kind."""
+MOST_BYTES = 2**24
+"""Largest prediction file: some 300,000 boxes."""
+
+MOST_GROWTH, LEAST_LIMIT = 100, 2**26
+"""An archive whose prediction files have more than this many times its size, and more than this many bytes, is refused:
+numbers do not compress that well."""
 
 
 def parse_predictions(text: str, source: str) -> Array:
@@ -44,10 +48,14 @@ def parse_predictions(text: str, source: str) -> Array:
     lines = text.rstrip().split("\n", 2)
     values = lines[2].split() if len(lines) > 2 else []
     try:
+        if not is_plain(text.partition("\n")[2]):
+            raise ValueError("its numbers have other characters than digits")
         count = int(lines[1])
         if len(values) != 5 * count:
             raise ValueError(f"{count:,} boxes need {5 * count:,} values, {len(values):,} follow")
         rows = np.array(values, dtype=np.float64).reshape(count, 5)
+        if not (np.abs(rows) <= MOST_PIXELS).all():  # Also false for a value that is not a number.
+            raise ValueError(f"a box is not one of pixels up to {MOST_PIXELS:,} with a score")
     except (ValueError, IndexError) as error:
         raise DataError(
             f"{source} is not a prediction file ({error}): it holds a line with the image's name, a line with the "
@@ -61,12 +69,19 @@ def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
     """Return the wanted files of an archive, read into memory: nothing is extracted, so member paths are harmless."""
     contents: dict[str, bytes] = {}
     try:
+        left = max(LEAST_LIMIT, MOST_GROWTH * path.stat().st_size)
         with tarfile.open(path) as archive:
             for member in archive:
                 name = image_id(member.name)
                 if member.isfile() and member.name.endswith(".txt") and name in wanted:
                     if name in contents:
                         raise DataError(f"{path} holds {name}.txt twice: pack the files of one detector only")
+                    left -= member.size
+                    if member.size > MOST_BYTES or left < 0:
+                        raise DataError(
+                            f"{path} is refused: {member.name} would take {member.size:,} bytes; a prediction file has "
+                            f"at most {MOST_BYTES:,}, and all of them at most {MOST_GROWTH} times the archive's size"
+                        )
                     stream = archive.extractfile(member)
                     contents[name] = stream.read() if stream else b""
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
@@ -80,7 +95,7 @@ def _read_folder(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
     for name in wanted:
         file = path / f"{name}.txt"
         try:
-            contents[name] = file.read_bytes()
+            contents[name] = read_regular(file, MOST_BYTES)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -102,7 +117,7 @@ def load_predictions(path: Path, ids: Sequence[str]) -> list[Array]:
         DataError: ``path`` does not exist, an image has no file, or a file is broken; names it. A missing file is
             never read as an image without detections.
     """
-    if not path.exists():
+    if not path.is_dir() and not path.is_file():
         raise DataError(f"predictions {path} do not exist: give a folder or a tar archive of event/name.txt files")
     contents = _read_folder(path, ids) if path.is_dir() else _read_tar(path, set(ids))
     missing = [name for name in ids if name not in contents]
@@ -188,7 +203,7 @@ def load_detections(path: Path, ids: Sequence[str] | None = None) -> tuple[list[
         _check(rows, offsets, names)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: finish the training or evaluation that writes it") from error
-    except _BROKEN as error:
+    except BROKEN_ARCHIVE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is not a readable detections file ({reason}): delete it and make it again") from error
     found: list[str] = names.tolist()

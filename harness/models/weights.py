@@ -5,8 +5,6 @@ No code in a file is ever run: safetensors files hold tensors only, and PyTorch 
 
 import hashlib
 import json
-import pickle
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from harness.core.arch import ARCHS
 from harness.core.files import write_atomically
 from harness.errors import DataError, InputError
+from harness.models.archive import load_archive
 from harness.models.builder import build
 from harness.models.inherit import fpgm, inherit, is_chain
 from harness.models.released import is_released, released_name
@@ -87,29 +86,38 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise DataError(f"there is no weights file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        with warnings.catch_warnings():
-            # The error below is one line; this warning would add more.
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # PyTorch's own message recommends allowing code execution.
-        raise DataError(f"{path} is not a readable weights file: it is no PyTorch file of plain tensors") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is not a readable weights file (safetensors or PyTorch): {reason}") from error
+    if path.suffix == ".safetensors":
+        return _dense(_read_safetensors(path), path)
+    loaded = load_archive(path, "weights file")
     for key in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise DataError(f"{path} holds no state dict: expected names with tensors, directly or under 'state_dict'")
-    return {str(name): value for name, value in loaded.items()}
+    return _dense({str(name): value for name, value in loaded.items()}, path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:  # Beside its own error, the library lets through those of the system and of PyTorch.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} is not a readable weights file: {reason}") from error
+
+
+def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return ``tensors``; refuse a file with tensors that do not hold one number per element."""
+    for name, value in tensors.items():
+        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+            raise DataError(f"{path}: '{name}' is quantized, sparse or without values: save plain float32 tensors")
+    return tensors
 
 
 def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return one phrase for every missing name, unknown name and different shape in ``tensors``."""
+    """Return one phrase for every missing name, unknown name, different shape and different kind in ``tensors``.
+
+    Numbers of half or double precision are of the same kind as those of single precision; integers are not.
+    """
     found = [f"'{name}' is missing" for name in wanted if name not in tensors]
     found += [f"'{name}' is not part of it" for name in tensors if name not in wanted]
     found += [
@@ -117,7 +125,15 @@ def mismatches(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> l
         for name, value in wanted.items()
         if name in tensors and tensors[name].shape != value.shape
     ]
-    return found
+    return found + _other_kinds(wanted, tensors)
+
+
+def _other_kinds(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f"'{name}' holds {tensors[name].dtype}, wanted {value.dtype}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].is_floating_point() != value.is_floating_point()
+    ]
 
 
 def _load_strictly(
@@ -188,7 +204,7 @@ def init_backbone(detector: nn.Module, path: Path) -> None:
         raise InputError(f"{path} holds no backbone: no tensor is called stage1.…, but {shown}, …")
     backbone = detector.get_submodule("backbone")
     fresh = backbone.state_dict()
-    if mismatches(fresh, tensors) and is_chain(fresh) and is_chain(tensors):
+    if not _other_kinds(fresh, tensors) and mismatches(fresh, tensors) and is_chain(fresh) and is_chain(tensors):
         tensors = inherit(fresh, tensors, fpgm)
     _load_strictly(backbone, tensors, path, "this backbone")
 

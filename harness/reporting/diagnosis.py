@@ -1,6 +1,5 @@
 """The report of a diagnosis of distillation: sentences, Markdown tables and a picture."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.core.record import write_json
+from harness.core.sealed import read_sealed, write_sealed
 from harness.diagnosis.gradients import TRUTH
 from harness.errors import DataError
 from harness.reporting.format import NOTHING, markdown, minus, percent
@@ -52,11 +51,9 @@ def load_diagnosis(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        command = f"python -m harness.diagnose {folder.name}"
-        raise DataError(f"{path} is not readable: {error}; {command} makes it") from error
-    return content
+        return read_sealed(path)
+    except DataError as error:
+        raise DataError(f"{error}; python -m harness.diagnose {folder.name} makes it again") from error
 
 
 def write_diagnosis(folder: Path, found: Data) -> Path:
@@ -71,7 +68,7 @@ def write_diagnosis(folder: Path, found: Data) -> Path:
     target.mkdir(exist_ok=True)
     save(picture(found), target / PICTURE)
     (target / PAGE).write_text(page(found), encoding="utf-8")
-    write_json(target / DATA, found)
+    write_sealed(target / DATA, dict(found))
     return target / PAGE
 
 

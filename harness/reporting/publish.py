@@ -1,22 +1,30 @@
-"""Renders a report into a folder, without this machine's paths, and replaces the earlier one only when complete."""
+"""Renders a report into a folder, and replaces the earlier one only when it is complete."""
 
+import errno
+import glob
+import html
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from harness.core.manifest import Manifest
 from harness.errors import InputError
 from harness.reporting.style import save
 
 REPORT, RESULTS, SUMMARY = "report.md", "results.csv", "summary.json"
+
+_LEFT = 3_600.0
+"""Seconds after which an unfinished report is one whose process was killed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def check_target(target: Path, key: str, what: str) -> None:
         earlier = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         earlier = {}
-    if key not in earlier:
+    if not isinstance(earlier, dict) or key not in earlier:
         raise InputError(f"{target} exists and is no {what}: choose another name or move that folder away")
 
 
@@ -66,20 +74,36 @@ def check_target(target: Path, key: str, what: str) -> None:
 def replaced(target: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces ``target`` at the end; after an error, ``target`` is unchanged.
 
-    The earlier folder is moved away first and removed last, so that ``target`` is never a mixture of both.
+    The earlier folder is moved away first and removed last, so that ``target`` is never a mixture of both. Of several
+    processes that replace the same folder at once, each writes a folder of its own, and the last one's stays.
     """
-    partial, earlier = (target.with_name(f".{target.name}.{name}") for name in ("partial", "earlier"))
-    for folder in (partial, earlier):
-        shutil.rmtree(folder, ignore_errors=True)
-    partial.mkdir(parents=True)
+    _remove_leftovers(target)
+    own = uuid.uuid4().hex
+    new, earlier = (target.with_name(f".{target.name}.{own}.{name}") for name in ("partial", "earlier"))
+    new.mkdir(parents=True)
     try:
-        yield partial
-        if target.exists():
-            target.rename(earlier)
-        partial.rename(target)
+        yield new
+        while True:
+            with suppress(FileNotFoundError):  # There is none, or another process has just moved it away.
+                target.rename(earlier)
+            try:
+                new.rename(target)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            shutil.rmtree(earlier, ignore_errors=True)  # Another process has put its own there meanwhile.
     finally:
-        for folder in (partial, earlier):
+        for folder in (new, earlier):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the folders of processes that were killed while they replaced ``target``."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.*.*"):
+        with suppress(OSError):
+            if folder.suffix in (".partial", ".earlier") and time.time() - folder.stat().st_mtime > _LEFT:
+                shutil.rmtree(folder)
 
 
 def render(template: str, **values: Any) -> str:
@@ -92,23 +116,6 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["plain"] = partial(html.escape, quote=False)  # What a user typed is no HTML.
     text = environment.get_template(template).render(**values)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
-
-
-def without_paths(studies: Sequence[Manifest]) -> Callable[[str], str]:
-    """Return a function that replaces the paths of this machine in a text by placeholders.
-
-    Args:
-        studies: their image folders are replaced by ``PATH/TO/WIDERFACE``.
-    """
-    sources = [study.config.data.source for study in studies]
-
-    def hide(text: str) -> str:
-        for source in sources:
-            if source != "synthetic":
-                text = re.sub(rf"(?<![\w./-]){re.escape(source)}(?![\w-])", "PATH/TO/WIDERFACE", text)
-        text = re.sub(r"(--(?:storage|tracking-uri)[ =])\S+", r"\1URL", text)
-        return re.sub(r"(?<![\w./<-])(?:\.{0,2}/)(?!/)(?:[\w.-]+/)*([\w.-]+)", r"PATH/TO/\1", text)
-
-    return hide

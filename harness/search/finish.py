@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from harness.core.files import write_atomically
-from harness.core.record import write_json
+from harness.core.sealed import write_sealed
 from harness.data.faces import FaceSet
 from harness.evaluation.predictions import load_detections
 
@@ -45,7 +45,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
 
 def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
     """Write ``importance.json``."""
-    write_json(folder / "importance.json", dict(shares))
+    write_sealed(folder / "importance.json", dict(shares))
 
 
 def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> None:

@@ -20,6 +20,7 @@ from harness.core.space import Configuration
 from harness.errors import HarnessError
 from harness.evaluation.fronts import spread
 from harness.evaluation.objectives import costs, normalised
+from harness.search.agreement import STATES
 from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
@@ -34,7 +35,6 @@ from harness.training.job import WEIGHTS, TrainResult
 from harness.training.reuse import Finished, fingerprint
 from harness.training.score import ScoreJob
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _BETTER = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
 DIRECTIONS = dict(zip(OBJECTIVES, _BETTER, strict=True))
 
@@ -105,6 +105,7 @@ class Search:
         self._busy = 0.0
         self._begun = time.monotonic()
         self._epochs_here = 0
+        self._recovering = False
         self._repeats_to_come = plan.config.seeds - 1 if plan.config.trials else 0
         sharing = plan.config.sharing
         self.scoring = None if sharing is None else self._scoring()
@@ -119,6 +120,8 @@ class Search:
             HarnessError, OSError: an error that every later trial would meet too; the study can be resumed.
         """
         begun, slots = time.monotonic(), self.pool.idle
+        if self.scoring is None:
+            self._recover()
         self._line_up(self.plan.references())
         if self.scoring is None:
             self._line_up_interrupted()
@@ -194,6 +197,28 @@ class Search:
             self.records[record.label] = record
             self._ready.append(record.label)
 
+    def _recover(self) -> None:
+        """Make the records again of trials that had ended, where they were lost since.
+
+        Such a training goes on from its checkpoint at its end, if that is there; a failed one is not repeated. One
+        follows the other, because earlier trials decide where a trial is pruned.
+        """
+        self._recovering = True
+        for trial in self.trials.all:
+            name = label(trial.number)
+            record = self.records.get(name) or self.plan.candidate(trial.number, trial.params)
+            if not trial.state.is_finished() or (name in self.records and record.state != "running"):
+                continue
+            self.records[name] = record
+            self.progress.line(f"{name}: its record was lost, and is made again")
+            if trial.state == TrialState.FAIL:
+                record.state, record.reason = "failed", "it failed; the record that said why was lost"
+                self._keep(record)
+            else:
+                self._ready.append(name)
+                self._work()
+        self._recovering = False
+
     def _line_up_interrupted(self) -> None:
         """Queue the candidates that were running when an earlier run ended."""
         for trial in self.trials.all:
@@ -218,7 +243,7 @@ class Search:
 
     def _propose(self) -> bool:
         """Propose the next trial if the search trains its trials, and return whether there is one."""
-        if self.scoring is not None:
+        if self.scoring is not None or self._recovering:
             return False
         before = self.trials.exhausted
         trial = self.trials.propose()
@@ -279,6 +304,8 @@ class Search:
                 (self.plan.trial_folder(event.label) / "error.txt").write_text(event.details, encoding="utf-8")
         else:
             self._finish(record, event.content)
+        if self._recovering:
+            self._require_same(record)
         self._keep(record)
         self._busy += time.monotonic() - training.begun
         del self._running[event.label]
@@ -292,6 +319,20 @@ class Search:
         record.size_mb = weights.stat().st_size / 1e6 if weights.exists() else 0.0
         if record.state == "pruned":
             record.reason = f"stopped after epoch {len(record.epochs)} by the {self.plan.config.pruner} rule"
+
+    def _require_same(self, record: TrialRecord) -> None:
+        """Refuse a repeated training that ended otherwise than the first one: later trials follow from the first.
+
+        Raises:
+            HarnessError: names the trial.
+        """
+        trial = self.trials.all[record.number or 0]
+        completed = trial.state == TrialState.COMPLETE and record.state == "complete"
+        if STATES[record.state] != trial.state or (completed and trial.values[0] != mean_ap(record)):
+            raise HarnessError(
+                f"{record.label}: trained again without its record, it does not end as the storage says, because the "
+                "machine or the libraries differ: put the record back, or choose another --name"
+            )
 
     def _restart(self, training: _Training, cause: str) -> None:
         """Continue a training whose worker was killed from outside; the second time, end the run.

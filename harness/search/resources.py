@@ -89,9 +89,9 @@ def check_resources(config: StudyConfig, resources: Resources) -> Checked:
     if resources.tracking_uri not in (None, "none"):
         check_uri(str(resources.tracking_uri))
     url = resources.storage or f"sqlite:///{(resources.runs / config.name / 'study.db').absolute()}"
+    check_url(url)
     if resources.storage is not None:
-        check_url(url)
-        open_storage(url)
+        open_storage(url).engine.dispose()
     begun = "auto" if backbone is None else f"auto, backbone {file_digest(backbone)}"
     return Checked(
         device,

@@ -12,7 +12,6 @@ from harness.core.manifest import FILE, Images, Manifest, Space, UsedTeacher
 from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
 from harness.core.provenance import Provenance, provenance
-from harness.core.record import load_records
 from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
@@ -25,6 +24,7 @@ from harness.models.latency import FILE as LATENCIES
 from harness.models.latency import LatencyTable, parts_in, parts_of
 from harness.models.weights import file_digest
 from harness.search import identity
+from harness.search.agreement import check_agreement
 from harness.search.candidates import Proposer
 from harness.search.loop import DIRECTIONS, Search
 from harness.search.plan import Plan
@@ -73,8 +73,9 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         tracker = open_tracker(resources.tracking_uri, folder, config.name, progress.line)
         stack.callback(tracker.close)
         stack.enter_context(storage_errors(checked.url))
-        if earlier is not None or resources.storage is not None:
-            _ledger(checked.url, config, same, folder)  # Refuses another study's trials before a teacher is trained.
+        early = earlier is not None or resources.storage is not None
+        if early:  # Refuses another study's trials before a teacher is trained.
+            ledger = stack.enter_context(_ledger(checked.url, config, same, folder, progress))
         teacher = ensure_teacher(
             config,
             resources.runs,
@@ -84,7 +85,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             checked.threads,
             progress.stage,
         )
-        ledger = _ledger(checked.url, config, same, folder)
+        if not early:
+            ledger = stack.enter_context(_ledger(checked.url, config, same, folder, progress))
         if earlier is None:
             if latencies is not None:
                 latencies.save(folder / LATENCIES)
@@ -259,27 +261,22 @@ def _folder(folder: Path) -> Iterator[None]:
                         path.rmdir()
 
 
-def _ledger(url: str, config: StudyConfig, same: identity.Identity, folder: Path) -> Ledger:
-    """Open the study's trials, and check that they belong to the folder.
+@contextmanager
+def _ledger(
+    url: str, config: StudyConfig, same: identity.Identity, folder: Path, progress: Progress
+) -> Iterator[Ledger]:
+    """Open the study's trials for this process alone, and check that they belong to the folder.
 
     Raises:
-        InputError: the database holds another study of this name, or the folder's trials are not in it.
+        InputError: another process runs the study, the database holds another study of this name, or the folder's
+            trials are not those in it.
     """
     ledger = Ledger(open_storage(url), config.name, [DIRECTIONS[name] for name in config.objectives])
-    found = ledger.attributes
-    if "identity" in found:
-        identity.check("the storage", found["identity"], same, config.name)
-    else:
-        ledger.set_attribute("identity", same)
-    stored = len(ledger.trials())
-    kept = sum(record.number is not None for record in load_records(folder))
-    if kept > stored:
-        raise InputError(
-            f"{folder} has {kept} trials and its storage {stored}: give the --storage it was made with, "
-            "choose another --name, or remove the folder to start over"
-        )
-    if stored and not (folder / FILE).exists():
-        raise InputError(
-            f"the storage holds {stored} trials of '{config.name}' without records in {folder}: choose another --name"
-        )
-    return ledger
+    with ledger.owned(progress.line):
+        found = ledger.attributes
+        if "identity" in found:
+            identity.check("the storage", found["identity"], same, config.name)
+        else:
+            ledger.set_attribute("identity", same)
+        check_agreement(folder, ledger.trials(), scored=config.sharing is not None)
+        yield ledger

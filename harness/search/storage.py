@@ -1,6 +1,6 @@
 """The study's database: one writer, and each trial created in one transaction, so that a killed study resumes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.core.mounts import network_file_system
 from harness.core.secrets import mask_text, mask_url
 from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError
+from harness.search.lease import Lease
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
 HISTORY = "history"
@@ -28,7 +30,7 @@ def single_writer(folder: Path) -> Iterator[None]:
     """Hold the study's lock; the system releases it when this process ends, however it ends.
 
     Raises:
-        InputError: another process runs this study.
+        InputError: another process runs this study, or the lock is no file.
     """
     lock = FileLock(folder / "lock")
     try:
@@ -37,6 +39,10 @@ def single_writer(folder: Path) -> Iterator[None]:
         raise InputError(
             f"{folder} is in use: the same study runs in another process; wait for it or choose another --name"
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"{folder / 'lock'} cannot be locked ({error.strerror}): it must be a plain file; remove it"
+        ) from error
     try:
         yield
     finally:
@@ -44,22 +50,40 @@ def single_writer(folder: Path) -> Iterator[None]:
 
 
 def check_url(url: str) -> None:
-    """Refuse a storage URL that could never be opened, without opening it.
+    """Refuse a storage URL that could never be used, without opening it.
 
     Raises:
-        InputError: the URL is malformed or its driver is not installed.
+        InputError: the URL is malformed, its driver is not installed, or it names a SQLite database that is no file or
+            lies on a network file system.
     """
     try:
-        make_url(url).get_dialect().import_dbapi()
+        parsed = make_url(url)
+        parsed.get_dialect().import_dbapi()
     except (SQLAlchemyError, ValueError, TypeError):
         reason = f"storage '{mask_url(url)}' is not a database URL (accepted: {ACCEPTED})"
         raise InputError(reason) from None  # The error may quote the password.
     except ImportError as error:
         extra = "; pip install -e .[postgres] installs it" if url.startswith("postgresql") else ""
         raise InputError(f"storage '{mask_url(url)}' needs the driver '{error.name}'{extra}") from error
+    if parsed.get_backend_name() == "sqlite":
+        _check_sqlite(parsed)
 
 
-def open_storage(url: str) -> BaseStorage:
+def _check_sqlite(url: URL) -> None:
+    path = url.database or ""
+    if path in ("", ":memory:") or path.startswith("file:") or path.endswith("/"):
+        raise InputError(
+            f"storage '{mask_url(str(url))}' names no file: a study must outlive its process; give sqlite:///PATH"
+        )
+    kind = network_file_system(Path(path))
+    if kind is not None:
+        raise InputError(
+            f"storage {path} is on a network file system ({kind}), where the locks of SQLite do not keep other "
+            "machines out: give a local folder with --runs, or a database server with --storage"
+        )
+
+
+def open_storage(url: str) -> RDBStorage:
     """Open a database, and create missing tables.
 
     Raises:
@@ -69,7 +93,7 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         return RDBStorage(url)
-    except (SQLAlchemyError, RuntimeError, ValueError) as error:
+    except (SQLAlchemyError, RuntimeError, ValueError, TypeError) as error:
         reason = mask_text(str(error).splitlines()[0], url)
         raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
 
@@ -93,6 +117,30 @@ class Ledger:
             pruner=optuna.pruners.NopPruner(),
         )
         self._storage = storage
+        self._lease: Lease | None = None
+
+    @contextmanager
+    def owned(self, say: Callable[[str], None]) -> Iterator["Ledger"]:
+        """Let no other process write the study meanwhile.
+
+        Args:
+            say: called with one line if it is unclear whether the process that used it last still runs.
+
+        Raises:
+            InputError: another process runs the study.
+        """
+        assert isinstance(self._storage, RDBStorage)
+        self._lease = Lease(self._storage.engine, self._study._study_id, self._study.study_name)
+        try:
+            self._lease.acquire(say)
+            yield self
+        finally:
+            self._lease.release()
+            self._storage.engine.dispose()
+
+    def _hold(self) -> None:
+        if self._lease is not None:
+            self._lease.hold()
 
     @property
     def study(self) -> optuna.Study:
@@ -106,6 +154,7 @@ class Ledger:
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set an attribute of the study as a whole: plain data."""
+        self._hold()
         self._study.set_user_attr(key, value)
 
     def trials(self) -> list[FrozenTrial]:
@@ -120,6 +169,7 @@ class Ledger:
         system_attrs: Mapping[str, Any],
     ) -> int:
         """Create a running trial in one transaction and return its number."""
+        self._hold()
         number = len(self.trials())
         self._study.add_trial(
             create_trial(
@@ -134,12 +184,14 @@ class Ledger:
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Write the objective after an epoch; an existing value of that epoch is kept."""
+        self._hold()
         trial = self.trials()[number]
         if epoch not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
     def tell(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
         """End a trial."""
+        self._hold()
         self._study.tell(number, list(values) if values is not None else None, state=state)
 
 

@@ -9,7 +9,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from harness.core.processes import end_with_parent
 from harness.errors import HarnessError, NonFiniteLossError
 
 Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
@@ -191,7 +191,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 def _serve(pipe: Connection, work: Work, threads: int) -> None:
     """Run jobs until the pipe closes."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # An orphan must not write checkpoints while the study is resumed.
     _pin(threads)
     pipe.send(("ready", None, ""))
 
@@ -224,14 +224,6 @@ def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -
         if any(name in str(error) for name in ("No space left", "ENOSPC")):
             return "fatal", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ""
         return "failed", f"{type(error).__name__}: {reason[0] if reason else ''}", traceback.format_exc()
-
-
-def _end_with_parent() -> None:
-    """Exit when the study is killed, so that no orphan writes checkpoints while the study is resumed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _pin(threads: int) -> None:

@@ -56,6 +56,6 @@ class TrackingState:
         return state
 
     def save(self, path: Path) -> None:
-        """Write the file atomically."""
+        """Write the file atomically, for this user only: it holds the address."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, asdict(self))
+        write_json(path, asdict(self), private=True)

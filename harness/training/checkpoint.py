@@ -1,6 +1,11 @@
-"""Checkpoints: the complete training state in one file, written atomically and read without running pickled code."""
+"""Checkpoints: the complete training state in one file, written atomically and read without running pickled code.
+
+A folder keeps the last two. One that is damaged, or that another training wrote, is set aside, and the one before it is
+used: what happens to a file from outside costs an epoch, or the training's time so far, but never the training.
+"""
 
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +13,8 @@ from typing import Any
 import torch
 
 from harness.core.files import write_atomically
-from harness.errors import DataError, InputError
+from harness.errors import DataError
+from harness.models.archive import load_archive
 from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.device import place, resolve_device
@@ -16,10 +22,19 @@ from harness.training.job import Job
 from harness.training.setup import Setup
 
 CHECKPOINT = "last.pt"
+"""The state after the last epoch."""
+
+EARLIER = "before.pt"
+"""The state after the epoch before it, until the training ends."""
+
+UNUSABLE = ".unusable"
+"""Suffix of a checkpoint that was set aside."""
+
+log = logging.getLogger(__name__)
 
 
 def save_checkpoint(setup: Setup) -> None:
-    """Write the checkpoint atomically.
+    """Write the checkpoint.
 
     Raises:
         OSError: the disk is full or not writable; the previous checkpoint is unchanged.
@@ -35,19 +50,32 @@ def save_checkpoint(setup: Setup) -> None:
         "best": setup.best,
         "random": torch.get_rng_state(),
     }
+    write_checkpoint(setup.job.folder, state)
+
+
+def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a state as the folder's checkpoint, atomically; the one so far becomes the one before it.
+
+    Raises:
+        OSError: the disk is full or not writable; the previous checkpoint is unchanged.
+    """
     content = io.BytesIO()
     torch.save(state, content)
-    setup.job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(setup.job.folder / CHECKPOINT, content.getvalue())
+    folder.mkdir(parents=True, exist_ok=True)
+    path, following = folder / CHECKPOINT, folder / f"next-{CHECKPOINT}"
+    write_atomically(following, content.getvalue())
+    if path.exists():
+        path.replace(folder / EARLIER)
+    following.replace(path)
+
+
+def forget_earlier(folder: Path) -> None:
+    """Remove the checkpoint before the last one: the training has ended."""
+    (folder / EARLIER).unlink(missing_ok=True)
 
 
 def load_checkpoint(setup: Setup) -> None:
-    """Restore the state from the folder's checkpoint, if there is one.
-
-    Raises:
-        DataError: the checkpoint is not readable.
-        InputError: another job wrote it; the message names what differs.
-    """
+    """Restore the state from the folder's newest checkpoint that can be used, if there is one."""
     state = read_checkpoint(setup.job.folder, setup.identity, setup.device)
     if state is None:
         return
@@ -63,26 +91,33 @@ def load_checkpoint(setup: Setup) -> None:
 
 
 def read_checkpoint(folder: Path, wanted: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
-    """Return the state in a folder's checkpoint, or None if there is none.
+    """Return the state in a folder's newest checkpoint that can be used, or None if there is none.
+
+    One that cannot be used is renamed, and a warning says why.
 
     Args:
         folder: the training's folder.
         wanted: the training's identity, which the checkpoint must have.
         device: where its tensors are put.
-
-    Raises:
-        DataError: the checkpoint is not readable.
-        InputError: another training wrote it; the message names what differs.
     """
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    state = _read(path, device)
-    identity = state["identity"]
-    if identity != wanted:
-        changed = ", ".join(sorted(key for key in wanted if identity.get(key) != wanted[key]))
-        raise InputError(f"{path} was written by another training (it differs in {changed}); delete or move it")
-    return state
+    for path in (folder / CHECKPOINT, folder / EARLIER):
+        if not path.exists():
+            continue
+        try:
+            state = read_state(path, device)
+            _require_same(path, state["identity"], wanted)
+            return state
+        except DataError as error:
+            aside = path.with_name(f"{path.name}{UNUSABLE}")
+            path.replace(aside)
+            log.warning("%s; it was renamed to %s, and the training goes on without it", error, aside.name)
+    return None
+
+
+def _require_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if found != wanted:
+        changed = ", ".join(sorted(key for key in {*wanted, *found} if found.get(key) != wanted.get(key)))
+        raise DataError(f"{path} was written by another training (it differs in {changed})")
 
 
 def load_network(job: Job) -> tuple[Detector, int]:
@@ -96,7 +131,7 @@ def load_network(job: Job) -> tuple[Detector, int]:
     path, device = job.folder / CHECKPOINT, resolve_device(job.device)
     if not path.exists():
         raise DataError(f"there is no checkpoint {path}")
-    state = _read(path, device)
+    state = read_state(path, device)
     with torch.random.fork_rng():  # A training that goes on must not notice.
         network = build(job.arch)
     network.load_state_dict(state["average"]["network"] if state["average"] else state["student"])
@@ -104,11 +139,13 @@ def load_network(job: Job) -> tuple[Detector, int]:
     return network, len(state["history"])
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        state["identity"]
-    except Exception as error:  # What a damaged file makes PyTorch raise is not documented.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is not a readable checkpoint ({reason}); delete it to start again") from error
+def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return the content of a checkpoint.
+
+    Raises:
+        DataError: it is missing, damaged, or no checkpoint.
+    """
+    state = load_archive(path, "checkpoint", device)
+    if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
+        raise DataError(f"{path} is no checkpoint of a training")
     return state

@@ -20,7 +20,7 @@ from harness.errors import NonFiniteLossError
 from harness.models.detector import RawOutput
 from harness.models.device import on_accelerator
 from harness.models.weights import save_weights, state_digest
-from harness.training.checkpoint import load_checkpoint, save_checkpoint
+from harness.training.checkpoint import forget_earlier, load_checkpoint, save_checkpoint
 from harness.training.distill import Distiller
 from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
@@ -51,7 +51,7 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
         The result. A training that ``on_epoch`` stopped writes no weights.
 
     Raises:
-        InputError: the job cannot be run as given, or the folder's checkpoint belongs to another job.
+        InputError: the job cannot be run as given.
         DataError: images are missing or broken.
         NonFiniteLossError: training diverged; the message gives every loss term.
         OSError: the disk is full or not writable.
@@ -72,6 +72,7 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
             save_checkpoint(setup)
         past = setup.history[:epoch]
         if not on_epoch(dict(past[-1])):
+            forget_earlier(job.folder)
             return TrainResult("pruned", past[-1]["ap"], past, seconds=_seconds(past))
         if job.train.patience and epoch - best_epoch(past) >= job.train.patience:
             break
@@ -159,6 +160,7 @@ def _finish(setup: Setup) -> TrainResult:
     if setup.best:
         setup.network.load_state_dict(setup.best)
     save_weights(setup.network, job.folder / WEIGHTS)
+    forget_earlier(job.folder)
     result = TrainResult("complete", kept["ap"], history, seconds=_seconds(history))
     if not job.grade:
         return result

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.core.files import write_atomically
 from harness.core.protocol import digest
 from harness.core.record import TrialRecord
 from harness.errors import DataError
 from harness.models.device import device_name, precision, resolve_device
-from harness.training.checkpoint import CHECKPOINT
+from harness.training.checkpoint import CHECKPOINT, read_state
 from harness.training.job import Job
 
 
@@ -59,7 +61,8 @@ class Finished:
             folder: folder of the training that is about to start.
 
         Returns:
-            whose checkpoint it is; None if ``folder`` has a checkpoint of its own, or if there is no such training.
+            whose checkpoint it is; None if ``folder`` has a checkpoint of its own, or if there is no such training, or
+            only one whose checkpoint is damaged.
 
         Raises:
             OSError: the checkpoint cannot be copied.
@@ -67,6 +70,10 @@ class Finished:
         if training not in self._folders or (folder / CHECKPOINT).exists():
             return None
         source, record = self._folders[training]
+        try:
+            read_state(source / CHECKPOINT, torch.device("cpu"))
+        except DataError:
+            return None
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / CHECKPOINT, (source / CHECKPOINT).read_bytes())
         return Earlier(f"{source.parent.parent.name}/{source.name}", record.provenance)

@@ -10,7 +10,6 @@ Two things differ from that paper, because hundreds of steps must do instead of 
 - The maps between neck and heads imitate the teacher's (``imitation``).
 """
 
-import io
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -39,7 +38,7 @@ from harness.models.modules.part import Features
 from harness.models.shared import SharedPart, SharedWeights, run
 from harness.models.weights import init_backbone, load_weights
 from harness.training.balanced import Balanced
-from harness.training.checkpoint import CHECKPOINT, read_checkpoint
+from harness.training.checkpoint import forget_earlier, read_checkpoint, write_checkpoint
 from harness.training.distill import Distiller
 from harness.training.imitation import BETWEEN, Imitation, widest_neck
 from harness.training.job import WEIGHTS, Job
@@ -110,8 +109,8 @@ def train_shared(shared: SharedJob, on_epoch: OnEpoch, on_batch: OnBatch | None 
         on_batch: called after every step with the number of steps done and the total number of steps.
 
     Raises:
-        InputError: the job cannot be run as given, or the folder's checkpoint belongs to another job.
-        DataError: images, weights or the checkpoint are missing or broken.
+        InputError: the job cannot be run as given.
+        DataError: images or weights are missing or broken.
         NonFiniteLossError: training diverged.
         OSError: the disk is full or not writable.
     """
@@ -127,6 +126,7 @@ def train_shared(shared: SharedJob, on_epoch: OnEpoch, on_batch: OnBatch | None 
         on_epoch(dict(setup.history[epoch - 1]))
     content = {name: value.detach().contiguous() for name, value in setup.weights.tensors.items()}
     write_atomically(shared.job.folder / WEIGHTS, safetensors.torch.save(content))
+    forget_earlier(shared.job.folder)
     return setup.history
 
 
@@ -287,10 +287,7 @@ def _save(setup: SharedSetup) -> None:
         "trained": {name: value.detach() for name, value in setup.trained.items()},
         "optimizer": setup.optimizer.state_dict(),
     }
-    content = io.BytesIO()
-    torch.save(state, content)
-    setup.shared.job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(setup.shared.job.folder / CHECKPOINT, content.getvalue())
+    write_checkpoint(setup.shared.job.folder, state)
 
 
 def _load(setup: SharedSetup) -> None:

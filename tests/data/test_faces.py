@@ -1,11 +1,16 @@
 import json
+import os
 import pickle
 import resource
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.data import faces as faces_module
 from harness.data.faces import FaceSet, FaceSetWriter, choose, open_faceset
 from harness.errors import DataError
 
@@ -154,6 +159,39 @@ def test_a_damaged_set_is_named(tmp_path: Path, damage: str) -> None:
         (folder / "meta.json").write_text(json.dumps({**meta, "ids": ["a"]}))
     with pytest.raises(DataError, match=str(folder)):
         open_faceset(folder)
+
+
+@pytest.mark.parametrize("file", ["pixels.bin", "arrays.npz", "meta.json"])
+def test_a_flipped_bit_is_found_by_the_next_process(tmp_path: Path, file: str) -> None:
+    folder = write(tmp_path / "set").folder
+    content = bytearray((folder / file).read_bytes())
+    marks = {"pixels.bin": (b"", 5), "arrays.npz": (b"NUMPY", 150), "meta.json": (b'"a"', 1)}
+    mark, beyond = marks[file]
+    content[content.index(mark) + beyond] ^= 1
+    (folder / file).write_bytes(content)
+    script = (
+        f"from pathlib import Path; from harness.data.faces import open_faceset; open_faceset(Path({str(folder)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith(f"harness.errors.DataError: {folder} is ")
+
+
+def test_the_content_is_compared_once_per_process_and_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, compared = write(tmp_path / "set").folder, list[int]()
+    whole = faces_module._digest
+
+    def watched(*given: Any) -> str:
+        compared.append(1)
+        return whole(*given)
+
+    monkeypatch.setattr(faces_module, "_digest", watched)
+    open_faceset(folder)
+    assert compared == [], "what this process wrote needs no comparison"
+    for times in (1, 1, 2, 2):
+        if len(compared) < times:
+            os.utime(folder / "pixels.bin", ns=(times, times))
+        open_faceset(folder)
+        assert len(compared) == times
 
 
 def test_choices_are_drawn_by_seed_and_nest() -> None:

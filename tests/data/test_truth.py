@@ -1,8 +1,9 @@
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from harness.data.truth import LISTS, image_id, load_ground_truth, load_ids
 from harness.errors import DataError
@@ -71,12 +72,67 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    for count, listed in ((1, [1]), (2, [9])):
-        write_mats(tmp_path)
-        images = column([np.array(listed).reshape(-1, 1)] * count)
-        savemat(tmp_path / "wider_easy_val.mat", {"gt_list": column([images, images])})
-        with pytest.raises(DataError, match=r"the four \.mat files are not the official ground truth"):
-            load_ground_truth(tmp_path)
+    write_mats(tmp_path)
+    images = column([np.array([1]).reshape(-1, 1)])
+    savemat(tmp_path / "wider_easy_val.mat", {"gt_list": column([images, images])})
+    with pytest.raises(DataError, match=r"the four \.mat files are not the official ground truth"):
+        load_ground_truth(tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, -1, 3, 1.5])
+def test_a_list_that_keeps_no_face_of_the_image_is_refused(tmp_path: Path, number: float) -> None:
+    """Index 0 would keep the last face."""
+    write_mats(tmp_path)
+    images = [column([np.array([number]), np.zeros((0, 1))]), column([np.zeros((0, 1))])]
+    savemat(tmp_path / "wider_easy_val.mat", {"gt_list": column(images)})
+    said = (
+        rf"wider_easy_val\.mat: 0--Parade/a has 2 faces, and the list keeps face {number:g}: they are numbered from 1"
+    )
+    with pytest.raises(DataError, match=said):
+        load_ground_truth(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, -1e7])
+def test_a_face_that_lies_in_no_image_is_refused(tmp_path: Path, value: float) -> None:
+    """One such face would give an AP of 0 on every list."""
+    write_mats(tmp_path)
+    content = loadmat(tmp_path / "wider_face_val.mat")
+    content["face_bbx_list"][1, 0][0, 0] = np.array([[7, 8, value, 10.0]])
+    savemat(tmp_path / "wider_face_val.mat", {key: item for key, item in content.items() if key[0] != "_"})
+    with pytest.raises(
+        DataError, match=r"face_val\.mat: a face of 1--Talk/c has a value that is not a number of pixels"
+    ):
+        load_ground_truth(tmp_path)
+
+
+@pytest.mark.parametrize("names", [["../../x", "b"], ["b", "b"]])
+def test_names_that_cannot_be_are_refused(tmp_path: Path, names: list[str]) -> None:
+    write_mats(tmp_path)
+    content = loadmat(tmp_path / "wider_face_val.mat")
+    content["file_list"][0, 0] = column(names)
+    savemat(tmp_path / "wider_face_val.mat", {key: item for key, item in content.items() if key[0] != "_"})
+    with pytest.raises(DataError, match=r"which is no event/name|names 0--Parade/b twice"):
+        load_ground_truth(tmp_path)
+
+
+def test_a_reader_that_crashes_is_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mats(tmp_path)
+    crash = tmp_path / "python"
+    crash.write_text("#!/bin/sh\necho wider_face_val.mat >&2; kill -SEGV $$\n", encoding="utf-8")
+    crash.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crash))
+    with pytest.raises(DataError, match=r"^wider_face_val\.mat: reading it crashes \(SIGSEGV\): the file is damaged"):
+        load_ground_truth(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_file_that_inflates_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    write_mats(tmp_path)
+    savemat(
+        tmp_path / "wider_easy_val.mat", {"gt_list": np.zeros((1, 300_000_000), dtype=np.uint8)}, do_compression=True
+    )
+    with pytest.raises(DataError, match=r"wider_easy_val\.mat is not a readable MATLAB file: it needs more than 2 GiB"):
+        load_ground_truth(tmp_path)
 
 
 def test_some_images_are_picked_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -99,6 +155,8 @@ def test_image_lists(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("/0--Parade/a.jpg\n\n/1--Talk/c.jpg\n")
     assert load_ids(path) == ["0--Parade/a", "1--Talk/c"]
+    path.write_bytes(b"\xef\xbb\xbf/0--Parade/a.jpg\r\n/1--Talk/c.jpg\r\n")
+    assert load_ids(path) == ["0--Parade/a", "1--Talk/c"], "as Windows writes it"
     path.write_text("0--Parade/a.jpg\n0--Parade/a\n")
     with pytest.raises(DataError, match="names 0--Parade/a twice"):
         load_ids(path)

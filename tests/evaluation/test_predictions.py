@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.evaluation import predictions
 from harness.evaluation.predictions import (
     load_detections,
     load_predictions,
@@ -91,6 +92,33 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         load_predictions(damaged, IDS)
 
 
+def test_an_archive_that_inflates_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = {f"{IDS[0]}.txt": "a\n0\n" + " " * 2**24}
+    with pytest.raises(
+        DataError, match=r"a\.txt would take 16,777,220 bytes; a prediction file has at most 16,777,216"
+    ):
+        load_predictions(write_tar(tmp_path / "large.tar.gz", large), IDS)
+    monkeypatch.setattr(predictions, "LEAST_LIMIT", 2**20)
+    many = {f"{name}.txt": "a\n0\n" + " " * 2**19 for name in IDS}
+    with pytest.raises(DataError, match="all of them at most 100 times the archive's size"):
+        load_predictions(write_tar(tmp_path / "many.tar.gz", many), IDS)
+
+
+def test_a_sparse_archive_is_refused(tmp_path: Path) -> None:
+    """One that claims a TiB and holds a block, as GNU tar writes it."""
+    member = tarfile.TarInfo(f"{IDS[0]}.txt")
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**40)}
+    member.pax_headers["GNU.sparse.name"] = member.name
+    content = b"1\n0\n512\n".ljust(512, b"\0") + b"a\n0\n".ljust(512)
+    member.size = len(content)
+    with tarfile.open(tmp_path / "sparse.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member, io.BytesIO(content))
+    with tarfile.open(tmp_path / "sparse.tar") as archive:
+        assert archive.getmembers()[0].size == 2**40
+    with pytest.raises(DataError, match=r"a\.txt would take 1,099,511,627,776 bytes"):
+        load_predictions(tmp_path / "sparse.tar", IDS)
+
+
 def test_an_archive_of_two_detectors_is_refused(tmp_path: Path) -> None:
     members = {f"{name}/{image}.txt": text for name in ("ours", "theirs") for image, text in TEXTS.items()}
     with pytest.raises(DataError, match=r"holds 0--Parade/a\.txt twice"):
@@ -108,6 +136,11 @@ def test_an_archive_of_two_detectors_is_refused(tmp_path: Path) -> None:
         "a\n1\n1 2 3 4 high\n",
         "a\n-1\n",
         "a\n0\n1 2 3 4 1\n",
+        "a\n1\n1 2 3 4 nan\n",
+        "a\n1\n1 2 1e308 4 1\n",
+        "a\n1\n1 2 3_0 4 1\n",
+        "a\n1\n1 2 ٣ 4 1\n",
+        "a\n١\n1 2 3 4 1\n",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:

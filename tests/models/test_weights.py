@@ -130,8 +130,40 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
 
 def test_a_plain_pickle_is_refused_without_a_word_of_pytorchs(tmp_path: Path) -> None:
     (tmp_path / "plain.pth").write_bytes(pickle.dumps({"a": 1}, protocol=4))
-    with pytest.raises(DataError, match=r"plain.pth is not a readable weights file: it is no PyTorch file of plain"):
+    with pytest.raises(
+        DataError, match=r"plain.pth is not a readable weights file: it is damaged, cut off, or no PyTorch file"
+    ) as refused:
         read_tensors(tmp_path / "plain.pth")
+    assert "weights_only" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.int64])
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pth"])
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path: Path, name: str, kind: torch.dtype) -> None:
+    """They would be converted in silence, scale lost."""
+    detector = build(ARCHS["v2"])
+    state = {
+        key: value.to(kind) if value.is_floating_point() else value for key, value in detector.state_dict().items()
+    }
+    (save_file if name.endswith("safetensors") else torch.save)(state, tmp_path / name)
+    before = state_digest(detector)
+    for load in (load_weights, init_backbone):
+        with pytest.raises(InputError, match=rf"'.*stage1\.0\.0\.weight' holds {kind}, wanted torch\.float32"):
+            load(detector, tmp_path / name)
+    assert state_digest(detector) == before
+
+
+def test_weights_of_half_precision_are_loaded(tmp_path: Path) -> None:
+    detector = build(ARCHS["v2"])
+    save_weights(detector.half(), tmp_path / "half.safetensors")
+    load_weights(build(ARCHS["v2"]), tmp_path / "half.safetensors")
+
+
+def test_tensors_without_a_number_per_element_are_refused(tmp_path: Path) -> None:
+    for tensor in (torch.zeros(2, device="meta"), torch.eye(2).to_sparse()):
+        torch.save({"x": tensor}, tmp_path / "odd.pth")
+        with pytest.raises(DataError, match="'x' is quantized, sparse or without values"):
+            read_tensors(tmp_path / "odd.pth")
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "body.", "module.body.", "backbone."])

@@ -1,15 +1,16 @@
-"""A report's folder: complete or absent, without this machine's paths, and never in place of another folder."""
+"""A report's folder: complete or absent, and never in place of another folder."""
 
 import json
+import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from harness.core.protocol import DataConfig, StudyConfig
 from harness.errors import InputError
-from harness.reporting.publish import check_target, replaced, without_paths
-from tests.fake_manifest import fake_manifest
+from harness.reporting import publish
+from harness.reporting.publish import check_target, replaced
 
 
 def test_a_folder_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -41,22 +42,49 @@ def test_only_a_report_of_the_same_kind_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no study's report"):
         check_target(tmp_path, "trials", "study's report")
     check_target(tmp_path, "pairs", "comparison")
+    for content in ("7", "[]", "{", '"pairs"'):
+        (tmp_path / "summary.json").write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match="is no comparison"):
+            check_target(tmp_path, "pairs", "comparison")
 
 
-@pytest.mark.parametrize(
-    ("given", "public"),
-    [
-        ("--teacher featherface:/home/me/w.safetensors", "--teacher featherface:PATH/TO/w.safetensors"),
-        ("--init-backbone /home/me/b.pth", "--init-backbone PATH/TO/b.pth"),
-        ("--storage postgresql://me:secret@db.lab/optuna --seed 1", "--storage URL --seed 1"),
-        ("--tracking-uri sqlite:////home/me/mlflow.db", "--tracking-uri URL"),
-        ("--data ../photos --seed 1", "--data PATH/TO/WIDERFACE --seed 1"),
-        ("see https://example.org/a/b", "see https://example.org/a/b"),
-    ],
-)
-def test_no_folder_and_no_password_is_published(given: str, public: str) -> None:
-    configs = [
-        StudyConfig("s", "", "v2_light", data=DataConfig(source=source)) for source in ("synthetic", "../photos")
-    ]
-    studies = [fake_manifest(config) for config in configs]
-    assert without_paths(studies)(given) == public
+def test_reports_that_are_written_at_once_do_not_mix(tmp_path: Path) -> None:
+    target, problems = tmp_path / "report", list[BaseException]()
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        try:
+            for _ in range(20):
+                with replaced(target) as folder:
+                    for part in ("report.md", "a.png"):
+                        (folder / part).write_text(str(number), encoding="utf-8")
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len({path.read_text(encoding="utf-8") for path in target.iterdir()}) == 1
+    assert sorted(path.name for path in target.iterdir()) == ["a.png", "report.md"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_what_a_killed_process_left_is_removed_later(tmp_path: Path) -> None:
+    old, new = tmp_path / ".report.1.partial", tmp_path / ".report.2.partial"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    with replaced(tmp_path / "report"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".report.2.partial", "report"]
+
+
+def test_what_a_user_notes_is_no_html_in_any_template() -> None:
+    templates = list((Path(publish.__file__).parent / "templates").iterdir())
+    noting = [text for path in templates if "{{ note" in (text := path.read_text(encoding="utf-8"))]
+    assert len(noting) >= 3
+    assert all("{{ note | plain }}" in text and "{{ note }}" not in text for text in noting)

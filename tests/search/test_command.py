@@ -128,8 +128,12 @@ REFUSED = {
     "no seeds": (["--seeds", "0"], "seeds must be positive, got 0"),
     "malformed tracking": (["--tracking-uri", "localhost:5000"], "did you mean 'http://localhost:5000'?"),
     "malformed storage": (["--storage", "trials.db"], "is not a database URL"),
+    "storage in memory": (["--storage", "sqlite://"], "storage 'sqlite://' names no file"),
     "unreachable storage": (["--storage", "sqlite:////nowhere/study.db"], "cannot be opened"),
-    "a name that is a path": (["--name", "a/b"], "letters, digits, '_' and '-' only, got 'a/b'"),
+    "a name that is a path": (
+        ["--name", "a/b"],
+        "letters, digits, '_' and '-' only, and begins with no '-', got 'a/b'",
+    ),
 }
 
 

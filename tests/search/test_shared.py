@@ -1,6 +1,7 @@
 """A study that scores its candidates with shared weights and trains the best of them to the end."""
 
 import itertools
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
 from harness.core.protocol import SharingConfig, TrainConfig
-from harness.core.scores import load_scores
+from harness.core.scores import FILE, load_scores
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
 from harness.evaluation.fronts import hypervolume
@@ -153,3 +154,24 @@ def test_axes_that_a_score_does_not_see_are_left_out(stub: Stub) -> None:
 def test_a_space_without_architectures_is_refused(stub: Stub) -> None:
     with pytest.raises(InputError, match=r"all axes of space 'recipe' change only the training, .*--no-sharing"):
         stub.study(**STUDY | {"space": "recipe"})
+
+
+def test_scores_that_were_lost_are_made_again_and_altered_ones_refused(stub: Stub) -> None:
+    folder = stub.study(**STUDY)
+    before, path = outcome(folder), folder / FILE
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:3] + lines[4:]), encoding="utf-8")
+    plan = Plan()
+    stub.study(plan, **STUDY)
+    assert (len(plan.scored), outcome(folder)) == (1, before)
+    score = json.loads(lines[3])
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"ap": {"mean": 0.99}}, f"the score of trial {score['number']} is not the one in the storage"),
+        ({"configuration": {}}, f"the score of trial {score['number']} is not the one in the storage"),
+        ({"number": 12}, "has a trial 0012 and its storage only 10 trials"),
+        ({"params": "many"}, rf"{FILE}, line 11, is no score: params is 'many', which is not int"),
+    ]
+    for change, said in changes:
+        path.write_text("".join([*lines, json.dumps(score | change) + "\n"]), encoding="utf-8")
+        with pytest.raises(InputError, match=said):
+            stub.study(**STUDY)

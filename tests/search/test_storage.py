@@ -65,6 +65,15 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with (
+        pytest.raises(InputError, match=r"lock cannot be locked .*: it must be a plain file; remove it"),
+        single_writer(tmp_path),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -72,6 +81,10 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         ("sqlite:study.db", "is not a database URL"),
         ("oracle9://host/db", "is not a database URL"),
         ("mysql+pymysql://me:secret@host/db", "needs the driver 'pymysql'"),
+        ("sqlite://", "storage 'sqlite://' names no file: a study must outlive its process; give sqlite:///PATH"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///file::memory:?uri=true&key=secret", "names no file"),
+        ("sqlite:////tmp/", "names no file"),
     ],
 )
 def test_a_url_that_could_never_work_is_refused(url: str, message: str) -> None:

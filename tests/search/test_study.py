@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import os
 import shutil
 from dataclasses import asdict, replace
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import FrozenTrial
 
 from harness import cli
@@ -20,6 +22,7 @@ from harness.core.names import load_space
 from harness.core.protocol import Budget, TrainConfig, digest
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
+from harness.core.sealed import read_sealed, write_sealed
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError, NonFiniteLossError
 from harness.evaluation.stopping import LEAST, replay, shown
@@ -28,6 +31,7 @@ from harness.models.latency import LatencyTable, parts_in
 from harness.models.weights import file_digest, save_weights
 from harness.search.speeds import Stopwatch
 from harness.search.storage import single_writer
+from harness.training.checkpoint import read_state, write_checkpoint
 from tests.planted_latencies import planted
 from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
@@ -106,7 +110,7 @@ def test_a_better_student_is_graded_when_the_study_continues(stub: Stub) -> None
 def test_what_another_study_has_trained_is_read(stub: Stub) -> None:
     first = stub.study(name="first", trials=3)
     for path in first.glob("trials/*/weights.safetensors"):
-        (path.parent / "last.pt").write_bytes(path.parent.name.encode())
+        write_checkpoint(path.parent, {"identity": {}, "whose": path.parent.name})
     second = stub.study(name="second", trials=4)
     found = records(second)
     assert {label: r.read_from for label, r in found.items() if label != "v1"} == {
@@ -116,7 +120,7 @@ def test_what_another_study_has_trained_is_read(stub: Stub) -> None:
         "0002": "first/0002",
         "0003": "",
     }
-    assert (second / "trials" / "0001" / "last.pt").read_bytes() == b"0001"
+    assert read_state(second / "trials" / "0001" / "last.pt", torch.device("cpu"))["whose"] == "0001"
     assert found["0001"].provenance == records(first)["0001"].provenance
     assert any(line.startswith("0001: read from first/0001") for line in stub.lines)
 
@@ -494,12 +498,87 @@ def test_one_process_runs_a_study(stub: Stub) -> None:
 def test_trials_and_folder_belong_together(stub: Stub, tmp_path: Path) -> None:
     folder = stub.study(trials=2)
     storage = {"storage": f"sqlite:///{tmp_path / 'other.db'}"}
-    with pytest.raises(InputError, match="has 2 trials and its storage 0: give the --storage it was made with"):
+    with pytest.raises(InputError, match="has a trial 0001 and its storage only 0 trials: give the --storage it was"):
         stub.study(trials=2, resources=storage)
     (folder / "study.db").rename(tmp_path / "other.db")
     shutil.rmtree(folder)
     with pytest.raises(InputError, match="the storage holds 2 trials of 'stub' without records in"):
         stub.study(trials=2, resources=storage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [SEARCH, {**DOMINATED, "pruner": "dominated"}], ids=["one", "several objectives"])
+def test_lost_records_are_made_again(stub: Stub, changes: dict[str, Any]) -> None:
+    """Whatever the number of workers, and also if that is interrupted."""
+    folder = stub.study(**changes)
+    whole = outcome(folder)
+    pruned = [label for label, (state, *_) in whole.items() if state == "pruned"]
+    lost = sorted({*pruned[:2], "0000", "0003", "v2"})
+    for label in lost:
+        (folder / "trials" / label / "record.json").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        stub.study(Plan(interrupt=3), workers=3, **changes)
+    plan = Plan()
+    stub.study(plan, workers=3, **changes)
+    assert outcome(folder) == whole
+    assert {*lost} - {"0000"} <= {*plan.trained} <= {*lost, Manifest.load(folder).standing.best}
+    assert f"{lost[-2]}: its record was lost, and is made again" in stub.lines
+    assert Manifest.load(folder).standing.trials["wanted"] == changes["trials"]
+
+
+def test_a_failed_trial_whose_record_is_lost_has_failed(stub: Stub) -> None:
+    folder = stub.study(Plan(fail={("0001", 1): NonFiniteLossError("nan")}))
+    (folder / "trials" / "0001" / "record.json").unlink()
+    plan = Plan()
+    stub.study(plan)
+    assert records(folder)["0001"].reason == "it failed; the record that said why was lost"
+    assert plan.trained == []
+    stub.study()
+
+
+def test_a_lost_record_that_cannot_be_made_again_ends_the_run(stub: Stub) -> None:
+    folder = stub.study()
+    (folder / "trials" / "0001" / "record.json").unlink()
+    for _ in range(2):
+        with pytest.raises(
+            HarnessError, match="0001: trained again without its record, it does not end as the storage"
+        ):
+            stub.study(Plan(ap={"0001": [0.1, 0.2]}))
+
+
+ALTERED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "state": ("0001", {"state": "failed"}, r"0001/record\.json says that the trial is failed, the storage complete"),
+    "role": ("0001", {"role": "boss"}, r"0001/record\.json is not a trial record: its role is 'boss'"),
+    "another role": ("0001", {"role": "reference"}, r"0001/record\.json is not of trial 1 in the storage"),
+    "type": ("0001", {"params": "many"}, r"record\.json is not a trial record: params is 'many', which is not int"),
+    "label": (
+        "0001",
+        {"label": "0002"},
+        r"0001/record\.json is the record of '0002': it lies in the folder of another",
+    ),
+    "number": ("0001", {"number": 2}, r"0001/record\.json is not of trial 2 in the storage"),
+    "configuration": ("0001", {"configuration": {}}, r"0001/record\.json is not of trial 1 in the storage"),
+    "a further trial": ("0001", {"number": 9}, "has a trial 0009 and its storage only 4 trials"),
+}
+
+
+@pytest.mark.parametrize("case", ALTERED)
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_an_altered_record_is_refused(stub: Stub, case: str, by_hand: bool) -> None:
+    """By hand, or by a program that knows how the file is protected."""
+    folder = stub.study()
+    name, change, said = ALTERED[case]
+    path = folder / "trials" / name / "record.json"
+    if by_hand:
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+        said = r"record\.json was changed after it was written: its content does not match its digest"
+    else:
+        write_sealed(path, read_sealed(path) | change)
+    with pytest.raises(InputError, match=f"{said}.*put the original back|{said}: give the --storage"):
+        stub.study()
+    path.unlink()
+    stub.study()
+    assert records(folder)[name].state == "complete"
 
 
 def test_a_search_ends_when_every_configuration_that_fits_was_tried(stub: Stub) -> None:

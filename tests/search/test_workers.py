@@ -23,7 +23,7 @@ def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
         raise DataError("images/7.jpg is broken")
     if job == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.pt")
-    if job in ("SIGKILL", "SIGSEGV"):
+    if job in ("SIGKILL", "SIGTERM", "SIGSEGV"):
         os.kill(os.getpid(), signal.Signals[job])
     for epoch in (1, 2):
         if not on_epoch({"epoch": epoch}):
@@ -94,6 +94,7 @@ def test_errors_of_a_job_are_classified(pool: Pool) -> None:
     ("number", "kind", "cause"),
     [
         ("SIGKILL", "killed", "its process was killed by SIGKILL (perhaps out of memory)"),
+        ("SIGTERM", "killed", "its process was killed by SIGTERM"),
         ("SIGSEGV", "failed", "its process was killed by SIGSEGV"),
     ],
 )

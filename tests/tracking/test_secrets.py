@@ -1,5 +1,6 @@
 """No secret of ``--storage`` or ``--tracking-uri`` reaches a file, a store or the terminal."""
 
+import os
 import shlex
 import traceback
 from dataclasses import replace
@@ -48,6 +49,8 @@ def keep_books(config: StudyConfig, resources: Resources, progress: Progress) ->
         ),
         (["--storage=mysql://me:a%2Fhunter2:@b@db.lab/o"], ["--storage=mysql://me:***@db.lab/o"]),
         (["--tracking-uri", "http://me:hunter2@127.0.0.1:1"], ["--tracking-uri", "http://***@127.0.0.1:1"]),
+        (["HARNESS_STORAGE", "postgresql://me:hunter2@db.lab/optuna"], []),
+        (["HARNESS_TRACKING_URI", "http://me:hunter2@127.0.0.1:1"], []),
     ],
 )
 @pytest.mark.slow
@@ -59,17 +62,22 @@ def test_a_study_keeps_no_secret_of_its_command(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("harness.search.run.run_study", keep_books)
+    if given[0].startswith("HARNESS_"):
+        monkeypatch.setenv(*given)
+        given = []
     assert main(["--study", "quick", "--name", "mine", "--runs", str(runs), "--device", "cpu", *given]) == 0
 
     study = Manifest.load(runs / "mine")
-    assert shlex.split(study.command)[-len(recorded) :] == recorded, "the command is recorded, and masked"
+    assert shlex.split(study.command)[11:] == recorded, "the command is recorded, and masked"
     files = [path for path in runs.rglob("*") if path.is_file()]
     assert {"study.json", "report.md", "tracking.json", "mlflow.db"} <= {path.name for path in files}
     assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+    private = {path.name for path in (runs / "mine").iterdir() if path.stat().st_mode & 0o777 == 0o600}
+    assert private == {"study.json", "tracking.json"}
     printed = "".join(capfd.readouterr())
     assert "trials side by side" in printed
     assert "hunter2" not in printed
-    if "--tracking-uri" not in given:
+    if not any("TRACKING" in name or "tracking" in name for name in (*given, *os.environ)):
         tags = stored_runs(default_uri(runs), "mine")["mine"].data.tags
         assert tags["command"] == study.command
         assert len([path for path in files if path.name == "study.json"]) == 2, "it is also an artifact"
@@ -111,3 +119,29 @@ def test_a_mistyped_option_shows_no_secret(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         main(["--storge=postgresql://me:hunter2@host/db"])
     assert "--storge=postgresql://me:***@host/db" in capsys.readouterr().err
+
+
+def test_an_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[Resources]()
+
+    def run(_: StudyConfig, resources: Resources, __: Progress) -> Path:
+        found.append(resources)
+        raise InputError("enough")
+
+    monkeypatch.setattr("harness.search.run.run_study", run)
+    monkeypatch.setenv("HARNESS_STORAGE", "postgresql://me:hunter2@host/db")
+    monkeypatch.setenv("HARNESS_TRACKING_URI", "http://me:hunter2@host")
+    for given in ([], ["--storage", "sqlite:///a.db", "--tracking-uri", "none"]):
+        with pytest.raises(InputError, match="enough"):
+            main(["--device", "cpu", *given])
+    addresses = [(one.storage, one.tracking_uri) for one in found]
+    assert addresses == [("postgresql://me:hunter2@host/db", "http://me:hunter2@host"), ("sqlite:///a.db", "none")]
+    assert "hunter2" not in found[0].command
+
+
+def test_the_variables_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for variable in ("HARNESS_STORAGE", "HARNESS_TRACKING_URI"):
+        assert f"the environment variable {variable} keeps a password out of the process list" in shown

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness import ui
@@ -219,6 +220,22 @@ def test_ui_prints_the_page_of_every_study(server: Server) -> None:
     assert server.printed["experiments"]["shown"] == f"http://{server.address}/{view_route(experiment.experiment_id)}"
     view = json.loads(experiment.tags["mlflow.sharedViewState.compare"])
     assert view["orderByKey"] == "metrics.`search_ap_mean`"
+
+
+@pytest.mark.server
+def test_the_server_does_not_outlive_a_killed_ui(tmp_path: Path, empty_store: Path) -> None:
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    command = [sys.executable, "-m", "harness.ui", "--runs", str(tmp_path), "--port", str(free_port()), "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "{\n"
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert any("mlflow" in " ".join(child.cmdline()) for child in started)
+        process.kill()
+    _, alive = psutil.wait_procs(started, PATIENCE)
+    for orphan in alive:
+        orphan.kill()
+    assert alive == []
 
 
 def test_ui_refuses_what_it_cannot_show(tmp_path: Path) -> None:

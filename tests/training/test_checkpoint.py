@@ -1,14 +1,25 @@
-"""Reading the network of a checkpoint; how trainings resume from checkpoints is tested in ``test_loop``."""
+"""Checkpoints on disk; how trainings resume from them is tested in ``test_loop``."""
 
+import logging
+import os
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
 from harness.errors import DataError
-from harness.training.checkpoint import CHECKPOINT, load_network
+from harness.training.checkpoint import CHECKPOINT, EARLIER, load_network, read_checkpoint, write_checkpoint
 from harness.training.job import Job
+
+CPU = torch.device("cpu")
+MINE = {"seed": 0, "arch": "v2"}
+
+
+def epoch(number: int) -> dict[str, object]:
+    return {"identity": MINE, "epoch": number}
 
 
 @pytest.fixture
@@ -25,3 +36,52 @@ def test_an_unreadable_checkpoint_is_named(job: Job) -> None:
     (job.folder / CHECKPOINT).write_bytes(b"half a fi")
     with pytest.raises(DataError, match=r"last\.pt is not a readable checkpoint"):
         load_network(job)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (b"half of it", "last.pt is not a readable checkpoint"),
+        (None, r"last.pt was written by another training \(it differs in seed\)"),
+    ],
+)
+def test_what_cannot_be_used_is_set_aside_and_the_one_before_it_used(
+    damage: bytes | None, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2, 3):
+        write_checkpoint(tmp_path, epoch(number))
+    if damage is None:
+        torch.save({"identity": MINE | {"seed": 1}}, tmp_path / CHECKPOINT)
+    else:
+        (tmp_path / CHECKPOINT).write_bytes(damage)
+    written = (tmp_path / CHECKPOINT).read_bytes()
+    with caplog.at_level(logging.WARNING):
+        assert read_checkpoint(tmp_path, MINE, CPU) == epoch(2)
+    assert len(caplog.messages) == 1
+    assert re.search(said, caplog.text)
+    assert "renamed to last.pt.unusable, and the training goes on without it" in caplog.text
+    assert (tmp_path / "last.pt.unusable").read_bytes() == written
+    write_checkpoint(tmp_path, epoch(3))
+    assert read_checkpoint(tmp_path, MINE, CPU) == epoch(3)
+
+
+def test_without_any_that_can_be_used_the_training_starts_again(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path, MINE, CPU) is None
+    for name in (CHECKPOINT, EARLIER):
+        (tmp_path / name).write_bytes(b"half of it")
+    assert read_checkpoint(tmp_path, MINE, CPU) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before.pt.unusable", "last.pt.unusable"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        write_checkpoint(tmp_path, epoch(number))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checkpoint(tmp_path, epoch(3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [EARLIER, CHECKPOINT]
+    assert read_checkpoint(tmp_path, MINE, CPU) == epoch(2)

@@ -22,8 +22,8 @@ from harness.errors import DataError, InputError, NonFiniteLossError
 from harness.evaluation.ap import APResult, evaluate_ap
 from harness.models.builder import build
 from harness.models.initial import initialise
-from harness.models.weights import init_backbone, load_weights, read_tensors, save_weights
-from harness.training.checkpoint import CHECKPOINT
+from harness.models.weights import file_digest, init_backbone, load_weights, read_tensors, save_weights
+from harness.training.checkpoint import CHECKPOINT, EARLIER
 from harness.training.grade import search_ap
 from harness.training.job import PREDICTIONS, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
@@ -239,17 +239,33 @@ def test_divergence_ends_with_every_term_named(job: Job, tmp_path: Path) -> None
         train(replace(job, init_backbone=broken), go_on)
 
 
-def test_a_checkpoint_of_another_training_is_refused_by_name(job: Job) -> None:
-    train(replace(job, train=replace(TRAIN, epochs=1)), go_on)
-    with pytest.raises(InputError, match=r"last.pt was written by another training \(it differs in seed, train\)"):
-        train(replace(job, seed=job.seed + 1), go_on)
+def test_a_checkpoint_of_another_training_is_set_aside(job: Job) -> None:
+    one_epoch = replace(job, train=replace(TRAIN, epochs=1))
+    other = replace(one_epoch, seed=job.seed + 1)
+    train(other, go_on)
+    digest = file_digest(other.folder / WEIGHTS)
+    train(one_epoch, go_on)
+    assert file_digest(job.folder / WEIGHTS) != digest
+    assert (job.folder / f"{CHECKPOINT}.unusable").exists()
 
 
-def test_a_broken_checkpoint_is_refused_by_name(job: Job) -> None:
-    job.folder.mkdir()
+def test_a_damaged_checkpoint_costs_one_epoch_and_changes_nothing(job: Job, tmp_path: Path) -> None:
+    whole = train(replace(job, folder=tmp_path / "whole"), go_on)
+
+    def stop(info: dict[str, Any]) -> bool:
+        if info["epoch"] == 2:
+            raise KeyboardInterrupt
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job, stop)
     (job.folder / CHECKPOINT).write_bytes(b"half of it")
-    with pytest.raises(DataError, match=r"last.pt is not a readable checkpoint"):
-        train(job, go_on)
+    steps: list[int] = []
+    found = train(job, go_on, lambda step, _: steps.append(step))
+    assert [info["losses"] for info in found.epochs] == [info["losses"] for info in whole.epochs]
+    assert file_digest(job.folder / WEIGHTS) == file_digest(tmp_path / "whole" / WEIGHTS)
+    assert len(steps) == steps[-1] * (TRAIN.epochs - 1) // TRAIN.epochs, "the first epoch is read"
+    assert not (job.folder / EARLIER).exists(), "a training that has ended keeps one"
 
 
 def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

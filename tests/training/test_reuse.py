@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness.core.arch import ARCHS
 from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
 from harness.core.record import TrialRecord
 from harness.models.weights import file_digest
-from harness.training.checkpoint import CHECKPOINT
+from harness.training.checkpoint import CHECKPOINT, write_checkpoint
 from harness.training.job import WEIGHTS, Job
 from harness.training.loop import train
 from harness.training.reuse import Finished, fingerprint
@@ -41,6 +42,11 @@ def record(job: Job, state: str = "complete") -> TrialRecord:
     return made
 
 
+def checkpoint(folder: Path) -> bytes:
+    write_checkpoint(folder, {"identity": {}, "student": torch.arange(9.0)})
+    return (folder / CHECKPOINT).read_bytes()
+
+
 @pytest.mark.trains
 def test_the_result_is_that_of_the_training_and_no_step_is_run(job: Job, tmp_path: Path) -> None:
     steps: list[int] = []
@@ -67,16 +73,25 @@ def test_only_a_finished_training_with_a_checkpoint_is_lent(job: Job, tmp_path: 
     assert Finished(tmp_path).lend(training, target) is None
     record(job)
     assert Finished(tmp_path).lend(training, target) is None
-    (job.folder / CHECKPOINT).write_bytes(b"theirs")
+    theirs = checkpoint(job.folder)
     assert Finished(tmp_path).lend("another training", target) is None
     assert not target.exists()
     assert Finished(tmp_path).lend(training, target) is not None
-    assert (target / CHECKPOINT).read_bytes() == b"theirs"
+    assert (target / CHECKPOINT).read_bytes() == theirs
+
+
+def test_a_damaged_checkpoint_is_not_lent(job: Job, tmp_path: Path) -> None:
+    training, target = record(job).training, tmp_path / "other" / "trials" / "v2"
+    damaged = bytearray(checkpoint(job.folder))
+    damaged[damaged.index(torch.arange(9.0).numpy().tobytes())] ^= 1
+    (job.folder / CHECKPOINT).write_bytes(damaged)
+    assert Finished(tmp_path).lend(training, target) is None
+    assert not target.exists()
 
 
 def test_a_training_that_has_begun_goes_on_from_its_own_checkpoint(job: Job, tmp_path: Path) -> None:
     training = record(job).training
-    (job.folder / CHECKPOINT).write_bytes(b"theirs")
+    checkpoint(job.folder)
     target = tmp_path / "other" / "trials" / "v2"
     target.mkdir(parents=True)
     (target / CHECKPOINT).write_bytes(b"mine")
@@ -86,7 +101,7 @@ def test_a_training_that_has_begun_goes_on_from_its_own_checkpoint(job: Job, tmp
 
 def test_a_damaged_record_of_another_study_is_left_alone(job: Job, tmp_path: Path) -> None:
     training = record(job).training
-    (job.folder / CHECKPOINT).write_bytes(b"theirs")
+    checkpoint(job.folder)
     broken = tmp_path / "broken" / "trials" / "0000"
     broken.mkdir(parents=True)
     (broken / CHECKPOINT).write_bytes(b"")

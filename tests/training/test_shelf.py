@@ -119,3 +119,16 @@ def test_sequences_that_another_process_completes_meanwhile_are_no_error(tmp_pat
     finally:
         ended.set()
         mover.join()
+
+
+@pytest.mark.parametrize("where", [-1, 4, 60])
+def test_a_damaged_item_is_computed_again(tmp_path: Path, where: int) -> None:
+    first = run(Shelf(tmp_path, "a"), [])
+    path = tmp_path / "a" / "0001" / "00001.safetensors"
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+    made: list[int] = []
+    again = run(Shelf(tmp_path, "a"), made)
+    assert made == [1]
+    assert all(torch.equal(one[key], other[key]) for one, other in zip(first, again, strict=True) for key in one)

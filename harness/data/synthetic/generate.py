@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.machine import available_cores
+from harness.core.processes import end_with_parent
 from harness.core.protocol import DataConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.synthetic.backdrop import paint_backdrop
@@ -189,6 +190,11 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
+def _begin() -> None:
+    end_with_parent()
+    _one_thread()
+
+
 def _render_chunk(task: tuple[int, str, int, int]) -> list[Scene]:
     seed, split, first, last = task
     blank = np.zeros((0, 0), dtype=np.int16)
@@ -205,7 +211,7 @@ def _scenes(tasks: list[tuple[int, str, int, int]], processes: int) -> Iterator[
             cv2.setNumThreads(before)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context, initializer=_one_thread)
+    pool = ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context, initializer=_begin)
     try:
         yield from pool.map(_render_chunk, tasks)
     except BrokenProcessPool as error:

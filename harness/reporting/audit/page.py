@@ -132,7 +132,7 @@ def _measured(reports: Path) -> dict[str, dict[str, Any]]:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise DataError(f"{path} is not readable: {error}; publish that report again") from error
-        if "pairs" not in content:
+        if isinstance(content, dict) and "pairs" not in content:
             found[path.parent.name] = content
     return found
 

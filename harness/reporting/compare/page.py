@@ -15,6 +15,7 @@ from harness.reporting.compare.findings import differing, findings, headline, no
 from harness.reporting.compare.pictures import pictures_of
 from harness.reporting.compare.recall import RECALL_NOTE, recall_findings, recall_table, recalls, shared_table
 from harness.reporting.format import markdown
+from harness.reporting.hidden import without_paths
 from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
 from harness.reporting.study.method import CHOICE, ONE_COPY, provenance
@@ -45,9 +46,10 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
     """
     check_comparison(target)
     pictures = pictures_of(found)
-    hide = publish.without_paths([data.study for data in found.studies]) if public else str
     loaded = {data.study.name: diagnosis.load_diagnosis(data.folder) for data in found.studies}
     diagnoses = {name: content for name, content in loaded.items() if content is not None}
+    commands = [content["command"] for content in diagnoses.values()]
+    hide = without_paths([data.study for data in found.studies], *commands) if public else str
     text = hide(_render(found, pictures, diagnoses, command, note))
     with publish.replaced(target) as folder:
         publish.save_pictures(pictures, folder)

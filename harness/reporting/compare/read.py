@@ -4,7 +4,6 @@ The trainings of a group differ only in seed: one architecture, the same teacher
 training images, schedule and start. Nothing else is ever averaged.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -139,8 +138,10 @@ def _load_truth(data: StudyData, record: TrialRecord, runs: Path, ground_truth: 
     wanted = data.study.data["val"].digest
     for path in sorted(runs.glob("cache/*/meta.json")):
         # A folder that is still being written has a suffix, and may be incomplete.
-        if not path.parent.suffix and json.loads(path.read_text(encoding="utf-8"))["digest"] == wanted:
-            return open_faceset(path.parent).truth()
+        if not path.parent.suffix and wanted in path.read_text(encoding="utf-8", errors="replace"):
+            faces = open_faceset(path.parent)
+            if faces.digest == wanted:
+                return faces.truth()
     name = data.study.name
     raise DataError(
         f"the validation images of {name} ({wanted}) are not in {runs / 'cache'}: give their --ground-truth, "

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.files import BROKEN_ARCHIVE
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records
 from harness.core.scores import EPOCHS, SHARED, Scored, load_scores
+from harness.core.sealed import read_sealed
 from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
@@ -169,7 +171,7 @@ def load(folder: Path) -> StudyData:
     found = load_records(folder)
     foreign = {record.label: apart for record in found if (apart := _apart(record, study))}
     records = [record for record in found if record.label not in foreign]
-    importance = _read(folder / "importance.json") if (folder / "importance.json").exists() else {}
+    importance = _importance(folder / "importance.json")
     examples = _examples(folder / "examples.npz") if study.config.data.source == "synthetic" else []
     scores = [scored for _, scored in sorted(load_scores(folder).items())]
     epochs = folder / SHARED / EPOCHS
@@ -193,6 +195,15 @@ def _read(path: Path) -> Any:
         raise DataError(f"{path} is missing or not readable as JSON: {error}") from error
 
 
+def _importance(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    content = read_sealed(path)
+    if not all(isinstance(share, float) for share in content.values()):
+        raise DataError(f"{path} is not readable: a share is no number; the same study command writes it again")
+    return content
+
+
 def _examples(path: Path) -> list[Example]:
     if not path.exists():
         return []
@@ -209,5 +220,5 @@ def _examples(path: Path) -> list[Example]:
                 )
                 for i in range(count)
             ]
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN_ARCHIVE as error:
         raise DataError(f"{path} is not readable: {error}; the same study command writes it again") from error

@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.evaluation.stats import CONFIDENCE, LEVELS
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
+from harness.reporting.hidden import without_paths
 from harness.reporting.lock import protocol_digest
 from harness.reporting.study import effects, tables
 from harness.reporting.study.data import StudyData, load
@@ -128,7 +129,7 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
     """Write the report into a temporary folder, which replaces ``target`` when it is complete."""
     frame = tables.results(data)
     drawn = pictures(data, frame)
-    hide = publish.without_paths([data.study]) if public else str
+    hide = without_paths([data.study]) if public else str
     published = f" --publish{' --as ' + target.name if target.name != data.study.name else ''}" if public else ""
     published += f" --note {shlex.quote(note)}" if note else ""
     published += " --weights" if weights else ""

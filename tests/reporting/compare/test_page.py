@@ -12,7 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.core.arch import ARCHS
-from harness.core.record import TrialRecord, write_json
+from harness.core.record import TrialRecord
+from harness.core.sealed import read_sealed, write_sealed
 from harness.core.space import Choice, SearchSpace
 from harness.errors import DataError, InputError
 from harness.evaluation.stats import spread
@@ -70,8 +71,7 @@ def copied(runs: Path, target: Path, *names: str) -> Path:
 
 
 def change(path: Path, **values: object) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, content | values)
+    write_sealed(path, read_sealed(path) | values)
 
 
 def test_trainings_that_differ_only_in_seed_are_one_row(found: Comparison) -> None:

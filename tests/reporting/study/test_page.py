@@ -231,12 +231,13 @@ def test_bad_input_ends_with_two_and_one_line(tmp_path: Path) -> None:
 
 
 def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, tmp_path: Path) -> None:
-    path = publish_report(runs / "photos", tmp_path, "Not the official images.", "elsewhere")
+    note = "Not the <b>official</b> images."
+    path = publish_report(runs / "photos", tmp_path, note, "elsewhere")
     assert path == tmp_path / "elsewhere" / "report.md"
     text = path.read_text(encoding="utf-8")
-    assert text.index("**Not the official images.**") < text.index("## V1, V2 and the best student")
-    assert "--publish --as elsewhere --note 'Not the official images.'" in text
-    assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == "Not the official images."
+    assert text.index("**Not the &lt;b&gt;official&lt;/b&gt; images.**") < text.index("## V1, V2 and the best student")
+    assert f"--publish --as elsewhere --note '{note}'" in text
+    assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == note
 
 
 def test_pictures_without_a_contrast_are_left_out_with_the_reason(tmp_path: Path) -> None:

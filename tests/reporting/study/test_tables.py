@@ -1,12 +1,14 @@
-import json
+import random
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.core.record import TrialRecord, write_json
+from harness.core.record import TrialRecord
+from harness.core.sealed import read_sealed, write_sealed
 from harness.errors import DataError, InputError
 from harness.reporting.format import markdown
 from harness.reporting.study import tables
@@ -164,9 +166,9 @@ def test_the_terminal_table_fits_eighty_columns(tmp_path: Path) -> None:
 
 def test_a_study_of_a_version_without_search_split_is_refused(tmp_path: Path) -> None:
     folder = write_study(tmp_path)
-    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    study = read_sealed(folder / "study.json")
     del study["search_protocol"]
-    write_json(folder / "study.json", study)
+    write_sealed(folder / "study.json", study)
     with pytest.raises(
         DataError,
         match=r"study\.json was written by another version of the harness: run the study again under another --name",
@@ -174,9 +176,67 @@ def test_a_study_of_a_version_without_search_split_is_refused(tmp_path: Path) ->
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["study.json", "trials/0003/record.json", "importance.json", "examples.npz"])
-def test_a_broken_file_is_named(tmp_path: Path, name: str) -> None:
+FILES = ("study.json", "trials/0003/record.json", "importance.json", "examples.npz")
+BROKEN = {
+    "cut off": b"{",
+    "no object": b"[1]",
+    "nested": b"[" * 100_000,
+    "no text": b"\xff\xfe",
+    "no number": b'{"a": NaN}',
+}
+
+
+@pytest.mark.parametrize("how", [*BROKEN, "a folder"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_broken_file_is_named(tmp_path: Path, name: str, how: str) -> None:
+    path = write_study(tmp_path) / name
+    path.unlink()
+    if how in BROKEN:
+        path.write_bytes(BROKEN[how])
+    else:
+        path.mkdir()
+    with pytest.raises(DataError, match=name) as refused:
+        load(tmp_path / path.relative_to(tmp_path).parts[0])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("study.json", {"workers": "two"}),
+        ("study.json", {"standing": []}),
+        ("study.json", {"config": {"name": "x"}}),
+        ("trials/0003/record.json", {"epochs": "many"}),
+        ("trials/0003/record.json", {"search_ap": {"mean": "high"}}),
+        ("trials/0003/record.json", {"state": "done"}),
+        ("importance.json", {"neck.channels": "much"}),
+    ],
+)
+def test_values_of_another_type_are_named(tmp_path: Path, name: str, change: dict[str, object]) -> None:
+    """Also in a file whose digest is right."""
     folder = write_study(tmp_path)
-    (folder / name).write_text("{", encoding="utf-8")
+    write_sealed(folder / name, read_sealed(folder / name) | change)
     with pytest.raises(DataError, match=name):
         load(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_flipped_bit_changes_a_report_in_silence(tmp_path: Path, name: str) -> None:
+    folder, draw = write_study(tmp_path), random.Random(0)
+    for path in FILES[:3]:
+        write_sealed(folder / path, read_sealed(folder / path))
+    whole, before, refused = (folder / name).read_bytes(), load(folder), 0
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        (folder / name).write_bytes(damaged)
+        try:
+            found = load(folder)
+        except DataError:
+            refused += 1
+        else:
+            assert (found.study, found.records, found.importance) == (before.study, before.records, before.importance)
+            for one, other in zip(found.examples, before.examples, strict=True):
+                assert np.array_equal(one.image, other.image)
+                assert np.array_equal(one.truth, other.truth)
+    assert refused > 30
