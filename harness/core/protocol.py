@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.core.ablation import Ablation
 from harness.errors import InputError
 
 STRIDES = (8, 16, 32)
@@ -446,6 +447,7 @@ class StudyConfig:
             seed.
         sharing: how candidates are scored by shared weights, so that only the best of them are trained to the end; None
             trains all of them.
+        ablation: networks that are trained and graded like the references, and compared; None for a study without any.
     """
 
     name: str
@@ -469,6 +471,7 @@ class StudyConfig:
     references: tuple[str, ...] = ("v2",)
     seeds: int = 1
     sharing: SharingConfig | None = None
+    ablation: Ablation | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "a study's name")
@@ -477,7 +480,7 @@ class StudyConfig:
             f"candidates that are scored by shared weights are not pruned: give pruner none, got {self.pruner}",
         )
         _require(
-            self.trials > 0 or (self.trials == 0 and bool(self.references)),
+            self.trials > 0 or (self.trials == 0 and bool(self.references or self.ablation)),
             f"trials must be positive, or 0 to train the references only, got {self.trials}",
         )
         _require(self.seeds > 0, f"seeds must be positive, got {self.seeds}")
@@ -510,7 +513,7 @@ class StudyConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
-        return asdict(self)
+        return asdict(self) | {"ablation": None if self.ablation is None else self.ablation.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
@@ -532,6 +535,8 @@ class StudyConfig:
         built: dict[str, Any] = {k: parts[k](**value) if k in parts else value for k, value in data.items()}
         if built.get("sharing") is not None:
             built["sharing"] = SharingConfig(**{**built["sharing"], "train": TrainConfig(**built["sharing"]["train"])})
+        if built.get("ablation") is not None:
+            built["ablation"] = Ablation.from_dict(built["ablation"])
         lists = {key: tuple(value) for key, value in built.items() if isinstance(value, list)}
         return cls(**built | lists)
 

@@ -6,7 +6,7 @@ the training code, images, schedule, evaluation, seed, initial backbone, device 
 files; otherwise training resumes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from harness.core.arch import ARCHS, ArchConfig
 from harness.core.protocol import StudyConfig, digest
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
-from harness.data import load_split
+from harness.data import SPLITS, is_ready, load_split
+from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
 from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import build, resolve_arch
@@ -87,54 +88,23 @@ def ensure_teacher(
         NonFiniteLossError: training diverged.
     """
     label, given = find_teacher(spec)
-    arch = ARCHS[label]
     # Inputs are checked before images are generated or decoded, which takes minutes.
-    where = resolve_device(device)
-    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:
-        load_backbone(build(arch), init_backbone)
-    cache = runs / "cache"
-    splits = {split: load_split(study.data, split, cache, progress) for split in ("train", "search", "val")}
-    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {
-        "training": TRAINING_VERSION,
-        "train": asdict(study.teacher),
-        "seed": study.seed,
-        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
-        "threads": threads if name == "cpu" else None,
-        "device": name,
-        "precision": computes,
-    }  # fmt: skip
-    key = {
-        "arch": arch.to_dict(),
-        "images": [faces.digest for faces in splits.values()],
-        "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
-        "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
-        **origin,
-    }
-    folder = runs / "teachers" / digest(key)
-    job = Job(
-        label=f"teacher {label}",
-        arch=arch,
-        seed=study.seed,
-        train=study.teacher,
-        data=study.data,
-        evaluation=study.evaluation,
-        folder=folder,
-        cache=cache,
-        init_backbone=init_backbone,
-        grade=True,
-        device=device,
-        threads=threads,
-    )
+        load_backbone(build(ARCHS[label]), init_backbone)
+    where = resolve_device(device)
+    splits = {split: load_split(study.data, split, runs / "cache", progress) for split in SPLITS}
+    job = _job(study, runs, spec, splits, init_backbone, device, threads)
+    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
+    folder, arch = job.folder, job.arch
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):  # A second process waits here, and then finds a complete teacher.
-        path = folder / WEIGHTS
+        found = _complete(job)
+        if found is not None:
+            return found
         earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
-        if earlier is not None and earlier.state == "complete" and path.exists():
-            return Teacher(path, arch, earlier)
-        parts = count_parts(arch)
+        path, parts = folder / WEIGHTS, count_parts(arch)
         record = TrialRecord(
             label=label,
             role="teacher",
@@ -157,6 +127,79 @@ def ensure_teacher(
         record.save(folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return Teacher(path, arch, record)
+
+
+def known_teacher(
+    study: StudyConfig,
+    runs: Path,
+    spec: str = "auto",
+    init_backbone: Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> Teacher | None:
+    """Return the teacher that ``ensure_teacher`` would return, if it returns at once; None if it would have to work.
+
+    Raises:
+        InputError: the study's data cannot be read.
+    """
+    if not all(is_ready(study.data, split, runs / "cache") for split in SPLITS):
+        return None
+    splits = {split: load_split(study.data, split, runs / "cache") for split in SPLITS}
+    return _complete(_job(study, runs, spec, splits, init_backbone, device, threads))
+
+
+def _complete(job: Job) -> Teacher | None:
+    """Return the teacher in a job's folder; None if it is not complete."""
+    path = job.folder / WEIGHTS
+    record = TrialRecord.load(job.folder) if (job.folder / "record.json").exists() else None
+    if record is None or record.state != "complete" or not path.exists():
+        return None
+    return Teacher(path, job.arch, record)
+
+
+def _job(
+    study: StudyConfig,
+    runs: Path,
+    spec: str,
+    splits: Mapping[str, FaceSet],
+    init_backbone: Path | None,
+    device: str,
+    threads: int,
+) -> Job:
+    """Return the job that makes a teacher; the name of its folder follows from all that decides the teacher."""
+    label, given = find_teacher(spec)
+    arch, where = ARCHS[label], resolve_device(device)
+    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
+    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {
+        "training": TRAINING_VERSION,
+        "train": asdict(study.teacher),
+        "seed": study.seed,
+        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
+        "threads": threads if name == "cpu" else None,
+        "device": name,
+        "precision": computes,
+    }  # fmt: skip
+    key = {
+        "arch": arch.to_dict(),
+        "images": [faces.digest for faces in splits.values()],
+        "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
+        "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
+        **origin,
+    }
+    return Job(
+        label=f"teacher {label}",
+        arch=arch,
+        seed=study.seed,
+        train=study.teacher,
+        data=study.data,
+        evaluation=study.evaluation,
+        folder=runs / "teachers" / digest(key),
+        cache=runs / "cache",
+        init_backbone=init_backbone,
+        grade=True,
+        device=device,
+        threads=threads,
+    )
 
 
 def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResult:

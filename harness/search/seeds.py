@@ -1,0 +1,45 @@
+"""Which networks of an ablation get more seeds: those of the differences that are undecided.
+
+The choice reads the search split, as every choice does. The verdicts of the report read the validation images.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from harness.core.ablation import Ablation
+from harness.core.record import TrialRecord, in_order
+from harness.evaluation.contrasts import blocks, estimate, undecided
+
+
+def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, int]:
+    """Return label → number of seeds that each network is to be trained with, given the trainings that are complete.
+
+    It depends on their search APs only, so that a resumed ablation takes the same decisions again. A network of which a
+    training failed gets no more seeds.
+    """
+    first, aps = ablation.looks[0], search_aps(ablation, records)
+    wanted = {arm.label: first for arm in ablation.arms}
+    noise = blocks([values[:first] for values in aps.values() if len(values) >= first])
+    if noise is None:
+        return wanted
+    open_before = set(ablation.differences)
+    for look, following in pairwise(ablation.looks):
+        reached = {one: ablation.reached(min(look, len(aps[one.a]), len(aps[one.b]))) for one in ablation.differences}
+        tested = [one for one, seeds in reached.items() if seeds]
+        more = undecided(
+            [
+                estimate({one.a: 1.0, one.b: -1.0}, aps, reached[one], noise, looks=len(ablation.looks))
+                for one in tested
+            ]
+        )
+        open_before &= {one for one, is_open in zip(tested, more, strict=True) if is_open and reached[one] == look}
+        wanted |= {label: following for one in open_before for label in (one.a, one.b)}
+    return wanted
+
+
+def search_aps(ablation: Ablation, records: Sequence[TrialRecord]) -> Mapping[str, list[float]]:
+    """Return label → mean search APs of the network's trainings in order, up to the first that is not complete."""
+    return {
+        arm.label: [mean for record in in_order(records, arm.label) if (mean := record.search_ap.get("mean")) is not None]
+        for arm in ablation.arms
+    }
