@@ -98,13 +98,17 @@ def _parser() -> cli.Parser:
     )
     what.add_argument("--leave-one-out", metavar="ARCH", help=f"one part exchanged in {LEFT_OUT}")
     what.add_argument("--factorial", action="store_true", help="every combination of the five parts")
-    what.add_argument("--grid", nargs="+", metavar="AXIS=A,B", help="values of some axes in V2, as context.groups=1,2,4")
+    what.add_argument(
+        "--grid", nargs="+", metavar="AXIS=A,B", help="values of some axes in V2, as context.groups=1,2,4"
+    )
     what.add_argument(
         "--hypotheses", nargs="*", metavar="NAME", help=f"the documents' claims: {', '.join(HYPOTHESES)} (default: all)"
     )
     how = parser.add_argument_group("how they are trained")
     how.add_argument(
-        "--study", metavar="NAME", help="study protocol (default: ablation_v1_v2; with --data FOLDER: ablation_widerface)"
+        "--study",
+        metavar="NAME",
+        help="study protocol (default: ablation_v1_v2; with --data FOLDER: ablation_widerface)",
     )
     how.add_argument("--name", help="the ablation's name; its folder in --runs is ablation-NAME")
     how.add_argument("--seeds", type=int, metavar="N", help="trainings per network (default: the study's)")

@@ -25,7 +25,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Difference:
-    """The AP of the arm labelled ``a`` less that of ``b``; ``change`` says in words what ``a`` has and ``b`` has not."""
+    """The AP of the arm labelled ``a`` less that of ``b``; ``change`` says what ``a`` has and ``b`` has not."""
 
     a: str
     b: str
@@ -61,7 +61,9 @@ class Ablation:
         if strange:
             raise InputError(f"a difference names '{min(strange)}', which is no network of the ablation")
         if not self.looks or self.looks[0] < LEAST_SEEDS:
-            raise InputError(f"an ablation needs at least {LEAST_SEEDS} seeds, so that it can measure the seed variance")
+            raise InputError(
+                f"an ablation needs at least {LEAST_SEEDS} seeds, so that it can measure the seed variance"
+            )
         if list(self.looks) != sorted(set(self.looks)):
             raise InputError(f"the numbers of seeds must rise from look to look, got {self.looks}")
 

@@ -96,8 +96,8 @@ HYPOTHESES = {
             "shared_heads",
             "Convolutions partagées entre tâches",
             HEADS,
-            f"V2 with heads that share a 3×3 convolution, as the documents' snippet has them, has at most {_POINTS} less "
-            "AP than with V1's separate heads",
+            f"V2 with heads that share a 3×3 convolution, as in the documents' snippet, has at most {_POINTS} less AP "
+            "than with V1's separate heads",
             varied("v2", {"head.trunk": "conv"}),
             (exchanged([part for part in EXCHANGED if part != "head"]),),
             margin=MARGIN,

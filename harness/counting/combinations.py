@@ -1,10 +1,10 @@
 """Combinations of V1's and V2's parts, their exact counts, and Shapley values over them.
 
-Of the 2^5 combinations, some cannot be built: V2's context and shuffle are grouped convolutions, which need V2's neck,
-because its number of channels divides into the groups and that of V1's neck does not. A Shapley value (A Value for
-n-Person Games, 1953) averages what a part adds over all orders in which the parts may be exchanged. Here only the orders
-count whose every step can be built: the Shapley value under precedence constraints (Faigle and Kern, International
-Journal of Game Theory 21, 1992). The values of the parts still add up to the difference between V1 and V2.
+Of the 2^5 combinations, some cannot be built: V2's context and shuffle have grouped convolutions, whose groups divide
+the channels of V2's neck and not those of V1's. A Shapley value (A Value for n-Person Games, 1953) averages what a part
+adds over all orders in which the parts may be exchanged. Here only the orders count whose every step can be built: the
+Shapley value under precedence constraints (Faigle and Kern, International Journal of Game Theory 21, 1992). The values
+of the parts still add up to the difference between V1 and V2.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -21,7 +21,7 @@ Chosen = frozenset[str]
 
 
 def every_combination() -> Iterator[tuple[Chosen, ArchConfig, str]]:
-    """Yield all 2^5 combinations, V1 first and V2 last, each with the reason if it cannot be built, else an empty text."""
+    """Yield all 2^5 combinations, V1 first and V2 last, with the reason why one cannot be built, empty if it can."""
     for size in range(len(EXCHANGED) + 1):
         for parts in combinations(EXCHANGED, size):
             arch = exchanged(parts).arch

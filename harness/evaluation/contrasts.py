@@ -1,10 +1,10 @@
 """Tests of differences between networks that were trained alike with the same seeds.
 
 **Seeds.** All networks see the same seeds, which are the blocks of a randomised block design (Fisher, The Design of
-Experiments, 1935): AP = network + seed + rest. The variance of the rest is pooled over all networks, from the seeds that
-all of them have; with three seeds a single pair would give two degrees of freedom only. A difference of two means over n
-seeds then has the standard error √(2/n) · sd, and Student's t applies. It is assumed that the rest varies equally in
-all networks.
+Experiments, 1935): AP = network + seed + rest. The variance of the rest is pooled over all networks, from the seeds
+that all of them have; a single pair with three seeds would give two degrees of freedom only. A difference of two means
+over n seeds then has the standard error √(2/n) · sd, and Student's t applies. It is assumed that the rest varies
+equally in all networks.
 
 **Images.** The standard error of a difference over images is the standard deviation of its paired bootstrap
 (``evaluation.stats``), and the normal distribution applies.
@@ -15,10 +15,10 @@ all networks.
 **Many differences.** p-values are corrected by Holm's method (Scandinavian Journal of Statistics 6, 1979), so that the
 probability of any wrong verdict is at most ``ALPHA``.
 
-**Seeds that are added.** Where an open difference gets more seeds, its test is repeated. A p-value is multiplied by the
-number of planned looks (Bonferroni). The correction is valid for any rule of stopping, whatever data that rule reads; group
-sequential boundaries (Jennison and Turnbull, Group Sequential Methods, 1999) need fewer seeds but fix the rule. The pooled
-variance comes from the first look, so that it does not depend on who gets more seeds (Stein, Annals of
+**Seeds that are added.** Where an undecided difference gets more seeds, its test is repeated. A p-value is multiplied
+by the number of planned looks (Bonferroni), which is valid for any rule of stopping, whatever data it reads. Group
+sequential boundaries (Jennison and Turnbull, Group Sequential Methods, 1999) need fewer seeds, but fix the rule. The
+pooled variance comes from the first look, so that it does not depend on who gets more seeds (Stein, Annals of
 Mathematical Statistics 16, 1945).
 """
 
@@ -31,7 +31,7 @@ import numpy as np
 from harness.core.ablation import MARGIN
 from harness.evaluation.stats import CONFIDENCE, Interval
 
-ALPHA = 1 - CONFIDENCE
+ALPHA = round(1 - CONFIDENCE, 12)
 """Probability of any wrong verdict among all that are corrected together."""
 
 BETTER, WORSE, TIE = "better", "worse", "tie"
@@ -135,9 +135,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def verdicts(found: Sequence[Estimate]) -> list[str]:
     """Return for each difference ``better``, ``worse`` or ``tie``, corrected for their number."""
     corrected = holm([one.p() for one in found])
-    return [
-        TIE if p > ALPHA else BETTER if one.value > 0 else WORSE for one, p in zip(found, corrected, strict=True)
-    ]
+    return [TIE if p > ALPHA else BETTER if one.value > 0 else WORSE for one, p in zip(found, corrected, strict=True)]
 
 
 def undecided(found: Sequence[Estimate]) -> list[bool]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from harness.core.ablation import Ablation, Arm, Difference
+from harness.core.ablation import Arm, Difference
 from harness.core.arch import ARCHS, SLOTS, OptionValue
 from harness.core.arch import part as part_named
 from harness.core.arms import EXCHANGED, exchanged, varied
@@ -23,15 +24,14 @@ def ladder() -> Asked:
     """Return V1 and V2 and two ladders between them.
 
     Forward, V1's parts are exchanged for V2's in the order of the forward pass. Backward, V2's are exchanged for V1's,
-    each time the first one without which the rest can be built. So every part is exchanged once among V1's parts and once
-    among V2's.
+    each time the first one without which the rest can be built. So every part is exchanged twice, among other parts.
     """
     known, down = buildable(), [frozenset(EXCHANGED)]
     while down[-1]:
         smaller = (down[-1] - {part} for part in EXCHANGED if part in down[-1])
         down.append(next(parts for parts in smaller if parts in known))
     up = [frozenset(EXCHANGED[:step]) for step in range(len(EXCHANGED) + 1)]
-    steps = [*zip(up[1:], up, strict=False), *zip(down, down[1:], strict=False)]
+    steps = [*zip(up[1:], up, strict=False), *pairwise(down)]
     return _between([*up, *reversed(down)], [*steps, (up[-1], up[0])])
 
 
@@ -104,7 +104,7 @@ def looks(seeds: int, most: int | None) -> tuple[int, ...]:
 
 
 def _between(known: Iterable[Chosen], steps: Iterable[tuple[Chosen, Chosen]]) -> Asked:
-    """Return the networks of combinations, and the differences between two of them; the first has more of V2's parts."""
+    """Return the networks of combinations, and differences between two of them; the first has more of V2's parts."""
     arms = {parts: exchanged(parts) for parts in known}
     changed = ((a, b, a - b) for a, b in dict.fromkeys(steps))
     return tuple(arms.values()), tuple(
@@ -117,7 +117,9 @@ def _axis(given: str) -> Choice:
     if not equals or not values:
         raise InputError(f"--grid takes axes with values, as context.groups=1,2,4, got '{given}'")
     if name.partition(".")[0] not in SLOTS:
-        raise InputError(f"--grid varies what is built: '{name}' must be SLOT.OPTION with SLOT one of {', '.join(SLOTS)}")
+        raise InputError(
+            f"--grid varies what is built: '{name}' must be SLOT.OPTION with SLOT one of {', '.join(SLOTS)}"
+        )
     return Choice(name, tuple(_value(text) for text in values.split(",")))
 
 

@@ -94,9 +94,7 @@ def outlook(config: StudyConfig, ablation: Ablation, resources: Resources) -> Ou
     images, side = count_training_images(config.data), config.speed.size
 
     def timed(arch: ArchConfig, schedule: str = "train") -> float:
-        return training_seconds(
-            arch, getattr(config, schedule), config.data, images, resources.device, checked.threads
-        )
+        return training_seconds(arch, getattr(config, schedule), config.data, images, resources.device, checked.threads)
 
     costs = {name: _macs(ARCHS[name], side) for name in ("v1", "v2")}
     times = {name: timed(ARCHS[name]) for name in costs}

@@ -27,10 +27,7 @@ def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, 
         reached = {one: ablation.reached(min(look, len(aps[one.a]), len(aps[one.b]))) for one in ablation.differences}
         tested = [one for one, seeds in reached.items() if seeds]
         more = undecided(
-            [
-                estimate({one.a: 1.0, one.b: -1.0}, aps, reached[one], noise, looks=len(ablation.looks))
-                for one in tested
-            ]
+            [estimate({one.a: 1.0, one.b: -1.0}, aps, reached[one], noise, looks=len(ablation.looks)) for one in tested]
         )
         open_before &= {one for one, is_open in zip(tested, more, strict=True) if is_open and reached[one] == look}
         wanted |= {label: following for one in open_before for label in (one.a, one.b)}
@@ -40,6 +37,8 @@ def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, 
 def search_aps(ablation: Ablation, records: Sequence[TrialRecord]) -> Mapping[str, list[float]]:
     """Return label → mean search APs of the network's trainings in order, up to the first that is not complete."""
     return {
-        arm.label: [mean for record in in_order(records, arm.label) if (mean := record.search_ap.get("mean")) is not None]
+        arm.label: [
+            mean for record in in_order(records, arm.label) if (mean := record.search_ap.get("mean")) is not None
+        ]
         for arm in ablation.arms
     }

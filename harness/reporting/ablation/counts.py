@@ -11,7 +11,12 @@ from harness.models.costs import count, macs
 
 @dataclass(frozen=True)
 class Counts:
-    """The combinations that can be built: parts that are V2's → parameters, and MACs for an image of ``size`` pixels."""
+    """Exact counts of the combinations of V1's and V2's parts.
+
+    Attributes:
+        params, macs: combination that can be built → parameters; MACs for an image of ``size`` × ``size`` pixels.
+        refused: combination that cannot be built → the reason.
+    """
 
     params: Mapping[Chosen, int]
     macs: Mapping[Chosen, int]

@@ -130,9 +130,7 @@ class AblationData:
         """
         found = {name: one for name, factors in wanted.items() if (one := self.estimated(factors)) is not None}
         said = verdicts([one for one, _ in found.values()])
-        return {
-            name: Measured(*one, verdict) for (name, one), verdict in zip(found.items(), said, strict=True)
-        }
+        return {name: Measured(*one, verdict) for (name, one), verdict in zip(found.items(), said, strict=True)}
 
     @cached_property
     def differences(self) -> list[tuple[Difference, Measured]]:

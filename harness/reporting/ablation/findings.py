@@ -31,9 +31,9 @@ def headline(data: AblationData) -> str:
         unfinished = f"**Unfinished: {data.trainings:,} of {counted(data.wanted, 'training')} are complete.** "
     teacher = "each distilled from the teacher" if config.distill.uses_teacher else "each without a teacher"
     text = (
-        f"{unfinished}{counted(len(ablation.arms), 'network')}, {teacher}, with the same images, schedule, augmentation "
-        f"and {ablation.looks[0]} seeds or more; {counted(data.trainings, 'training')}. All were evaluated on the same "
-        f"{data.found.images:,} validation images."
+        f"{unfinished}{counted(len(ablation.arms), 'network')}, {teacher}, with the same images, schedule, "
+        f"augmentation and seeds, {ablation.looks[0]} or more; {counted(data.trainings, 'training')}. All were "
+        f"evaluated on the same {data.found.images:,} validation images."
     )
     found = data.highest
     if found is None:
@@ -49,17 +49,15 @@ def headline(data: AblationData) -> str:
 
 
 def part_findings(data: AblationData, counted_: Counts) -> list[str]:
-    """Return for every exchanged part its parameters, its effect on AP, and whether it pays."""
-    return [_part(part, counted_, data.parts.get(part)) for part in EXCHANGED]
+    """Return for every exchanged part its parameters, its effect on AP, and whether it pays; empty if not measured."""
+    return [_part(part, counted_, data.parts[part]) for part in EXCHANGED if part in data.parts]
 
 
-def _part(part: str, counted_: Counts, found: Measured | None) -> str:
+def _part(part: str, counted_: Counts, found: Measured) -> str:
     params, multiply = counted_.parts["params"][part], counted_.parts["macs"][part]
     text = f"**{part}**: {number(params)} parameters, {number(multiply)} MACs."
     if not params and not multiply:
         text = f"**{part}**: neither parameters nor MACs change."
-    if found is None:
-        return f"{text} Its effect on AP was not measured."
     over_seeds, over_images = found.estimate.over_seeds(), found.ap.interval("mean")
     text += (
         f" AP {points(found.estimate.value)} points {bounds(over_seeds, points)} over seeds, "
@@ -74,15 +72,23 @@ def _tie(low: float) -> str:
     """Return what follows from a tie with fewer parameters, given the lower end of the wider interval."""
     loss = percent(max(-low, 0.0))
     if low >= -MARGIN:
-        return f"It pays: fewer parameters, and a loss of more than {loss} points is excluded at {100 * CONFIDENCE:.0f} %."
+        return (
+            f"It pays: fewer parameters, and a loss of more than {loss} points is excluded at {100 * CONFIDENCE:.0f} %."
+        )
     return f"Open: fewer parameters, and no loss is shown, but one of up to {loss} points is not excluded."
 
 
 def difference_findings(data: AblationData) -> Iterator[str]:
-    """Yield how many differences are shown, and the seed variance."""
-    shown = [one for _, one in data.differences if one.verdict != TIE]
+    """Yield the differences that are shown, and the seed variance."""
+    shown = [(one, measured) for one, measured in data.differences if measured.verdict != TIE]
+    for one, measured in shown:
+        yield (
+            f"{one.a} is {measured.verdict} than {one.b} ({one.change}): {points(measured.estimate.value)} points "
+            f"{bounds(measured.estimate.over_seeds(), points)} over seeds."
+        )
     if data.differences:
-        yield f"{len(shown):,} of {counted(len(data.differences), 'difference')} are shown, after correction for their number."
+        tied = len(data.differences) - len(shown)
+        yield f"{tied:,} of {counted(len(data.differences), 'difference')} are not shown: these networks tie."
     if data.noise is not None:
         yield (
             f"Between seeds, the difference of two networks varies with a standard deviation of "
@@ -91,6 +97,16 @@ def difference_findings(data: AblationData) -> Iterator[str]:
     left = len(data.ablation.differences) - len(data.differences)
     if left:
         yield f"{counted(left, 'difference')} cannot be estimated yet: trainings are missing."
+
+
+def coverage(data: AblationData, counted_: Counts) -> str:
+    """Return how the values of the five parts were computed."""
+    text = (
+        f"Parameters and MACs: exact Shapley values over all {counted_.orders} orders of exchanges that can be built."
+    )
+    if not data.orders:
+        return f"{text} AP and latency: the networks of this ablation form no such order, see its differences."
+    return f"{text} AP and latency: over the {data.orders} of these orders whose networks were trained."
 
 
 def hypothesis_findings(found: Sequence[Judged]) -> list[str]:

@@ -35,7 +35,7 @@ def _waterfall(data: AblationData, counted: Counts) -> Picture:
         for ap in data.aps.get(data.combinations.get(parts, ""), ())
     ]
     text = (
-        "V1's parts are exchanged for V2's in the order of the forward pass; each bar is what one exchange saves or adds. "
+        "V1's parts are exchanged for V2's in the order of the forward pass; a bar is what one exchange saves or adds. "
         f"Right: the AP of the network after that exchange. {_protocol(data)}"
     )
     figure = plots.waterfall(pd.DataFrame(rows), pd.DataFrame(seeds, columns=["name", "ap"]))

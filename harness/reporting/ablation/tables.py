@@ -6,6 +6,7 @@ from fractions import Fraction
 import pandas as pd
 from rich.table import Table
 
+from harness.core.ablation import Difference
 from harness.core.arms import EXCHANGED
 from harness.counting.combinations import every_combination
 from harness.evaluation.contrasts import holm
@@ -27,15 +28,15 @@ def number(value: Fraction) -> str:
 
 
 def parts(data: AblationData, counted: Counts) -> pd.DataFrame:
-    """Return one row per exchanged part, and one for all of them."""
-    whole = _whole(data)
+    """Return one row per exchanged part, and one for all of them; with AP if the networks give Shapley values of it."""
+    whole, measured = _whole(data), bool(data.parts)
     rows = [
         {
             "V2's": part,
             "parameters": number(counted.parts["params"][part]),
             f"MACs at {counted.size}×{counted.size}": number(counted.parts["macs"][part]),
-            "latency / V1": _latency(data, part),
-            **_effect(data.parts.get(part)),
+            **({"latency / V1": _latency(data, part)} if data.latency_parts else {}),
+            **(_effect(data.parts.get(part)) if measured else {}),
         }
         for part in EXCHANGED
     ]
@@ -45,8 +46,8 @@ def parts(data: AblationData, counted: Counts) -> pd.DataFrame:
             "V2's": ALL,
             "parameters": total["params"],
             f"MACs at {counted.size}×{counted.size}": total["macs"],
-            "latency / V1": _difference_of_latencies(data),
-            **_effect(whole),
+            **({"latency / V1": _difference_of_latencies(data)} if data.latency_parts else {}),
+            **(_effect(whole) if measured else {}),
         }
     )
     return pd.DataFrame(rows)
@@ -58,13 +59,12 @@ def _whole(data: AblationData) -> Measured | None:
 
 
 def _latency(data: AblationData, part: str) -> str:
-    found = data.latency_parts.get(part)
-    return NOTHING if found is None else minus(f"{found.value:+.3f} [{', '.join(f'{end:+.3f}' for end in found.over_seeds())}]")
+    found = data.latency_parts[part]
+    return minus(f"{found.value:+.3f} [{', '.join(f'{end:+.3f}' for end in found.over_seeds())}]")
 
 
 def _difference_of_latencies(data: AblationData) -> str:
-    values = data.latency_parts.values()
-    return minus(f"{sum(one.value for one in values):+.3f}") if values else NOTHING
+    return minus(f"{sum(one.value for one in data.latency_parts.values()):+.3f}")
 
 
 def _effect(found: Measured | None) -> dict[str, str]:
@@ -86,6 +86,7 @@ def differences(data: AblationData) -> pd.DataFrame:
             {
                 "difference": f"{one.a} − {one.b}",
                 "change": one.change,
+                "parameters": _saved(one, data),
                 "seeds": str(measured.estimate.seeds),
                 **{f"AP {level}": points(measured.ap.value[level]) for level in LEVELS if level != "mean"},
                 **_effect(measured),
@@ -94,6 +95,11 @@ def differences(data: AblationData) -> pd.DataFrame:
             for (one, measured), p in zip(data.differences, corrected, strict=True)
         ]
     )
+
+
+def _saved(one: Difference, data: AblationData) -> str:
+    a, b = data.record(one.a), data.record(one.b)
+    return NOTHING if a is None or b is None else number(Fraction(a.params - b.params))
 
 
 def arms(data: AblationData) -> pd.DataFrame:
@@ -113,9 +119,7 @@ def _arm(label: str, data: AblationData) -> dict[str, str]:
         "seeds": str(len(members)),
         "AP mean, %": NOTHING if ap is None else f"{percent(ap.value['mean'])}{deviation(spread(data.aps[label]))}",
         **{
-            f"AP {level}, %": NOTHING if ap is None else percent(ap.value[level])
-            for level in LEVELS
-            if level != "mean"
+            f"AP {level}, %": NOTHING if ap is None else percent(ap.value[level]) for level in LEVELS if level != "mean"
         },
     }
 
