@@ -50,13 +50,11 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
 
 
 def _ablation(ablation: Ablation | None) -> Identity:
-    """Return what an ablation compares, and after how many seeds; nothing for other studies."""
-    if ablation is None:
-        return {}
+    """Return what an ablation compares, and after how many seeds; None for other studies, also for earlier ones."""
     return {
-        "networks": [f"{arm.label} {arm.arch.digest()}" for arm in ablation.arms],
-        "differences": [f"{one.a} − {one.b}" for one in ablation.differences],
-        "seeds of the looks": list(ablation.looks),
+        "networks": ablation and [f"{arm.label} {arm.arch.digest()}" for arm in ablation.arms],
+        "differences": ablation and [f"{one.a} − {one.b}" for one in ablation.differences],
+        "seeds of the looks": ablation and list(ablation.looks),
     }
 
 

@@ -76,7 +76,7 @@ class Outlook:
             "known": self.known,
             "most_trainings": self.most,
             "workers": self.workers,
-            "hours": round(self.hours, 3),
+            "hours": round(self.hours, 5),
         }
 
 

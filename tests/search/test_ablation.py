@@ -1,5 +1,6 @@
 """An ablation as a study: which trainings run, also after interruptions, and in which order they may end."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import pytest
 
 from harness.core.ablation import Ablation
 from harness.core.manifest import Manifest
-from harness.core.protocol import StudyConfig
 from harness.errors import InputError
 from harness.search import designs
 from tests.search.stub import Plan, Stub, outcome, records
@@ -119,10 +119,18 @@ def test_what_is_compared_cannot_change(stub: Stub, other: Ablation, words: str)
         stub.study(**STUDY | {"ablation": other})
 
 
-def test_a_study_of_references_is_unchanged(stub: Stub) -> None:
-    """An earlier study, whose identity says nothing about ablations, continues."""
+def test_a_study_from_before_ablations_continues(stub: Stub) -> None:
     folder = stub.study(name="before", trials=1)
-    identity = Manifest.load(folder).identity
-    assert not {"networks", "differences", "seeds of the looks"} & set(identity)
-    assert StudyConfig.from_dict({k: v for k, v in Manifest.load(folder).config.to_dict().items() if k != "ablation"})
+    content = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    del content["config"]["ablation"]
+    for key in ("networks", "differences", "seeds of the looks"):
+        del content["identity"][key]
+    (folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
     stub.study(name="before", trials=2)
+    assert Manifest.load(folder).standing.trials["complete"] == 2
+
+
+def test_an_ablation_is_not_continued_as_a_search(stub: Stub) -> None:
+    stub.study(**STUDY)
+    with pytest.raises(InputError, match=r"networks .*, not None"):
+        stub.study(**STUDY | {"ablation": None, "references": ("v2",)})

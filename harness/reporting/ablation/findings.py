@@ -63,6 +63,8 @@ def _part(part: str, counted_: Counts, found: Measured) -> str:
         f" AP {points(found.estimate.value)} points {bounds(over_seeds, points)} over seeds, "
         f"{bounds(over_images, points)} over images: {found.verdict}."
     )
+    if not params and not multiply and found.verdict == TIE:
+        return f"{text} No difference is shown at all."
     if params < 0 and found.verdict == TIE:
         return f"{text} {_tie(min(over_seeds.low, over_seeds.low if over_images is None else over_images.low))}"
     return f"{text} {_PAYS[params < 0, found.verdict]}"
