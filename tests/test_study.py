@@ -66,7 +66,7 @@ def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
 
 def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(load_study("quick"), objectives=("ap", "params"), pruner="dominated")
-    monkeypatch.setattr(study, "load_study", lambda _: own)
+    monkeypatch.setattr(cli, "load_study", lambda _: own)
     assert asked().pruner == "dominated"
     assert asked("--objectives", "ap,latency").pruner == "dominated"
 

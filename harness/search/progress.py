@@ -24,21 +24,21 @@ class Board:
         name: name of the study.
         feasible, size: number of configurations of the space that fit the budget, and of all; 0 without a search.
         wanted: number of trials to run; ``states``: state → number of trials in it.
-        unit: what is counted, ``trials`` or ``trainings``.
         running: label → running training.
         best: label, mean AP and parameters of the best candidate.
         seconds_left: estimated remaining time, None while unknown.
+        unit: what is counted, ``trials`` or ``trainings``.
     """
 
     name: str
     feasible: int = 0
     size: int = 0
     wanted: int = 0
-    unit: str = "trials"
     states: dict[str, int] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     best: tuple[str, float, int] | None = None
     seconds_left: float | None = None
+    unit: str = "trials"
 
     @property
     def made(self) -> int:
