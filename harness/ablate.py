@@ -61,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         tracking_uri=given.tracking_uri,
         command=mask_command(["python", "-m", "harness.ablate", *(sys.argv[1:] if argv is None else argv)]),
     )
+    if given.publish:
+        from harness.reporting.publish import check_target
+
+        check_target(REPORTS / config.name, "shapley", "ablation's report")
     assert config.ablation is not None
     planned = outlook(config, config.ablation, resources)
     if given.plan and given.json:

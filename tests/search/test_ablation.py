@@ -1,6 +1,7 @@
 """An ablation as a study: which trainings run, also after interruptions, and in which order they may end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from harness.core.ablation import Ablation
 from harness.core.manifest import Manifest
 from harness.errors import InputError
 from harness.search import designs
-from tests.search.stub import Plan, Stub, outcome, records
+from harness.search.outlook import outlook
+from harness.search.resources import Resources
+from tests.search.stub import QUICK, Plan, Stub, outcome, records
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +107,25 @@ def test_what_another_ablation_has_trained_is_read(stub: Stub) -> None:
         "v2-without-shuffle": "",
         "v2-without-head": "ablation-test/v2-without-head",
     }
+
+
+def test_a_plan_knows_what_runs_has(stub: Stub) -> None:
+    """Nothing before the teacher is there, then every training of the ladder; another design finds the shared ones."""
+    resources = Resources(runs=stub.runs, workers=2, threads=1, tracking_uri="none")
+    config = replace(QUICK, **STUDY)
+    before = outlook(config, LADDER, resources)
+    assert (before.trainings, before.known, before.most) == (20, 0, 20)
+    assert before.teacher_seconds > 0
+    folder = stub.study(**STUDY)
+    for path in folder.glob("trials/*/weights.safetensors"):
+        (path.parent / "last.pt").write_bytes(path.parent.name.encode())
+    after = outlook(config, LADDER, resources)
+    assert (after.trainings, after.known, after.hours) == (20, 20, 0.0)
+    leave = Ablation("leave-one-out", *designs.leave_one_out(), (3,))
+    other = outlook(replace(config, name="ablation-other", ablation=leave), leave, resources)
+    known = {arm.label: (arm.seeds, arm.known) for arm in other.arms}
+    assert known["v2-arm"] == known["v2-without-head"] == (3, 2)
+    assert known["v2-without-neck"] == (3, 0)
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def sequential(effects: list[float], rng: np.random.Generator) -> tuple[dict[str
 
 
 def record(label: str, number: int, aps: dict[str, list[float]]) -> TrialRecord:
-    again = {} if number == 1 else {"repeat_of": label}
-    name = label if number == 1 else f"{label}-s{number}"
-    return TrialRecord(name, "reference", state="complete", search_ap={"mean": aps[label][number - 1]}, **again)
+    name, first = (label, "") if number == 1 else (f"{label}-s{number}", label)
+    ap: dict[str, float | None] = {"mean": aps[label][number - 1]}
+    return TrialRecord(name, "reference", state="complete", search_ap=ap, repeat_of=first)
 
 
 def test_further_seeds_keep_the_error_rate() -> None:

@@ -267,8 +267,9 @@ def test_the_seeds_of_an_ablation_are_nested_below_their_network(folder: Folder)
     tracker.start_study(folder.study)
     for arm in arms:
         for number, shift in ((1, 0.0), (2, 0.1)):
-            again = {"label": f"{arm.label}-s2", "repeat_of": arm.label, "seed": 8} if number == 2 else {}
-            record = replace(make_record(arm.label, state="complete"), role="reference", **again)
+            record = replace(make_record(arm.label, state="complete"), role="reference")
+            if number == 2:
+                record = replace(record, label=f"{arm.label}-s2", repeat_of=arm.label, seed=8)
             record.ap = {"easy": 0.9, "medium": 0.8, "hard": 0.7, "mean": 0.7 + shift}
             record.save(folder.path / "trials" / record.label)
             tracker.trial(record)
@@ -286,8 +287,8 @@ def test_the_seeds_of_an_ablation_are_nested_below_their_network(folder: Folder)
     assert "protocol.seed" not in network.data.params
     assert runs["one-s2"].data.params["protocol.seed"] == "8"
 
-    again = folder.tracker()  # A second run of the study sends nothing twice.
-    again.start_study(folder.study)
-    again.finish_study(folder.study)
-    assert again.close(PATIENCE) == 0
+    tracker = folder.tracker()  # A second run of the study sends nothing twice.
+    tracker.start_study(folder.study)
+    tracker.finish_study(folder.study)
+    assert tracker.close(PATIENCE) == 0
     assert {name: run.info.run_id for name, run in folder.runs().items()} == {n: r.info.run_id for n, r in runs.items()}
