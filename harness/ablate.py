@@ -179,7 +179,7 @@ def _show(config: StudyConfig, planned: "Outlook") -> None:
         for arm in planned.arms
     ]
     more = f", at most {planned.most:,} with further seeds" if planned.most > planned.trainings else ""
-    teacher = " and the training of V1, the teacher," if planned.teacher_seconds else ""
+    teacher = " and V1, the teacher, unless the harness has it for these images," if planned.teacher_seconds else ""
     cli.show(
         terminal(pd.DataFrame(rows)),
         f"{config.name}: {counted(planned.trainings, 'training')}{more}; {planned.known:,} are in runs/ and are read. "

@@ -16,6 +16,7 @@ STUDY = replace(
     space="v1_to_v2",
     distill=DistillConfig(alpha=0.0),
     trials=0,
+    sharing=None,
     references=("v2-alone",),
     seeds=3,
 )

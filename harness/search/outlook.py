@@ -15,7 +15,7 @@ from harness.search.plan import Plan
 from harness.search.resources import Checked, Resources, check_resources
 from harness.training.estimate import training_seconds
 from harness.training.reuse import Finished, fingerprint
-from harness.training.teacher import Teacher, find_teacher, known_teacher
+from harness.training.teacher import TRAINED, Teacher, foresee_teacher
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def outlook(config: StudyConfig, ablation: Ablation, resources: Resources) -> Ou
         InputError: something given is wrong.
     """
     checked = check_resources(config, resources)
-    teacher = known_teacher(
+    teacher, trained = foresee_teacher(
         config, resources.runs, resources.teacher, resources.init_backbone, resources.device, checked.threads
     )
     known = set() if teacher is None else set(_finished(config, ablation, resources, checked, teacher))
@@ -99,8 +99,6 @@ def outlook(config: StudyConfig, ablation: Ablation, resources: Resources) -> Ou
     costs = {name: _macs(ARCHS[name], side) for name in ("v1", "v2")}
     times = {name: timed(ARCHS[name]) for name in costs}
     slope = (times["v1"] - times["v2"]) / (costs["v1"] - costs["v2"])
-    label, given = find_teacher(resources.teacher)
-    trained = teacher is None and given is None
     return Outlook(
         [
             Planned(
@@ -113,7 +111,7 @@ def outlook(config: StudyConfig, ablation: Ablation, resources: Resources) -> Ou
             )
             for arm in ablation.arms
         ],
-        timed(ARCHS[label], "teacher") if trained else 0.0,
+        timed(ARCHS[TRAINED], "teacher") if trained else 0.0,
         checked.workers,
         ablation.looks[-1] * len(ablation.arms),
     )

@@ -31,6 +31,7 @@ from harness.training.checkpoint import CHECKPOINT
 from harness.training.grade import grade, search_ap
 from harness.training.job import TRAINING_VERSION, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
+from harness.training.shipped import Shipped, find_shipped
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, total): the current activity and its progress."""
@@ -71,8 +72,10 @@ def ensure_teacher(
     device: str = "cpu",
     threads: int = 1,
     progress: Report | None = None,
+    *,
+    shipped: bool = True,
 ) -> Teacher:
-    """Return the study's teacher. With ``auto``, V1 is trained unless an earlier run has trained it.
+    """Return the study's teacher. With ``auto``, V1 is trained unless the harness or an earlier run has it.
 
     Args:
         study: gives data, the teacher's schedule, the evaluation and the seed.
@@ -82,6 +85,7 @@ def ensure_teacher(
         device: device to train on.
         threads: number of PyTorch's CPU threads. It decides which teacher is used, because rounding depends on it.
         progress: called while images are prepared, and after every training step.
+        shipped: whether weights that come with the harness are used, if they were trained as the study asks.
 
     Raises:
         InputError: the weights do not fit the architecture, or the study's data cannot be read.
@@ -89,28 +93,30 @@ def ensure_teacher(
     """
     label, given = find_teacher(spec)
     # Inputs are checked before images are generated or decoded, which takes minutes.
+    where = resolve_device(device)
+    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:
         load_backbone(build(ARCHS[label]), init_backbone)
-    where = resolve_device(device)
     splits = {split: load_split(study.data, split, runs / "cache", progress) for split in SPLITS}
-    job = _job(study, runs, spec, splits, init_backbone, device, threads)
-    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
+    origin = _origin(study, runs, spec, splits, init_backbone, device, threads, shipped=shipped)
+    job, found, weights, made_by = origin.job, origin.shipped, origin.weights, origin.made_by
     folder, arch = job.folder, job.arch
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):  # A second process waits here, and then finds a complete teacher.
-        found = _complete(job)
-        if found is not None:
-            return found
-        earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
+        complete = _complete(job)
+        if complete is not None:
+            return complete
         path, parts = folder / WEIGHTS, count_parts(arch)
+        earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
         record = TrialRecord(
             label=label,
             role="teacher",
             seed=study.seed,
             arch=arch.to_dict(),
             train=asdict(study.teacher) if given is None else {},
+            training=made_by if given is None else "",
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, study.speed.size, study.speed.size).values()),
@@ -118,10 +124,15 @@ def ensure_teacher(
             protocol=ap_protocol(splits["val"], study.evaluation, study.data.eval_side),
             provenance=earlier.provenance if earlier is not None and (folder / CHECKPOINT).exists() else [],
         )
-        record.add_provenance(provenance(name, computes))
+        if found is None:
+            record.add_provenance(provenance(name, computes))
+        else:
+            record.read_from, record.provenance = found.name, found.provenance
         record.save(folder)
-        result = _evaluate(job, given) if given is not None else _train(job, record, progress)
+        result = _train(job, record, progress) if weights is None else _evaluate(job, weights)
         result.fill(record)
+        if found is not None:
+            record.epochs = found.epochs
         record.seconds["total"] = sum(result.seconds.values())
         record.size_mb = path.stat().st_size / 1e6
         record.save(folder)
@@ -129,35 +140,24 @@ def ensure_teacher(
     return Teacher(path, arch, record)
 
 
-def known_teacher(
-    study: StudyConfig,
-    runs: Path,
-    spec: str = "auto",
-    init_backbone: Path | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-) -> Teacher | None:
-    """Return the teacher that ``ensure_teacher`` would return, if it returns at once; None if it would have to work.
+@dataclass(frozen=True)
+class _Origin:
+    """Where a teacher comes from.
 
-    Raises:
-        InputError: the study's data cannot be read.
+    Attributes:
+        job: its training, or its evaluation; the name of the folder follows from all that decides the teacher.
+        made_by: digest of its recipe.
+        shipped: weights that come with the harness, if they are used.
+        weights: the weights that are evaluated, given or shipped; None if the teacher is trained.
     """
-    if not all(is_ready(study.data, split, runs / "cache") for split in SPLITS):
-        return None
-    splits = {split: load_split(study.data, split, runs / "cache") for split in SPLITS}
-    return _complete(_job(study, runs, spec, splits, init_backbone, device, threads))
+
+    job: Job
+    made_by: str
+    shipped: Shipped | None
+    weights: Path | None
 
 
-def _complete(job: Job) -> Teacher | None:
-    """Return the teacher in a job's folder; None if it is not complete."""
-    path = job.folder / WEIGHTS
-    record = TrialRecord.load(job.folder) if (job.folder / "record.json").exists() else None
-    if record is None or record.state != "complete" or not path.exists():
-        return None
-    return Teacher(path, job.arch, record)
-
-
-def _job(
+def _origin(
     study: StudyConfig,
     runs: Path,
     spec: str,
@@ -165,28 +165,27 @@ def _job(
     init_backbone: Path | None,
     device: str,
     threads: int,
-) -> Job:
-    """Return the job that makes a teacher; the name of its folder follows from all that decides the teacher."""
+    *,
+    shipped: bool = True,
+) -> _Origin:
     label, given = find_teacher(spec)
     arch, where = ARCHS[label], resolve_device(device)
     name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
-    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {
-        "training": TRAINING_VERSION,
-        "train": asdict(study.teacher),
-        "seed": study.seed,
-        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
-        "threads": threads if name == "cpu" else None,
-        "device": name,
-        "precision": computes,
-    }  # fmt: skip
+    made_by = recipe(study, arch, splits["train"], init_backbone)
+    found = find_shipped(made_by, splits["search"].digest) if shipped and given is None else None
+    weights = given if found is None else found.path
     key = {
         "arch": arch.to_dict(),
         "images": [faces.digest for faces in splits.values()],
         "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
         "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
-        **origin,
     }
-    return Job(
+    if weights is None:
+        key |= _schedule(study, init_backbone)
+        key |= {"threads": threads if name == "cpu" else None, "device": name, "precision": computes}
+    else:
+        key["weights"] = file_digest(weights)
+    job = Job(
         label=f"teacher {label}",
         arch=arch,
         seed=study.seed,
@@ -200,6 +199,54 @@ def _job(
         device=device,
         threads=threads,
     )
+    return _Origin(job, made_by, found, weights)
+
+
+def _complete(job: Job) -> Teacher | None:
+    """Return the teacher in a job's folder; None if it is not complete."""
+    path = job.folder / WEIGHTS
+    record = TrialRecord.load(job.folder) if (job.folder / "record.json").exists() else None
+    if record is None or record.state != "complete" or not path.exists():
+        return None
+    return Teacher(path, job.arch, record)
+
+
+def foresee_teacher(
+    study: StudyConfig,
+    runs: Path,
+    spec: str = "auto",
+    init_backbone: Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> tuple[Teacher | None, bool]:
+    """Return the teacher of ``ensure_teacher`` if an earlier run has made it, and whether it has to be trained.
+
+    Before the study's images are in the cache, V1 is expected to be trained, since its recipe depends on them.
+
+    Raises:
+        InputError: the study's data cannot be read.
+    """
+    if not all(is_ready(study.data, split, runs / "cache") for split in SPLITS):
+        return None, find_teacher(spec)[1] is None
+    splits = {split: load_split(study.data, split, runs / "cache") for split in SPLITS}
+    origin = _origin(study, runs, spec, splits, init_backbone, device, threads)
+    teacher = _complete(origin.job)
+    return teacher, teacher is None and origin.weights is None
+
+
+def recipe(study: StudyConfig, arch: ArchConfig, images: FaceSet, init_backbone: Path | None) -> str:
+    """Return a digest of everything but the machine that decides the weights of a study's teacher."""
+    of = {"arch": arch.to_dict(), "images": images.digest, "size": study.data.size}
+    return digest(of | _schedule(study, init_backbone))
+
+
+def _schedule(study: StudyConfig, init_backbone: Path | None) -> dict[str, Any]:
+    return {
+        "training": TRAINING_VERSION,
+        "train": asdict(study.teacher),
+        "seed": study.seed,
+        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
+    }
 
 
 def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResult:
