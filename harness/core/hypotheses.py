@@ -30,6 +30,10 @@ class Hypothesis:
     kept: float = 1.0
     margin: float = 0.0
 
+    def limit(self, ap: float) -> float:
+        """Return the least difference from another network's AP, in [0, 1], with which the claim holds."""
+        return -(1 - self.kept) * ap - self.margin
+
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Return the compared networks."""

@@ -1,14 +1,16 @@
-"""Which networks of an ablation get more seeds: those of the differences that are undecided.
+"""Which networks of an ablation get more seeds: those of the differences and claims that are undecided.
 
 The choice reads the search split, as every choice does. The verdicts of the report read the validation images.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 from harness.core.ablation import Ablation
+from harness.core.hypotheses import HYPOTHESES, Hypothesis
 from harness.core.record import TrialRecord, in_order
-from harness.evaluation.contrasts import blocks, estimate, undecided
+from harness.evaluation.contrasts import ALPHA, Estimate, blocks, estimate, undecided
 
 
 def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, int]:
@@ -26,12 +28,23 @@ def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, 
     for look, following in pairwise(ablation.looks):
         reached = {one: ablation.reached(min(look, len(aps[one.a]), len(aps[one.b]))) for one in ablation.differences}
         tested = [one for one, seeds in reached.items() if seeds]
-        more = undecided(
-            [estimate({one.a: 1.0, one.b: -1.0}, aps, reached[one], noise, looks=len(ablation.looks)) for one in tested]
-        )
+        found = [
+            estimate({one.a: 1.0, one.b: -1.0}, aps, reached[one], noise, looks=len(ablation.looks)) for one in tested
+        ]
+        more = [
+            _claim_is_open(HYPOTHESES[one.change], difference, aps[one.b], len(tested))
+            if one.change in HYPOTHESES
+            else is_open
+            for one, difference, is_open in zip(tested, found, undecided(found), strict=True)
+        ]
         open_before &= {one for one, is_open in zip(tested, more, strict=True) if is_open and reached[one] == look}
         wanted |= {label: following for one in open_before for label in (one.a, one.b)}
     return wanted
+
+
+def _claim_is_open(claim: Hypothesis, difference: Estimate, other: Sequence[float], tests: int) -> bool:
+    """Return whether more seeds may decide a claim; it is tested against its own limit, corrected by Bonferroni."""
+    return tests * difference.p(claim.limit(fmean(other[: difference.seeds]))) > ALPHA
 
 
 def search_aps(ablation: Ablation, records: Sequence[TrialRecord]) -> Mapping[str, list[float]]:

@@ -1,11 +1,14 @@
 """The designs of an ablation: networks of known size, and the differences between them."""
 
 import pytest
+import torch
 
 from harness.core.ablation import Ablation
 from harness.core.arch import ARCHS
+from harness.core.arms import EXCHANGED, exchanged
 from harness.core.hypotheses import HYPOTHESES
 from harness.errors import InputError
+from harness.models.builder import build
 from harness.models.costs import count
 from harness.search import designs
 
@@ -106,3 +109,13 @@ def test_looks_double_and_end_at_the_most() -> None:
     assert designs.looks(2, 5) == (2, 4, 5)
     with pytest.raises(InputError, match="--max-seeds must be at least the number of seeds, 3, got 2"):
         designs.looks(3, 2)
+
+
+def test_the_counted_heads_of_v2_compute_what_those_of_v1_do() -> None:
+    """Exchanging the head is a comparison of a network with itself: its parameters have other names only."""
+    whole, without = (exchanged(parts).arch for parts in (EXCHANGED, EXCHANGED[:-1]))
+    one, other = build(whole).eval(), build(without).eval()
+    other.load_state_dict(dict(zip(other.state_dict(), one.state_dict().values(), strict=True)))
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(one(image), other(image), strict=True))

@@ -10,6 +10,7 @@ from harness.core.arch import ARCHS
 from harness.core.record import TrialRecord
 from harness.evaluation.contrasts import ALPHA, BETTER, TIE, blocks, estimate
 from harness.evaluation.contrasts import verdicts as judge
+from harness.search import designs
 from harness.search.seeds import next_seeds
 from tests.evaluation.test_contrasts import SD, table
 
@@ -105,3 +106,13 @@ def test_a_network_whose_training_failed_gets_no_more() -> None:
     ablation, records = of([0.50, 0.52, 0.51], [0.51, 0.55, 0.50], [0.51, 0.52, 0.50])
     records[4].state = "failed"
     assert next_seeds(ablation, records) == {"n0": 6, "n1": 3, "n2": 6}
+
+
+@pytest.mark.parametrize(("shift", "seeds"), [(-0.10, 3), (-0.028, 6), (0.05, 3)])
+def test_a_claim_is_open_near_its_own_limit(shift: float, seeds: int) -> None:
+    """CBAM_Plus keeps 95 % of an AP of 50 %: a loss of 2.5 points is the limit, whatever is known about no loss."""
+    v1 = [0.500, 0.501, 0.500]
+    ablation = Ablation("hypotheses", *designs.hypotheses(["cbam_plus"]), LOOKS)
+    known = {"v1-arm": v1, "v1-with-attention": [ap + shift + rest for ap, rest in zip(v1, (0, 3e-3, 0), strict=True)]}
+    records = [record(label, number, known) for label in known for number in (1, 2, 3)]
+    assert next_seeds(ablation, records) == dict.fromkeys(known, seeds)

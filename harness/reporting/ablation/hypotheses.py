@@ -59,8 +59,7 @@ def _effects(hypothesis: Hypothesis, data: AblationData) -> list[Effect]:
         found = data.estimated({hypothesis.claimed.label: 1.0, other.label: -1.0})
         if found is None:
             return []
-        needed = fmean(data.aps[other.label]) * (1 - hypothesis.kept) + hypothesis.margin
-        effects.append(Effect(other.label, *found, limit=-needed))
+        effects.append(Effect(other.label, *found, limit=hypothesis.limit(fmean(data.aps[other.label]))))
     return effects
 
 
