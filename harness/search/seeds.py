@@ -26,6 +26,8 @@ def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, 
         return wanted
     open_before = set(ablation.differences)
     for look, following in pairwise(ablation.looks):
+        if any(_ended(records, label, look) < look for label, seeds in wanted.items() if seeds >= look):
+            break  # Until all trainings of a look have ended, nothing follows from it.
         reached = {one: ablation.reached(min(look, len(aps[one.a]), len(aps[one.b]))) for one in ablation.differences}
         tested = [one for one, seeds in reached.items() if seeds]
         found = [
@@ -40,6 +42,12 @@ def next_seeds(ablation: Ablation, records: Sequence[TrialRecord]) -> dict[str, 
         open_before &= {one for one, is_open in zip(tested, more, strict=True) if is_open and reached[one] == look}
         wanted |= {label: following for one in open_before for label in (one.a, one.b)}
     return wanted
+
+
+def _ended(records: Sequence[TrialRecord], label: str, look: int) -> int:
+    """Return how many of a network's first ``look`` trainings have ended, also by a failure."""
+    of = [record for record in records if label in (record.label, record.repeat_of) and record.state != "running"]
+    return sum(record.training_number <= look for record in of)
 
 
 def _claim_is_open(claim: Hypothesis, difference: Estimate, other: Sequence[float], tests: int) -> bool:

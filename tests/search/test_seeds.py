@@ -102,6 +102,15 @@ def test_before_the_first_look_is_complete_nothing_is_decided() -> None:
     assert next_seeds(ablation, records) == {"n0": 3, "n1": 3, "n2": 3}
 
 
+def test_a_look_counts_once_all_its_trainings_have_ended() -> None:
+    """Interrupted in the second look, whose complete trainings would already close n2's difference and not n1's."""
+    one, other, last = [0.50, 0.52, 0.51] * 2, [0.51, 0.55, 0.50, 0.51, 0.54, 0.50], [0.52, 0.52, 0.50, 0.53]
+    ablation, records = of(one, other, last)
+    assert next_seeds(ablation, records) == {"n0": 6, "n1": 6, "n2": 6}
+    ablation, records = of(one, other, [*last, 0.52, 0.50])
+    assert next_seeds(ablation, records) == {"n0": 9, "n1": 9, "n2": 9}
+
+
 def test_a_network_whose_training_failed_gets_no_more() -> None:
     ablation, records = of([0.50, 0.52, 0.51], [0.51, 0.55, 0.50], [0.51, 0.52, 0.50])
     records[4].state = "failed"
