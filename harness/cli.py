@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness.core.names import load_study
 from harness.core.numbers import integer, number
-from harness.core.protocol import Budget
+from harness.core.protocol import Budget, StudyConfig
 from harness.core.secrets import mask_text
 from harness.errors import HarnessError, InputError
 
@@ -39,6 +41,8 @@ PICTURES = (".png", ".svg", ".pdf")
 ADDRESSES = {"--storage": "HARNESS_STORAGE", "--tracking-uri": "HARNESS_TRACKING_URI"}
 """Option → environment variable that gives its default, for addresses with a password: every user of a machine can read
 a process's arguments."""
+
+TRACKING = "MLflow (default: SQLite in --runs); 'none': no tracking"
 
 EXIT_CODES = "exit code: 0 done; 2 wrong input, nothing was started; 1 the environment failed (disk, network) or Ctrl-C"
 
@@ -91,6 +95,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--seed": {"type": integer, "metavar": "N", "help": "seed of all random numbers"},
     "--epochs": {"type": integer, "metavar": "N", "help": "students' passes over the training images"},
+    "--workers": {
+        "type": integer,
+        "metavar": "N",
+        "help": "networks trained at once (default: by cores and free memory; 1 on CUDA)",
+    },
     "--threads": {"type": integer, "metavar": "N", "help": "threads per training (default: 1 on a CPU)"},
     "--teacher": {
         "default": "auto",
@@ -163,6 +172,37 @@ def chosen(given: argparse.Namespace, *names: str, **renamed: str) -> dict[str, 
     names_of = {name: name for name in names} | renamed
     values = {key: getattr(given, name) for key, name in names_of.items()}
     return {key: value for key, value in values.items() if value is not None}
+
+
+def protocol(given: argparse.Namespace, synthetic: str, folder: str) -> tuple[str, StudyConfig, str]:
+    """Return the study protocol that the arguments describe: its name, its configuration, and its data in a word.
+
+    Args:
+        given: the arguments, with ``study``, ``epochs``, ``data`` and the options of ``DATA``.
+        synthetic, folder: names of the studies that are meant without ``--study``, for each kind of ``--data``.
+
+    Raises:
+        InputError: the study is unknown, or its data folder is missing.
+    """
+    path = None if given.data in (None, "synthetic") else Path(given.data)
+    if path is not None and not path.is_dir():
+        raise InputError(f"--data: there is no folder {path}; give 'synthetic' or the folder of a WIDER FACE copy")
+    name = given.study or (synthetic if path is None else folder)
+    study = load_study(name)
+    if given.data is None and study.data.source != "synthetic":
+        raise InputError(f"study '{name}' trains on WIDER FACE images: give the folder of a copy with --data")
+    changed = replace(
+        study,
+        data=replace(study.data, **chosen(given, *DATA, source="data")),
+        train=replace(study.train, **chosen(given, "epochs")),
+    )
+    return name, changed, "synthetic" if path is None else path.resolve().name
+
+
+def study_name(*words: str) -> str:
+    """Return the words joined to a study's name, each once, so that different studies do not share a folder."""
+    safe = ("".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in word) for word in words)
+    return "-".join(dict.fromkeys(safe))
 
 
 def device(name: str) -> str:

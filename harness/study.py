@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harness import cli
@@ -123,14 +122,9 @@ def _parser() -> cli.Parser:
         help="predicted latency allowed, as a multiple of V1's on this machine (default: any)",
     )
     where = parser.add_argument_group("where and how it runs")
-    where.add_argument(
-        "--workers",
-        type=integer,
-        metavar="N",
-        help="candidates trained at once (default: by cores and free memory; 1 on CUDA)",
-    )
+    cli.add(where, "--workers")
     cli.add_address(where, "--storage", "database of the trials (default: SQLite in runs/NAME)")
-    cli.add_address(where, "--tracking-uri", "MLflow (default: SQLite in --runs); 'none': no tracking")
+    cli.add_address(where, "--tracking-uri", cli.TRACKING)
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
     cli.add(where, "--threads", "--device", "--runs", "--json")
     return parser
@@ -142,13 +136,7 @@ def configure(given: Any) -> StudyConfig:
     Raises:
         InputError: a name is unknown, a value is out of range, or the data folder does not exist.
     """
-    folder = None if given.data in (None, "synthetic") else Path(given.data)
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"--data: there is no folder {folder}; give 'synthetic' or the folder of a WIDER FACE copy")
-    name = given.study or ("default" if folder is None else "widerface")
-    study = load_study(name)
-    if given.data is None and study.data.source != "synthetic":
-        raise InputError(f"study '{name}' trains on WIDER FACE images: give the folder of a copy with --data")
+    name, study, data = cli.protocol(given, "default", "widerface")
     changed = cli.chosen(given, "space", "trials", "seed", "sampler", "pruner", "window", "seeds")
     for option in ("objectives", "references"):
         if getattr(given, option) is not None:
@@ -168,21 +156,12 @@ def configure(given: Any) -> StudyConfig:
     config = replace(
         study,
         budget=replace(study.budget, **bounds),
-        data=replace(study.data, **cli.chosen(given, *cli.DATA, source="data")),
-        train=replace(study.train, **cli.chosen(given, "epochs")),
         from_scratch=given.from_scratch or study.from_scratch,
         sharing=sharing,
         **changed,
     )
     load_space(config.space)
-    source = "synthetic" if folder is None else folder.resolve().name
-    return replace(config, name=given.name or default_name(name, config.space, source))
-
-
-def default_name(study: str, space: str, data: str) -> str:
-    """Return ``STUDY-SPACE-DATA``, so that different studies do not share a folder."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in data)
-    return "-".join(dict.fromkeys((study, space, safe)))
+    return replace(config, name=given.name or cli.study_name(name, config.space, data))
 
 
 def _list(as_json: bool) -> int:

@@ -17,6 +17,16 @@ OptionValue = bool | int | float | str
 SLOTS = ("backbone", "attention", "neck", "neck_attention", "context", "shuffle", "head")
 """The slots in the order of the forward pass."""
 
+PARTS = {
+    "backbone": ("backbone",),
+    "attention": ("attention", "neck_attention"),
+    "neck": ("neck",),
+    "context": ("context",),
+    "shuffle": ("shuffle",),
+    "head": ("head",),
+}
+"""Part in the documents → slots. The documents count both attentions as one part."""
+
 
 @dataclass(frozen=True, order=True)
 class Part:

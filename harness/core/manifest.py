@@ -123,7 +123,7 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
-        return asdict(self)
+        return asdict(self) | {"config": self.config.to_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Manifest":

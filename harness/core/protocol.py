@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.core.ablation import Ablation
 from harness.core.typed import built
 from harness.errors import InputError
 
@@ -499,6 +500,7 @@ class StudyConfig:
             seed.
         sharing: how candidates are scored by shared weights, so that only the best of them are trained to the end; None
             trains all of them.
+        ablation: networks that are trained and graded like the references, and compared; None for a study without any.
     """
 
     name: str
@@ -522,6 +524,7 @@ class StudyConfig:
     references: tuple[str, ...] = ("v2",)
     seeds: int = 1
     sharing: SharingConfig | None = None
+    ablation: Ablation | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "a study's name")
@@ -535,7 +538,7 @@ class StudyConfig:
             f"pruner '{self.pruner}' stops trainings, but candidates are scored: give --no-sharing, or --pruner none",
         )
         _require(
-            self.trials > 0 or (self.trials == 0 and bool(self.references)),
+            self.trials > 0 or (self.trials == 0 and bool(self.references or self.ablation)),
             f"trials must be positive, or 0 to train the references only, got {self.trials}",
         )
         _require(self.seeds > 0, f"seeds must be positive, got {self.seeds}")
@@ -568,7 +571,7 @@ class StudyConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data."""
-        return asdict(self)
+        return asdict(self) | {"ablation": None if self.ablation is None else self.ablation.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
@@ -591,6 +594,8 @@ class StudyConfig:
         if values.get("sharing") is not None:
             train = built(TrainConfig, values["sharing"]["train"])
             values["sharing"] = built(SharingConfig, {**values["sharing"], "train": train})
+        if values.get("ablation") is not None:
+            values["ablation"] = Ablation.from_dict(values["ablation"])
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return built(cls, values | lists)
 

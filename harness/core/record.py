@@ -5,7 +5,9 @@ training starts, after every epoch, and at the end, each time atomically.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,11 @@ class TrialRecord:
     read_from: str = ""
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def training_number(self) -> int:
+        """The number of this training among those of its network, from 1."""
+        return int(self.label.removeprefix(f"{self.repeat_of}-s")) if self.repeat_of else 1
+
     def add_provenance(self, made_by: Provenance) -> None:
         """Append the provenance of the run that now trains this network, unless it is already in the list."""
         if asdict(made_by) not in self.provenance:
@@ -137,6 +144,16 @@ def load_records(study_folder: Path) -> list[TrialRecord]:
             )
         records.append(record)
     return sorted(records, key=lambda r: (ROLES.index(r.role), r.number if r.number is not None else -1, r.label))
+
+
+def in_order(records: Iterable[TrialRecord], label: str) -> list[TrialRecord]:
+    """Return the trainings of a network in the order of their numbers, up to the first that is not complete."""
+    known = {
+        record.training_number: record
+        for record in records
+        if label in (record.label, record.repeat_of) and record.state == "complete"
+    }
+    return [known[number] for number in takewhile(known.__contains__, count(1))]
 
 
 def find_trial(name: str, runs: Path) -> Path:

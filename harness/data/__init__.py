@@ -79,6 +79,28 @@ def load_split(
     return _load_widerface(config, split, cache, progress, processes)
 
 
+def is_ready(config: DataConfig, split: str, cache: Path) -> bool:
+    """Return whether ``load_split`` finds a split's images in ``cache``, so that it returns at once.
+
+    Raises:
+        DataError: the folder or its labels are missing or broken.
+    """
+    folder = _synthetic_folder if config.source == "synthetic" else _widerface_folder
+    return folder(config, split, cache).is_dir()
+
+
+def count_training_images(config: DataConfig) -> int:
+    """Return the number of training images, without decoding any.
+
+    Raises:
+        DataError: the folder or its labels are missing or broken.
+    """
+    if config.train_images:
+        return config.train_images
+    labelled = len(read_annotations(find_layout(Path(config.source), "train"), "train").entries)
+    return labelled - config.search_images - config.landmark_images
+
+
 def load_held_out(config: DataConfig, cache: Path) -> FaceSet | None:
     """Return the held-out images for the landmark error, as ``load_split`` does.
 
@@ -97,42 +119,31 @@ def _load_synthetic(
 ) -> FaceSet:
     from harness.data.synthetic.generate import generate
 
+    return cached(
+        _synthetic_folder(config, split, cache), lambda folder: generate(config, split, folder, progress, processes)
+    )
+
+
+def _synthetic_folder(config: DataConfig, split: str, cache: Path) -> Path:
     # The generator's code is part of the key, so that a changed generator does not load old scenes.
     sources = sorted((Path(__file__).parent / "synthetic").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     key = digest({"format": FORMAT, "split": split, "code": code, "images": config.images(split), "seed": config.seed})
-    return cached(
-        cache / f"synthetic-{split}-{key}",
-        lambda folder: generate(config, split, folder, progress, processes),
-    )
+    return cache / f"synthetic-{split}-{key}"
 
 
 def _load_widerface(
     config: DataConfig, split: str, cache: Path, progress: Progress | None, processes: int | None
 ) -> FaceSet:
-    on_disk = "val" if split == "val" else "train"
+    on_disk = _on_disk(split)
     layout = find_layout(Path(config.source), on_disk)
-    shorter_side = math.ceil(config.size / min(Augmentation().scales)) if split == "train" else 0
-    held_out = [config.landmark_images, config.search_images] if on_disk == "train" else []
-    key = digest(
-        {
-            "format": FORMAT,
-            "split": split,
-            "layout": layout.name,
-            "source": fingerprint(layout),
-            "shorter_side": shorter_side,
-            "images": config.images(split),
-            "held_out": held_out,
-            "seed": config.seed if held_out or config.images(split) else 0,
-            "lists": LEAST_HEIGHT if split == SEARCH else {},
-        }
-    )
 
     def build(folder: Path) -> FaceSet:
         annotations = read_annotations(layout, on_disk)
         annotations.require_sound()
         chosen = _choose(annotations, config, split)
         annotations = replace(annotations, entries=[annotations.entries[i] for i in chosen])
+        shorter_side = _shorter_side(config, split)
         faces = decode_split(
             annotations, folder, f"widerface {split}", shorter_side, split == SEARCH, progress, processes
         )
@@ -146,7 +157,36 @@ def _load_widerface(
             )
         return faces
 
-    return cached(cache / f"widerface-{split}-{key}", build)
+    return cached(_widerface_folder(config, split, cache), build)
+
+
+def _widerface_folder(config: DataConfig, split: str, cache: Path) -> Path:
+    on_disk = _on_disk(split)
+    layout = find_layout(Path(config.source), on_disk)
+    held_out = [config.landmark_images, config.search_images] if on_disk == "train" else []
+    key = digest(
+        {
+            "format": FORMAT,
+            "split": split,
+            "layout": layout.name,
+            "source": fingerprint(layout),
+            "shorter_side": _shorter_side(config, split),
+            "images": config.images(split),
+            "held_out": held_out,
+            "seed": config.seed if held_out or config.images(split) else 0,
+            "lists": LEAST_HEIGHT if split == SEARCH else {},
+        }
+    )
+    return cache / f"widerface-{split}-{key}"
+
+
+def _on_disk(split: str) -> str:
+    return "val" if split == "val" else "train"
+
+
+def _shorter_side(config: DataConfig, split: str) -> int:
+    """Return the length to which the shorter side of a split's images is reduced; 0 keeps it."""
+    return math.ceil(config.size / min(Augmentation().scales)) if split == "train" else 0
 
 
 def _choose(annotations: Annotations, config: DataConfig, split: str) -> list[int]:

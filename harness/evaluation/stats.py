@@ -144,9 +144,7 @@ def average(members: Sequence[Sampled]) -> Sampled:
     Raises:
         InputError: the networks are on different images or resamples; names the images.
     """
-    for other in members[1:]:
-        _check(members[0], other)
-    return _combine(members, [1 / len(members)] * len(members))
+    return combine(members, [1 / len(members)] * len(members))
 
 
 def difference(one: Sampled, other: Sampled) -> Sampled:
@@ -155,11 +153,17 @@ def difference(one: Sampled, other: Sampled) -> Sampled:
     Raises:
         InputError: the networks are on different images or resamples; names the images.
     """
-    _check(one, other)
-    return _combine((one, other), (1.0, -1.0))
+    return combine((one, other), (1.0, -1.0))
 
 
-def _combine(members: Sequence[Sampled], factors: Sequence[float]) -> Sampled:
+def combine(members: Sequence[Sampled], factors: Sequence[float]) -> Sampled:
+    """Return the sum of the networks' APs times ``factors``, on the same resamples.
+
+    Raises:
+        InputError: the networks are on different images or resamples; names the images.
+    """
+    for other in members[1:]:
+        _check(members[0], other)
     value: dict[str, float | None] = {}
     for level in LEVELS:
         values = [v for member in members if (v := member.value[level]) is not None]

@@ -2,15 +2,7 @@
 
 from collections.abc import Mapping
 
-PARTS = {
-    "backbone": ("backbone",),
-    "attention": ("attention", "neck_attention"),
-    "neck": ("neck",),
-    "context": ("context",),
-    "shuffle": ("shuffle",),
-    "head": ("head",),
-}
-"""Part in the documents → slots. The documents count both attentions as one part."""
+from harness.core.arch import PARTS
 
 COUNTED = "Every parameter counts, frozen or not; buffers do not count, and no BatchNorm is folded into a convolution."
 

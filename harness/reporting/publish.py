@@ -42,11 +42,12 @@ class Picture:
         return f"{self.name}.png" if self.figure is not None else ""
 
 
-def save_pictures(pictures: Sequence[Picture], folder: Path) -> None:
-    """Write every picture that has a figure."""
+def save_pictures(pictures: Sequence[Picture], folder: Path, formats: Sequence[str] = (".png",)) -> None:
+    """Write every picture that has a figure, in each of the formats."""
     for picture in pictures:
         if picture.figure is not None:
-            save(picture.figure, folder / picture.file)
+            for suffix in formats:
+                save(picture.figure, (folder / picture.file).with_suffix(suffix))
 
 
 def check_target(target: Path, key: str, what: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -50,7 +51,9 @@ class Label:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; equal figures give equal bytes."""
-    figure.savefig(path, dpi=DPI, metadata={"Software": None} if path.suffix == ".png" else None)
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None}}.get(path.suffix)
+    with rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=DPI, metadata=metadata)
 
 
 def plain(axes: Axes) -> Axes:

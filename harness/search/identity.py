@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from harness.core.ablation import Ablation
 from harness.core.protocol import StudyConfig
 from harness.core.space import SearchSpace
 from harness.data.faces import FaceSet
@@ -12,8 +13,9 @@ from harness.models.latency import LatencyTable
 from harness.search.resources import Checked
 from harness.training.job import TRAINING_VERSION
 
-_FREE = ("name", "description", "trials", "speed", "references", "seeds")
-"""Fields that may change when a study is continued: they affect neither a trial nor how its AP is measured."""
+_FREE = ("name", "description", "trials", "speed", "references", "seeds", "ablation")
+"""Fields that may change when a study is continued: they affect neither a trial nor how its AP is measured. (What an
+ablation compares, and after how many seeds, is fixed under names of its own: verdicts are corrected for it.)"""
 
 Identity = dict[str, Any]
 
@@ -36,6 +38,7 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
             flat[key] = list(value) if isinstance(value, tuple) else value
     return flat | {
         "axes of the space": space.digest(),
+        **_ablation(config.ablation),
         "version of the training code": TRAINING_VERSION,
         "device": device,
         "precision": precision(checked.device, config.train.side(config.data.size)),
@@ -43,6 +46,15 @@ def chosen(config: StudyConfig, space: SearchSpace, checked: Checked) -> Identit
         "image size of the latencies": config.speed.size if config.predicts_latency else None,
         "teacher": checked.teacher,
         "start of the backbones": " ".join(filter(None, (start.kind, start.digest))),
+    }
+
+
+def _ablation(ablation: Ablation | None) -> Identity:
+    """Return what an ablation compares, and after how many seeds; None for other studies, also for earlier ones."""
+    return {
+        "networks": ablation and [f"{arm.label} {arm.arch.digest()}" for arm in ablation.arms],
+        "differences": ablation and [f"{one.a} − {one.b}" for one in ablation.differences],
+        "seeds of the looks": ablation and list(ablation.looks),
     }
 
 

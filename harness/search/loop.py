@@ -6,7 +6,7 @@ split; validation images are read at the end, for the references, the best stude
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
 from harness.search.pruning import Rule, rule_for
 from harness.search.scoring import Scoring
+from harness.search.seeds import next_seeds
 from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
 from harness.search.trials import Trials
@@ -112,6 +113,8 @@ class Search:
         self._shared = SharedTraining(plan, pool, progress)
         wanted = max(plan.config.trials, len(self.trials)) if sharing is None else sharing.finalists
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
+        if plan.config.ablation is not None:
+            self.board = Board(plan.config.name, unit="trainings")
 
     def run(self) -> None:
         """Train until all trials are told, then grade the best student and train its repeats.
@@ -123,6 +126,7 @@ class Search:
         if self.scoring is None:
             self._recover()
         self._line_up(self.plan.references())
+        self._line_up(self._arms())
         if self.scoring is None:
             self._line_up_interrupted()
             self._tell()
@@ -130,6 +134,9 @@ class Search:
             self._shared.start()
         self._show()
         self._work()
+        while due := [record for record in self._arms() if record.label not in self.records]:
+            self._line_up(due)
+            self._work()
         if self.scoring is not None and self.plan.config.trials:
             self._score(self.scoring)
             self._work()
@@ -140,6 +147,12 @@ class Search:
             self._line_up(self.plan.repeats(self.best))
             self._work()
         self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
+
+    def _arms(self) -> Iterator[TrialRecord]:
+        """Yield the trainings that an ablation wants, given those that are complete."""
+        ablation = self.plan.config.ablation
+        if ablation is not None:
+            yield from self.plan.arms(next_seeds(ablation, list(self.records.values())))
 
     def _scoring(self) -> Scoring:
         plan = self.plan
@@ -408,8 +421,11 @@ class Search:
         self.progress.line(f"{record.label}: {state}{why}{what}, {record.params:,} parameters")
 
     def _show(self) -> None:
-        states = [record.state for record in self.candidates()]
+        ablation = self.plan.config.ablation
+        counted = self.candidates() if ablation is None else list(self.records.values())
+        states = [record.state for record in counted]
         self.board.states = {state: states.count(state) for state in STATES}
+        self.board.wanted = self.board.wanted if ablation is None else len(counted)
         best = self.best
         if best is not None:
             self.board.best = (best.label, mean_ap(best), best.params)

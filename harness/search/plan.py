@@ -1,6 +1,6 @@
 """``Plan``: the fixed settings of a study, from which the records and jobs of its trainings are made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +94,18 @@ class Plan:
             yield record
             yield from self.repeats(record)
 
+    def arms(self, seeds: Mapping[str, int]) -> Iterator[TrialRecord]:
+        """Yield the records of an ablation's networks, each with all its seeds.
+
+        Args:
+            seeds: label → number of seeds.
+        """
+        for arm in self.config.ablation.arms if self.config.ablation else ():
+            record = self._record(arm.label, "reference", arm.arch, self.config.train, self.config.distill)
+            record.seed = self._seed(1)
+            yield record
+            yield from self.repeats(record, seeds[arm.label])
+
     def inheriting(self, scored: Iterable[Scored]) -> Iterator[TrialRecord]:
         """Yield the records of the networks that are trained to the end from their slices of the shared weights.
 
@@ -154,9 +166,9 @@ class Plan:
         target = self.trial_folder(name) / INITIAL if keep else None
         return ScoreJob(name, arch, self.shared, self.folder / SHARED / WEIGHTS, target)
 
-    def repeats(self, record: TrialRecord) -> Iterator[TrialRecord]:
-        """Yield the records of a network's further trainings."""
-        for number in range(2, self.config.seeds + 1):
+    def repeats(self, record: TrialRecord, seeds: int | None = None) -> Iterator[TrialRecord]:
+        """Yield the records of a network's further trainings, up to a number of seeds, the study's by default."""
+        for number in range(2, (seeds or self.config.seeds) + 1):
             yield replace(
                 self._record(
                     f"{record.label}-s{number}",

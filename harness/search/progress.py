@@ -22,11 +22,12 @@ class Board:
 
     Attributes:
         name: name of the study.
-        feasible, size: number of configurations of the space that fit the budget, and of all.
+        feasible, size: number of configurations of the space that fit the budget, and of all; 0 without a search.
         wanted: number of trials to run; ``states``: state → number of trials in it.
         running: label → running training.
         best: label, mean AP and parameters of the best candidate.
         seconds_left: estimated remaining time, None while unknown.
+        unit: what is counted, ``trials`` or ``trainings``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Board:
     running: dict[str, Running] = field(default_factory=dict)
     best: tuple[str, float, int] | None = None
     seconds_left: float | None = None
+    unit: str = "trials"
 
     @property
     def made(self) -> int:
@@ -57,9 +59,10 @@ class Board:
 
     def summary(self) -> str:
         """Return the state in one line."""
-        said = [f"{self.made} of {self.wanted} trials"]
+        said = [f"{self.made} of {self.wanted} {self.unit}"]
         said += [f"{self.states[state]} {state}" for state in ("pruned", "failed") if self.states.get(state)]
-        said.append(f"{self.feasible:,} of {self.size:,} configurations fit")
+        if self.size:
+            said.append(f"{self.feasible:,} of {self.size:,} configurations fit")
         if self.best is not None:
             label, ap, params = self.best
             said.append(f"best {label}: AP {100 * ap:.1f} with {params:,} parameters")

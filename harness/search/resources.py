@@ -66,6 +66,10 @@ class Checked:
     teacher: str
     start: Start
 
+    def weights(self, teacher: Path, resources: Resources) -> Path | None:
+        """Return the weights file that the students' backbones start from; None for random numbers."""
+        return {"random": None, "teacher": teacher, "file": resources.init_backbone}[self.start.kind]
+
 
 def check_resources(config: StudyConfig, resources: Resources) -> Checked:
     """Refuse resources that a study cannot use, before anything is started.
@@ -112,6 +116,7 @@ def _cores(config: StudyConfig, resources: Resources, *, cuda: bool) -> tuple[in
     threads = resources.threads or (max(1, cores // (resources.workers or 1)) if cuda else 1)
     fits = max(1, psutil.virtual_memory().available // _BYTES_PER_WORKER)
     jobs = config.trials + config.seeds * len(config.references)
+    jobs += config.ablation.looks[0] * len(config.ablation.arms) if config.ablation else 0
     workers = resources.workers or (1 if cuda else max(1, min(cores // threads, jobs, fits, config.window)))
     if workers * threads > cores:
         raise InputError(

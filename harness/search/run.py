@@ -109,7 +109,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
             teacher=teacher,
             search_protocol=manifest.search_protocol,
             protocol=manifest.protocol,
-            start={"random": None, "teacher": teacher.path, "file": resources.init_backbone}[checked.start.kind],
+            start=checked.weights(teacher.path, resources),
             device=resources.device,
             threads=checked.threads,
             provenance=_made_here(config, checked),

@@ -7,8 +7,9 @@ Every run uses the same metric names, so that runs compare column by column. Fin
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import fmean, stdev
 from typing import Any
 
 from harness.core.arch import SLOTS
@@ -129,6 +130,32 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
     )
 
 
+def arm_content(label: str, records: Sequence[TrialRecord], study: Manifest) -> Content:
+    """Return what is logged to the run of an ablation's network: means over its trainings, ``…_std`` beside them.
+
+    Args:
+        label: the network's label.
+        records: its trainings so far.
+        study: the study's manifest.
+    """
+    contents = [trial_content(record, study) for record in records]
+    complete = [one for one, record in zip(contents, records, strict=True) if record.state == "complete"]
+    names = dict.fromkeys(name for one in complete for name in one.metrics)
+    values = {name: [one.metrics[name] for one in complete if name in one.metrics] for name in names}
+    metrics = {name: fmean(found) for name, found in values.items()} | {"seeds": len(complete)}
+    metrics |= {f"{name}_std": stdev(found) for name, found in values.items() if "ap_" in name and len(found) > 1}
+    shared = {"label", "repeat_of", "reason"}
+    states = {record.state for record in records}
+    state = "running" if "running" in states else "complete" if complete else "failed"
+    return Content(
+        label,
+        STATUS[state],
+        {key: value for key, value in contents[0].params.items() if key != "protocol.seed"},
+        {key: value for key, value in contents[0].tags.items() if key not in shared} | {"role": "arm", "state": state},
+        _rounded(metrics),
+    )
+
+
 def _trial_protocol(record: TrialRecord, study: Manifest) -> dict[str, str]:
     config = study.config
     values = {
@@ -178,7 +205,11 @@ def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished:
         metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",))
         metrics |= _prefixed("best_ap_", best.ap, DIFFICULTIES)
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
-    params = flatten(study.config.to_dict() | {"workers": study.workers, "threads": study.threads})
+    ablation = study.config.ablation
+    compared = {"kind": ablation.kind, "looks": list(ablation.looks)} if ablation is not None else None
+    params = flatten(
+        study.config.to_dict() | {"ablation": compared, "workers": study.workers, "threads": study.threads}
+    )
     params |= flatten(asdict(study.teacher), "teacher_used.") | flatten(asdict(study.start), "start.")
     tags = _provenance(study.provenance) | {
         "role": "study",
@@ -233,6 +264,8 @@ def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
         "also have `ap_*`. KILLED runs were pruned or interrupted (tag `state`). FAILED runs give their error in the "
         "tag `reason`. `loss/*` and `epoch/*` are curves by epoch.",
     ]
+    if config.ablation is not None:
+        lines.append("An ablation's networks have the role `arm`: means over seeds, whose runs are nested below.")
     return "\n".join(lines)
 
 

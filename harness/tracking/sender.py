@@ -17,10 +17,13 @@ from harness.core.manifest import FILE, Manifest
 from harness.core.record import TrialRecord
 from harness.core.secrets import mask_url
 from harness.errors import DataError
-from harness.tracking.content import Content, study_content, trial_content
+from harness.tracking.content import STATUS, Content, arm_content, study_content, trial_content
 from harness.tracking.state import TrackingState
 from harness.tracking.store import RejectedError, Store
 from harness.tracking.view import experiment_tags
+
+ARM = "arm:"
+"""Prefix of the label of the run of an ablation's network."""
 
 
 def now() -> int:
@@ -144,7 +147,8 @@ class Sender:
             state.parent = store.create_run(content.name, state.study_id, "", started, "")
         self._write(store, state.parent, content, started, now())
         space = study.space.definition
-        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], space))
+        compares = study.config.ablation is not None
+        store.describe_experiment(experiment_tags(content.tags["mlflow.note.content"], space, arms=compares))
         store.upload_json(state.parent, space, "space.json")
         if self._finished is not None:
             store.upload_json(state.parent, study.to_dict(), FILE)
@@ -154,11 +158,39 @@ class Sender:
         content = trial_content(record, study)
         if self._finished is not None and record.state == "running":
             content = replace(content, status="KILLED", tags=content.tags | {"state": "interrupted"})
+        arm = self._arm(study, record)
         if label not in state.runs:
-            state.runs[label] = store.create_run(label, state.study_id, label, state.started[label], state.parent)
+            parent = state.parent if arm is None else self._arm_run(store, arm, state.started[label])
+            name = f"{label}-s1" if label == arm else label  # The network's own run has its label.
+            state.runs[label] = store.create_run(name, state.study_id, label, state.started[label], parent)
         self._write(store, state.runs[label], content, state.started[label], state.ended.get(label) or now())
+        if arm is not None:
+            self._send_arm(store, study, arm)
         state.sent[label] = _fingerprint(record)
         self.pending.discard(label)
+
+    @staticmethod
+    def _arm(study: Manifest, record: TrialRecord) -> str | None:
+        """Return the label of the ablation's network that a record trains; None if it is none."""
+        name, ablation = record.repeat_of or record.label, study.config.ablation
+        return name if ablation is not None and name in {arm.label for arm in ablation.arms} else None
+
+    def _arm_run(self, store: Store, arm: str, started: int) -> str:
+        """Return the run of an ablation's network, below which the runs of its trainings are nested."""
+        key = f"{ARM}{arm}"
+        if key not in self.state.runs:
+            self.state.runs[key] = store.create_run(arm, self.state.study_id, key, started, self.state.parent)
+        return self.state.runs[key]
+
+    def _send_arm(self, store: Store, study: Manifest, arm: str) -> None:
+        """Send means and deviations over the seeds of an ablation's network."""
+        records = [record for record in self._records.values() if arm in (record.label, record.repeat_of)]
+        content = arm_content(arm, sorted(records, key=lambda record: record.training_number), study)
+        if self._finished is not None and content.status == STATUS["running"]:
+            content = replace(content, status="KILLED")
+        started = min(self.state.started[record.label] for record in records)
+        ended = max(self.state.ended.get(record.label, 0) for record in records) or now()
+        self._write(store, self._arm_run(store, arm, started), content, started, ended)
 
     def _write(self, store: Store, run_id: str, content: Content, started: int, ended: int) -> None:
         try:

@@ -25,23 +25,26 @@ COLUMNS = (
     "metrics.`macs`",
     "metrics.`size_mb`",
 )
+SPREAD = ("metrics.`ap_mean_std`", "metrics.`search_ap_mean_std`", "metrics.`seeds`")
+"""Further columns of an ablation, whose networks have means over seeds."""
 _AP, _CURVE = "search_ap_mean", "epoch/search_ap_mean"
 """Metrics of the charts: the AP that every network trained to the end has."""
 _SECTION = "trade-off"
 
 
-def experiment_tags(note: str, axes: Mapping[str, Any]) -> dict[str, str]:
+def experiment_tags(note: str, axes: Mapping[str, Any], *, arms: bool = False) -> dict[str, str]:
     """Return the tags of a study's experiment: its description, its kind and its shared view.
 
     Args:
         note: Markdown shown above the runs.
         axes: ``SearchSpace.to_dict()``; its axes are plotted against AP.
+        arms: list the networks of an ablation with means over their seeds, and not their trainings.
     """
     names = [axis["name"] for axis in axes.get("axes", [])]
     return {
         "mlflow.note.content": note,
         "mlflow.experimentKind": "custom_model_development",
-        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(names)),
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(names, arms=arms)),
     }
 
 
@@ -55,19 +58,20 @@ def run_route(experiment_id: str, run_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs/{run_id}"
 
 
-def _view(axes: list[str]) -> dict[str, Any]:
+def _view(axes: list[str], *, arms: bool) -> dict[str, Any]:
+    columns = (*COLUMNS, *SPREAD) if arms else COLUMNS
     return {
         # The study's own run has no AP; without the filter it is listed among the trials.
-        "searchFilter": "tags.role != 'study'",
+        "searchFilter": "tags.role = 'arm'" if arms else "tags.role != 'study'",
         "orderByKey": "metrics.`search_ap_mean`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": list(COLUMNS),
-        "columnOrder": list(COLUMNS),
-        "columnWidths": dict.fromkeys(COLUMNS, 90),
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": dict.fromkeys(columns, 90),
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Trade-off", "display": True, "isReordered": True, "isGenerated": False}

@@ -53,6 +53,10 @@ class Finished:
             if record.state == "complete" and record.training:
                 self._folders.setdefault(record.training, (path.parent, record))
 
+    def __contains__(self, training: object) -> bool:
+        """Say whether the training with this ``fingerprint`` is finished."""
+        return training in self._folders
+
     def lend(self, training: str, folder: Path) -> Earlier | None:
         """Copy a finished training's checkpoint to ``folder``, from where the same training goes on at its end.
 

@@ -6,7 +6,7 @@ the training code, images, schedule, evaluation, seed, initial backbone, device 
 files; otherwise training resumes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from harness.core.arch import ARCHS, ArchConfig
 from harness.core.protocol import StudyConfig, digest
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
-from harness.data import load_split
+from harness.data import SPLITS, is_ready, load_split
 from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
 from harness.evaluation.protocol import ap_protocol
@@ -31,7 +31,7 @@ from harness.training.checkpoint import CHECKPOINT
 from harness.training.grade import grade, search_ap
 from harness.training.job import TRAINING_VERSION, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
-from harness.training.shipped import find_shipped
+from harness.training.shipped import Shipped, find_shipped
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, total): the current activity and its progress."""
@@ -92,54 +92,24 @@ def ensure_teacher(
         NonFiniteLossError: training diverged.
     """
     label, given = find_teacher(spec)
-    arch = ARCHS[label]
     # Inputs are checked before images are generated or decoded, which takes minutes.
     where = resolve_device(device)
     name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
     if given is not None:
         _check_weights(given, label)
     elif init_backbone is not None:
-        load_backbone(build(arch), init_backbone)
-    cache = runs / "cache"
-    splits = {split: load_split(study.data, split, cache, progress) for split in ("train", "search", "val")}
-    made_by = recipe(study, arch, splits["train"], init_backbone)
-    if given is not None or study.teacher.patience:  # With patience, the weights depend on the search split too.
-        shipped = False
-    found = find_shipped(made_by, splits["search"].digest) if shipped else None
-    weights = given if found is None else found.path
-    key = {
-        "arch": arch.to_dict(),
-        "images": [faces.digest for faces in splits.values()],
-        "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
-        "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
-    }
-    if weights is None:
-        key |= _schedule(study, init_backbone)
-        key |= {"threads": threads if name == "cpu" else None, "device": name, "precision": computes}
-    else:
-        key["weights"] = file_digest(weights)
-    folder = runs / "teachers" / digest(key)
-    job = Job(
-        label=f"teacher {label}",
-        arch=arch,
-        seed=study.seed,
-        train=study.teacher,
-        data=study.data,
-        evaluation=study.evaluation,
-        folder=folder,
-        cache=cache,
-        init_backbone=init_backbone,
-        grade=True,
-        device=device,
-        threads=threads,
-    )
+        load_backbone(build(ARCHS[label]), init_backbone)
+    splits = {split: load_split(study.data, split, runs / "cache", progress) for split in SPLITS}
+    origin = _origin(study, runs, spec, splits, init_backbone, device, threads, shipped=shipped)
+    job, found, weights, made_by = origin.job, origin.shipped, origin.weights, origin.made_by
+    folder, arch = job.folder, job.arch
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):  # A second process waits here, and then finds a complete teacher.
-        path = folder / WEIGHTS
+        complete = _complete(job)
+        if complete is not None:
+            return complete
+        path, parts = folder / WEIGHTS, count_parts(arch)
         earlier = TrialRecord.load(folder) if (folder / "record.json").exists() else None
-        if earlier is not None and earlier.state == "complete" and path.exists():
-            return Teacher(path, arch, earlier)
-        parts = count_parts(arch)
         record = TrialRecord(
             label=label,
             role="teacher",
@@ -168,6 +138,102 @@ def ensure_teacher(
         record.save(folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return Teacher(path, arch, record)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a teacher comes from.
+
+    Attributes:
+        job: its training, or its evaluation; the name of the folder follows from all that decides the teacher.
+        made_by: digest of its recipe.
+        shipped: weights that come with the harness, if they are used.
+        weights: the weights that are evaluated, given or shipped; None if the teacher is trained.
+    """
+
+    job: Job
+    made_by: str
+    shipped: Shipped | None
+    weights: Path | None
+
+
+def _origin(
+    study: StudyConfig,
+    runs: Path,
+    spec: str,
+    splits: Mapping[str, FaceSet],
+    init_backbone: Path | None,
+    device: str,
+    threads: int,
+    *,
+    shipped: bool = True,
+) -> _Origin:
+    label, given = find_teacher(spec)
+    arch, where = ARCHS[label], resolve_device(device)
+    name, computes = device_name(where), precision(where, study.teacher.side(study.data.size))
+    made_by = recipe(study, arch, splits["train"], init_backbone)
+    if given is not None or study.teacher.patience:  # With patience, the weights depend on the search split too.
+        shipped = False
+    found = find_shipped(made_by, splits["search"].digest) if shipped else None
+    weights = given if found is None else found.path
+    key = {
+        "arch": arch.to_dict(),
+        "images": [faces.digest for faces in splits.values()],
+        "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
+        "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
+    }
+    if weights is None:
+        key |= _schedule(study, init_backbone)
+        key |= {"threads": threads if name == "cpu" else None, "device": name, "precision": computes}
+    else:
+        key["weights"] = file_digest(weights)
+    job = Job(
+        label=f"teacher {label}",
+        arch=arch,
+        seed=study.seed,
+        train=study.teacher,
+        data=study.data,
+        evaluation=study.evaluation,
+        folder=runs / "teachers" / digest(key),
+        cache=runs / "cache",
+        init_backbone=init_backbone,
+        grade=True,
+        device=device,
+        threads=threads,
+    )
+    return _Origin(job, made_by, found, weights)
+
+
+def _complete(job: Job) -> Teacher | None:
+    """Return the teacher in a job's folder; None if it is not complete."""
+    path = job.folder / WEIGHTS
+    record = TrialRecord.load(job.folder) if (job.folder / "record.json").exists() else None
+    if record is None or record.state != "complete" or not path.exists():
+        return None
+    return Teacher(path, job.arch, record)
+
+
+def foresee_teacher(
+    study: StudyConfig,
+    runs: Path,
+    spec: str = "auto",
+    init_backbone: Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> tuple[Teacher | None, bool]:
+    """Return the teacher of ``ensure_teacher`` if an earlier run has made it, and whether it has to be trained.
+
+    Before the study's images are in the cache, V1 is expected to be trained, since its recipe depends on them.
+
+    Raises:
+        InputError: the study's data cannot be read.
+    """
+    if not all(is_ready(study.data, split, runs / "cache") for split in SPLITS):
+        return None, find_teacher(spec)[1] is None
+    splits = {split: load_split(study.data, split, runs / "cache") for split in SPLITS}
+    origin = _origin(study, runs, spec, splits, init_backbone, device, threads)
+    teacher = _complete(origin.job)
+    return teacher, teacher is None and origin.weights is None
 
 
 def recipe(study: StudyConfig, arch: ArchConfig, images: FaceSet, init_backbone: Path | None) -> str:

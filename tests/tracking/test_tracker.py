@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.ablation import Ablation, Arm, Difference
+from harness.core.arch import ARCHS
 from harness.errors import InputError
 from harness.tracking import NullTracker, default_uri, open_tracker, resync
 from harness.tracking.content import Content, trial_content
@@ -252,3 +254,41 @@ def test_null_tracker_and_the_choice(tmp_path: Path) -> None:
 def test_resync_of_no_study(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no study: there is no study\.json in it"):
         resync(tmp_path)
+
+
+def test_the_seeds_of_an_ablation_are_nested_below_their_network(folder: Folder) -> None:
+    """The runs that compare are the networks', with means and deviations over their seeds."""
+    arms = tuple(Arm(label, ARCHS["v2"]) for label in ("one", "other"))
+    ablation = Ablation("grid", arms, (Difference("one", "other", "test"),), (2,))
+    config = replace(folder.study.config, trials=0, ablation=ablation)
+    folder.study = replace(folder.study, config=config, standing=replace(folder.study.standing, trials={"wanted": 0}))
+    folder.study.save(folder.path)
+    tracker = folder.tracker()
+    tracker.start_study(folder.study)
+    for arm in arms:
+        for number, shift in ((1, 0.0), (2, 0.1)):
+            record = replace(make_record(arm.label, state="complete"), role="reference")
+            if number == 2:
+                record = replace(record, label=f"{arm.label}-s2", repeat_of=arm.label, seed=8)
+            record.ap = {"easy": 0.9, "medium": 0.8, "hard": 0.7, "mean": 0.7 + shift}
+            record.save(folder.path / "trials" / record.label)
+            tracker.trial(record)
+    tracker.finish_study(folder.study)
+    assert tracker.close(PATIENCE) == 0
+    runs = folder.runs()
+    assert set(runs) == {folder.name, "one", "one-s1", "one-s2", "other", "other-s1", "other-s2"}
+    network = runs["one"]
+    parents = {name: run.data.tags.get("mlflow.parentRunId") for name, run in runs.items()}
+    assert parents["one"] == parents["other"] == runs[folder.name].info.run_id
+    assert parents["one-s1"] == parents["one-s2"] == network.info.run_id
+    assert (network.data.tags["role"], network.info.status) == ("arm", "FINISHED")
+    metrics = network.data.metrics
+    assert (metrics["ap_mean"], metrics["ap_mean_std"], metrics["seeds"]) == (0.75, 0.0707, 2)
+    assert "protocol.seed" not in network.data.params
+    assert runs["one-s2"].data.params["protocol.seed"] == "8"
+
+    tracker = folder.tracker()  # A second run of the study sends nothing twice.
+    tracker.start_study(folder.study)
+    tracker.finish_study(folder.study)
+    assert tracker.close(PATIENCE) == 0
+    assert {name: run.info.run_id for name, run in folder.runs().items()} == {n: r.info.run_id for n, r in runs.items()}

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from harness.core.arch import PARTS
 from harness.data.truth import LISTS
 from harness.reporting import style
 from harness.reporting.format import percent
-from harness.reporting.parts import PARTS
 from harness.reporting.study.data import FROM_SLICES, Example
 from harness.reporting.style import Label, Look
 

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from harness.core import documented
-from harness.core.arch import ARCHS
+from harness.core.arch import ARCHS, PARTS
 from harness.core.record import TrialRecord
 from harness.data.truth import LISTS
 from harness.evaluation.stats import LEVELS, spread
@@ -19,7 +19,7 @@ from harness.models.costs import count
 from harness.reporting import landmarks
 from harness.reporting.format import NOTHING, bounds, deviation, minus, percent, points, signed, terminal
 from harness.reporting.lock import one_protocol
-from harness.reporting.parts import PARTS, part_counts
+from harness.reporting.parts import part_counts
 from harness.reporting.study.data import FROM_SLICES, StudyData, load
 from harness.reporting.study.findings import findings
 from harness.reporting.study.fronts import front
