@@ -1,4 +1,4 @@
-"""Priors, encoding of boxes and landmarks relative to them, IoU and non-maximum suppression (NMS).
+"""Priors, encoding of boxes and landmarks relative to them, and IoU.
 
 Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the network's input. Offsets follow SSD
 (Liu et al., arXiv 1512.02325, equation 2) with the variances 0.1 and 0.2. Landmarks are encoded as in RetinaFace
@@ -8,10 +8,7 @@ Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the netw
 import math
 from functools import lru_cache
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.core.protocol import ANCHORS, STRIDES
@@ -94,28 +91,3 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     shared *= (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_(min=0)
     union = ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)).sub_(shared)
     return shared.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
-
-
-def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float, limit: int) -> NDArray[np.int64]:
-    """Return the indices of the boxes that greedy NMS keeps, by descending score.
-
-    Args:
-        boxes: (N, 4) as x1, y1, x2, y2.
-        scores: (N,) above 0; equal scores keep their order.
-        iou_threshold: a box is dropped if its IoU with a kept box of higher score exceeds this; two boxes without
-            area count as equal.
-        limit: largest number of boxes to keep; NMS stops when it is reached.
-    """
-    sized = boxes.astype(np.float64)
-    sized[:, 2:] -= sized[:, :2]
-    order = np.argsort(-scores, kind="stable")
-    kept = order[:0]
-    # Whether a box is kept depends only on boxes with higher scores, so boxes are processed in chunks until the limit.
-    for start in range(0, len(order), limit):
-        pool = np.concatenate((kept, order[start : start + limit]))
-        # OpenCV reads a list several times faster than an array here.
-        chosen = cv2.dnn.NMSBoxes(sized[pool].tolist(), scores[pool].tolist(), 0.0, iou_threshold)
-        kept = pool[np.asarray(chosen, dtype=np.int64).reshape(-1)]
-        if len(kept) >= limit:
-            break
-    return kept[:limit]
