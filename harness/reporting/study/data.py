@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
-from harness.core.record import TrialRecord, load_records
+from harness.core.record import TrialRecord, load_records, ranked
 from harness.core.scores import Scored, load_scores
 from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
@@ -105,8 +105,7 @@ class StudyData:
     @property
     def ranked(self) -> list[TrialRecord]:
         """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
-        scored = [(mean, r) for r in self.candidates("complete") if (mean := r.search_ap.get("mean")) is not None]
-        return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
+        return ranked(self.records)
 
     @property
     def compared(self) -> list[tuple[Configuration, float]]:
