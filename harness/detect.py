@@ -176,7 +176,7 @@ def _onnx(model: Path, evaluation: EvalConfig, given: argparse.Namespace) -> Fin
 def _torch(model: Path, evaluation: EvalConfig, given: argparse.Namespace) -> tuple[str, Find]:
     from harness.deployment.packages import need
 
-    torch = need("torch", "detect")
+    torch = need("torch", "give an .onnx file as --model, or install this project")
     from harness.evaluation.inference import detect
     from harness.models.device import place, resolve_device
     from harness.models.fold import freeze
@@ -271,7 +271,8 @@ def _report(given: argparse.Namespace, results: dict[str, Any]) -> None:
     for entry in results["images"]:
         frame = f", frame {entry['frame']:,}" if "frame" in entry else ""
         scores = ", ".join(f"{face['score']:.2f}" for face in entry["faces"])
-        print(f"{entry['file']}{frame}: {len(entry['faces'])} faces{f' ({scores})' if scores else ''}")
+        faces = "1 face" if len(entry["faces"]) == 1 else f"{len(entry['faces']):,} faces"
+        print(f"{entry['file']}{frame}: {faces}{f' ({scores})' if scores else ''}")
     if given.out is not None:
         print(f"drawn and listed in {given.out}")
 

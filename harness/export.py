@@ -30,7 +30,8 @@ examples:
   python -m harness.export --trial default/best --quantize int8 --data PATH/TO/WIDERFACE
   python -m harness.export --trial default/v1 --format torch_export --out v1.pt2
 
-A network of fixed size sees pictures resized and padded to its square; --size dynamic takes pictures of any size.
+A network of fixed size sees pictures resized and padded to its square; --size dynamic takes pictures of any size, in
+PyTorch's format with sides that are multiples of 32.
 With --data, AP before and after is that of validation images, and FPS are those of ONNX Runtime, beside PyTorch's.
 int8 quantises the backbone's second and third stage; training images of --data give the ranges of its activations.
 """
@@ -119,10 +120,10 @@ def _check(given: argparse.Namespace) -> None:
             raise InputError(f"--out {given.out} is a folder: name a file")
     cli.require_writable(*(("--runs", given.runs) if given.out is None else ("--out", given.out.parent)))
     if given.format == "onnx":
-        from harness.deployment.packages import need
+        from harness.deployment.packages import EXPORT, need
 
         for package in ("onnx", "onnxscript", "onnxruntime"):
-            need(package, "export")
+            need(package, EXPORT)
 
 
 def _export(given: argparse.Namespace, size: int, progress: cli.Progress) -> dict[str, Any]:
@@ -193,10 +194,10 @@ def _onnx(
 def _torch(named: "Named", detector: "Detector", size: int, path: Path) -> dict[str, Any]:
     import torch
 
-    from harness.deployment.card import Card
+    from harness.deployment.card import PREPROCESSING, Card
     from harness.deployment.compare import differences, expected
     from harness.deployment.graph import Deployed
-    from harness.deployment.torch_file import save_program, to_program
+    from harness.deployment.torch_file import MULTIPLE, save_program, to_program
     from harness.models.weights import state_digest
 
     program = to_program(Deployed(detector, faster=False), size)
@@ -206,19 +207,33 @@ def _torch(named: "Named", detector: "Detector", size: int, path: Path) -> dict[
         with torch.inference_mode():
             return tuple(part[0].numpy() for part in run(torch.from_numpy(image)))
 
-    found = differences(outputs, expected(detector), _examples(size), exact=True)
-    card = Card(named.name, named.arch.to_dict(), state_digest(detector), named.study, size, "", 0, __version__)
+    sides = "" if size else f" H and W are multiples of {MULTIPLE}."
+    found = differences(outputs, expected(detector), _examples(size, MULTIPLE), exact=True)
+    card = Card(
+        named.name,
+        named.arch.to_dict(),
+        state_digest(detector),
+        named.study,
+        size,
+        "",
+        0,
+        __version__,
+        preprocessing=PREPROCESSING + sides,
+    )
     save_program(program, card, path)
     return {"opset": None, "differences": found}
 
 
-def _examples(size: int) -> "Iterator[Image]":
-    """Yield noise and a generated scene, (1, H, W, 3), on which an export is compared with its network."""
+def _examples(size: int, multiple: int = 1) -> "Iterator[Image]":
+    """Yield noise and a generated scene, (1, H, W, 3), on which an export is compared with its network.
+
+    Without a ``size``, the sides of the noise are odd, or multiples of ``multiple``.
+    """
     import numpy as np
 
     from harness.data.synthetic.generate import render_scene
 
-    height, width = (size, size) if size else (97, 203)
+    height, width = (size, size) if size else (3 * multiple, 7 * multiple) if multiple > 1 else (97, 203)
     yield np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
     yield render_scene(0, "val", 0, size or 160).image[None]
 

@@ -10,7 +10,7 @@ import torch
 
 from harness.deployment.card import INPUT, OUTPUTS, Card
 from harness.deployment.graph import Deployed
-from harness.deployment.packages import need
+from harness.deployment.packages import EXPORT, need
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -36,7 +36,7 @@ def to_onnx(network: Deployed, size: int) -> "ModelProto":
         InputError: a package of the extra ``export`` is missing.
     """
     for package in ("onnx", "onnxscript"):
-        need(package, "export")
+        need(package, EXPORT)
     height, width = (size, size) if size else EXAMPLE
     image = torch.zeros((1, height, width, 3), dtype=torch.uint8)
     dynamic = torch.export.Dim.DYNAMIC

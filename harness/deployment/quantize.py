@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.deployment.card import INPUT
 from harness.deployment.onnx_file import SCOPES, quiet
-from harness.deployment.packages import need
+from harness.deployment.packages import EXPORT, need
 from harness.detection.framing import Image
 from harness.errors import InputError
 
@@ -37,7 +37,7 @@ def quantize(model: "ModelProto", images: Iterable[Image]) -> "ModelProto":
         InputError: a package of the extra ``export`` is missing, or the network has none of the parts.
     """
     for package in ("onnx", "onnxruntime"):
-        need(package, "export")
+        need(package, EXPORT)
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from harness.core.protocol import EvalConfig
 from harness.deployment.card import INPUT, Card
-from harness.deployment.packages import need
+from harness.deployment.packages import DETECT, EXPORT, need
 from harness.detection.framing import Image, frame, plan, restore
 from harness.detection.suppression import Detections, suppress
 from harness.errors import DataError
@@ -33,7 +33,7 @@ class OnnxDetector:
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        runtime = need("onnxruntime", "detect")
+        runtime = need("onnxruntime", DETECT)
         if not path.is_file():
             raise DataError(f"there is no file {path}")
         options = runtime.SessionOptions()
@@ -81,7 +81,7 @@ def select(boxes: Floats, scores: Floats, landmarks: Floats, evaluation: EvalCon
 
 def session(model: bytes, threads: int) -> Any:
     """Return an ONNX Runtime session of a model in memory, for measurements."""
-    runtime = need("onnxruntime", "export")
+    runtime = need("onnxruntime", EXPORT)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

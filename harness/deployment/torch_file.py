@@ -9,6 +9,9 @@ from harness.deployment.card import INPUT, Card
 from harness.deployment.graph import Deployed
 from harness.deployment.onnx_file import EXAMPLE
 
+MULTIPLE = 32
+"""Sides of a network of any size are multiples of this: PyTorch guards that upsampled maps need no cropping."""
+
 CARD = "card.json"
 """Name of the extra file that holds the card."""
 
