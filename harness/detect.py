@@ -34,7 +34,7 @@ EXAMPLES = f"""Prints each picture's faces: boxes, scores and landmarks, in pixe
 examples:
   python -m harness.detect photo.jpg --out found
   python -m harness.detect FOLDER --model v2-640.onnx --json
-  python -m harness.detect FOLDER clip.mp4 --model default/best --score 0.3 --out found
+  python -m harness.detect FOLDER clip.mp4 --model default-v2_light-synthetic/best --score 0.3 --out found
   python -m harness.detect photo.jpg --model weights.safetensors --arch v2 --side 1024
 
 The default model is the best student of reports/default-v2_light-synthetic. It was trained on generated scenes, not

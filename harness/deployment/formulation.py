@@ -103,7 +103,7 @@ class _JoinedHeads(nn.Module):
 
     def forward(self, features: Features) -> Predictions:
         rows = torch.cat([self.levels[name](image) for name, image in zip(self.names, features, strict=True)], 1)
-        boxes, classes, landmarks = torch.split(rows, (BOX, CLASSES, LANDMARK), -1)
+        boxes, classes, landmarks = torch.split(rows, [BOX, CLASSES, LANDMARK], -1)
         return boxes, classes, landmarks
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.names import load_space
+from harness.core.space import Configuration
 from harness.deployment.formulation import BLOCK, reformulate
 from harness.deployment.graph import Deployed
 from harness.errors import InputError
@@ -26,7 +27,7 @@ def drawn(name: str, count: int) -> list[ArchConfig]:
     rng = np.random.default_rng(0)
     found: list[ArchConfig] = []
     while len(found) < count:
-        chosen = {}
+        chosen: Configuration = {}
         for axis in space.axes:
             if space.active(axis, chosen):
                 chosen[axis.name] = axis.values[int(rng.integers(len(axis.values)))]
