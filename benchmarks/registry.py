@@ -1,4 +1,4 @@
-"""The benchmarks and the validations, by name."""
+"""The benchmarks, the validations and the packages that train many networks, by name."""
 
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ class Validation(NamedTuple):
 
 
 VALIDATIONS = {
+    "common_seeds": Validation(
+        "the noise of a difference between two networks that are trained with the same seeds / with different ones", ""
+    ),
     "featherface": Validation(
         "the AP of the released FeatherFace's weights, and that of the reference implementation",
         "PATH/TO/WIDERFACE PATH/TO/WEIGHTS",
@@ -43,3 +46,9 @@ VALIDATIONS = {
     ),
 }
 """Module → its validation. Each is a separate script, because it needs data and takes minutes to hours."""
+
+PACKAGES = {
+    "tabular": "trains networks of one space in full, with several seeds, as a table on which searches are replayed",
+    "scores": "compares cheap scores of a table's networks with their full trainings: Kendall's τ, and cost",
+}
+"""Package → what it does. Each trains for hours and resumes."""

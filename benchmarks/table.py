@@ -1,4 +1,7 @@
-"""Writes the results as JSON to ``benchmarks/results``, and the table in ``benchmarks/README.md``."""
+"""Writes the results as JSON to ``benchmarks/results``, and the table in ``benchmarks/README.md``.
+
+After a validation has run for the first time, ``python -m benchmarks.table`` regenerates the table.
+"""
 
 import json
 from collections import defaultdict
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.registry import BENCHMARKS, VALIDATIONS
+from benchmarks.registry import BENCHMARKS, PACKAGES, VALIDATIONS
 from harness.core.record import write_json
 
 HERE = Path(__file__).parent
@@ -30,6 +33,14 @@ VALIDATED = """
 ## Validations
 
 These check that a result is correct.
+
+"""
+
+
+TRAINED = """
+## Tables of trainings
+
+These train many networks, for hours.
 
 """
 
@@ -61,8 +72,11 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
     validations = []
     for name, validation in VALIDATIONS.items():
         command = f"python benchmarks/{name}.py {validation.arguments}".strip()
-        validations.append(f"- [{name}](results/{name}.json): {validation.shows}. `{command}`")
-    return HEAD + "\n".join([*lines, "", *_measured(results)]) + "\n" + VALIDATED + "\n".join(validations) + "\n"
+        where = f"[{name}](results/{name}.json)" if (RESULTS / f"{name}.json").exists() else f"{name} (not run yet)"
+        validations.append(f"- {where}: {validation.shows}. `{command}`")
+    packages = [f"- `python -m benchmarks.{name}` {what}." for name, what in PACKAGES.items()]
+    parts = (HEAD, [*lines, "", *_measured(results)], VALIDATED, validations, TRAINED, packages)
+    return "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
 
 
 def number(value: float) -> str:
@@ -79,3 +93,7 @@ def _measured(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(groups) == 1:
         return [f"Measured on {where}." for where in groups]
     return [f"- {', '.join(names)}: measured on {where}." for where, names in groups.items()]
+
+
+if __name__ == "__main__":
+    README.write_text(render(load()), encoding="utf-8")

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness import cli
 from harness.core.machine import available_cores
 from harness.core.names import load_space
-from harness.core.protocol import PRUNERS, check_name
+from harness.core.protocol import OBJECTIVES, PRUNERS, check_name
 from harness.core.replay import REPLAYED
 from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name
@@ -24,9 +25,13 @@ Each is told the AP of every configuration that it tries: from the table, or fro
 Prints a table and the findings, and writes runs/simulation-SPACE/report.md with pictures. Searches with the Gaussian
 process take longest, so that by default they have {SLOW_SEEDS} seeds instead of {SEEDS}.
 
+With several objectives it measures early stopping instead: what --pruner dominated would have saved and lost, in the
+same trials. Writes runs/stopping-SPACE/report.md.
+
 examples:
   python -m harness.simulate
   python -m harness.simulate --samplers tpe,feasible-tpe --trials 128
+  python -m harness.simulate --objectives ap,params --publish stopping
   python -m harness.simulate --publish simulation"""
 
 
@@ -42,12 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     cores = available_cores()
     if given.workers > cores:
         parser.error(f"--workers must be at most the number of cores, {cores}, got {given.workers}")
-    if given.pruner not in PRUNERS:
-        raise unknown_name("pruner", given.pruner, PRUNERS)
+    objectives = tuple(filter(None, given.objectives.split(",")))
+    pruner = given.pruner or ("dominated" if len(objectives) > 1 else "none")
+    if pruner not in PRUNERS:
+        raise unknown_name("pruner", pruner, PRUNERS)
+    if pruner == "none" and len(objectives) > 1:
+        parser.error(
+            "with several --objectives, trials are compared with and without stopping: leave out --pruner none"
+        )
     searches = _searches(given)
     table = Table.load(given.table)
+    replace(table.config, objectives=objectives, pruner=pruner)  # Refuses what a study refuses.
     space = load_space(given.space or table.space)
-    targets = [given.runs / f"simulation-{table.space}"]
+    targets = [given.runs / f"{'stopping' if len(objectives) > 1 else 'simulation'}-{table.space}"]
     if given.publish is not None:
         check_name(given.publish, "--publish")
         targets.append(REPORTS / given.publish)
@@ -64,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             space,
             searches,
             trials=given.trials,
-            pruner=given.pruner,
+            pruner=pruner,
+            objectives=objectives,
             noisy=not given.without_noise,
             workers=given.workers,
             progress=progress.stage,
@@ -96,7 +109,17 @@ def _parser() -> cli.Parser:
         help="searches with the Gaussian process, at most --seeds (%(default)s)",
     )
     parser.add_argument("--trials", type=int, default=TRIALS, metavar="N", help="trials per search (%(default)s)")
-    parser.add_argument("--pruner", default="none", metavar="NAME", help=f"{', '.join(PRUNERS)} (default: %(default)s)")
+    parser.add_argument(
+        "--objectives",
+        default="ap",
+        metavar="LIST",
+        help=f"ap, or several of {','.join(OBJECTIVES)}; latency needs a table with measured speeds (%(default)s)",
+    )
+    parser.add_argument(
+        "--pruner",
+        metavar="NAME",
+        help=f"{', '.join(PRUNERS)} (default: none; with several objectives 'dominated')",
+    )
     parser.add_argument("--without-noise", action="store_true", help="tell searches expected APs, not those of a seed")
     parser.add_argument(
         "--workers", type=int, default=available_cores(), metavar="N", help="processes (default: all cores)"
@@ -126,9 +149,10 @@ def _command(given: Any) -> str:
     words = ["python", "-m", "harness.simulate"]
     words += [] if given.table == TABLE else ["--table", f"PATH/TO/{given.table.name}"]
     words += [] if given.samplers == ",".join(REPLAYED) else ["--samplers", given.samplers]
-    for option, usual in (("seeds", SEEDS), ("slow_seeds", SLOW_SEEDS), ("trials", TRIALS), ("pruner", "none")):
+    usual = {"seeds": SEEDS, "slow_seeds": SLOW_SEEDS, "trials": TRIALS, "objectives": "ap", "pruner": None}
+    for option, default in usual.items():
         value = getattr(given, option)
-        words += [] if value == usual else [f"--{option.replace('_', '-')}", str(value)]
+        words += [] if value == default else [f"--{option.replace('_', '-')}", str(value)]
     words += ["--without-noise"] if given.without_noise else []
     words += ["--publish", given.publish] if given.publish else []
     words += ["--note", given.note] if given.note else []
@@ -137,11 +161,12 @@ def _command(given: Any) -> str:
 
 def _print(found: Any, written: Sequence[Path]) -> None:
     from harness.reporting.format import terminal
-    from harness.reporting.simulation.findings import findings, headline, remarks
-    from harness.reporting.simulation.tables import searches
+    from harness.reporting.simulation.findings import headline, remarks
+    from harness.reporting.simulation.page import contents_of
 
-    said = [headline(found), *remarks(found)]
-    cli.show(*said, terminal(searches(found)), *(f"- {sentence}" for sentence in findings(found)))
+    shown = contents_of(found)
+    said = [headline(found), *remarks(found), *shown.remarks]
+    cli.show(*said, terminal(shown.table), *(f"- {sentence}" for sentence in shown.findings))
     cli.show(*(f"report: {path}" for path in written))
 
 

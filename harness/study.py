@@ -100,7 +100,9 @@ def _parser() -> cli.Parser:
     what.add_argument(
         "--finalists", type=int, metavar="N", help="candidates that are trained to the end after all were scored"
     )
-    what.add_argument("--no-sharing", action="store_true", help="train every candidate instead of scoring it first")
+    what.add_argument(
+        "--no-sharing", action="store_true", help="train all candidates, but fewer, instead of scoring them"
+    )
     what.add_argument("--from-scratch", action="store_true", help="students start from random weights")
     what.add_argument(
         "--references", metavar="LIST", help="archs trained for comparison; v2-alone is v2 without a teacher"
@@ -150,6 +152,8 @@ def configure(given: Any) -> StudyConfig:
     if len(changed.get("objectives", study.objectives)) > 1 and study.pruner in COMPARE_AP:
         changed.setdefault("pruner", "none")
     sharing = None if given.no_sharing else study.sharing
+    if given.no_sharing and study.sharing is not None:
+        changed.setdefault("trials", study.sharing.unshared)
     if given.finalists is not None:
         if sharing is None:
             raise InputError(f"--finalists: study '{name}' trains every candidate, so that it has no finalists")

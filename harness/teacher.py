@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from harness import cli
 from harness.core.machine import available_cores
 from harness.core.names import load_study
+from harness.core.protocol import check_name
 from harness.core.record import TrialRecord
 from harness.errors import InputError
 
@@ -15,8 +17,8 @@ Prints the teacher's parameters, its AP and the path of its weights: their movin
 epoch with --patience. The folder also holds record.json and learning_curve.png. Run the same command again to resume an
 interrupted training.
 
-A study reuses this teacher if data, seed, device, threads and the teacher's schedule are the same. Pass a teacher with
-another schedule to the study as --teacher PATH.
+A study reuses this teacher if data, seed, device, threads and the teacher's schedule are the same; that of `make study`
+comes with the harness. Pass a teacher with another schedule to the study as --teacher PATH.
 
 examples:
   python -m harness.teacher                                   V1 on the built-in data, for `make study`
@@ -40,21 +42,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     cli.require_writable("--runs", given.runs)
 
+    from harness.training.shipped import ship
     from harness.training.teacher import ensure_teacher  # Loads PyTorch, which takes seconds.
 
+    if given.publish is not None:
+        check_name(given.publish, "--publish")
+        if study.data.source != "synthetic" or given.teacher != "auto":
+            raise InputError("--publish: only a teacher that was trained on the built-in scenes may be published")
     device = cli.device(given.device)
     threads = given.threads or (1 if device == "cpu" else available_cores())
     with cli.Progress() as progress:
-        teacher = ensure_teacher(study, given.runs, given.teacher, given.init_backbone, device, threads, progress.stage)
+        teacher = ensure_teacher(
+            study,
+            given.runs,
+            given.teacher,
+            given.init_backbone,
+            device,
+            threads,
+            progress.stage,
+            shipped=given.publish is None,
+        )
     record = teacher.record
+    published = None if given.publish is None else ship(teacher.path, record, given.publish, _command(given))
     curve = draw(record, teacher.path.parent) if record.epochs else None
     if given.json:
-        cli.emit({"path": str(teacher.path), "curve": None if curve is None else str(curve), **asdict(record)})
+        where = {"path": teacher.path, "curve": curve, "published": published}
+        cli.emit({key: None if path is None else str(path) for key, path in where.items()} | asdict(record))
         return 0
     scores = "  ".join(f"{name} {'–' if ap is None else f'{100 * ap:.2f}'}" for name, ap in record.ap.items())
     cli.show(f"{record.label}: {record.params:,} parameters, AP {scores}", str(teacher.path))
-    if curve is not None:
-        cli.show(str(curve))
+    for path in (curve, published):
+        if path is not None:
+            cli.show(str(path))
     if given.teacher == "auto" and study.teacher != named.teacher:
         cli.show(f"its schedule differs from that of study '{named.name}': pass it with --teacher {teacher.path}")
     return 0
@@ -74,7 +93,18 @@ def _parser() -> cli.Parser:
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better AP")
     cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from")
     cli.add(parser, "--seed", "--teacher", "--threads", "--device", "--runs", "--json")
+    parser.add_argument(
+        "--publish", metavar="NAME", help="train it even if it comes with the harness, and write harness/weights/NAME"
+    )
     return parser
+
+
+def _command(given: Any) -> str:
+    words = ["python", "-m", "harness.teacher", "--study", given.study, "--publish", given.publish]
+    for option in ("size", "train_images", "search_images", "val_images", "epochs", "batch", "lr", "ema", "patience"):
+        value = getattr(given, option)
+        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
+    return " ".join([*words, *([] if given.seed is None else ["--seed", str(given.seed)])])
 
 
 def draw(record: TrialRecord, folder: Path) -> Path:

@@ -14,6 +14,7 @@ STUDY = replace(
     train=replace(DEFAULT.train, evaluate_every=4),
     speed=SpeedConfig(runs=3, warmup=1),
     trials=16,
+    sharing=None,
     sampler="random",
     references=("v2-alone",),
 )

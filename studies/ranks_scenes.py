@@ -18,6 +18,7 @@ STUDY = replace(
     distill=DistillConfig(alpha=0.0),
     speed=SpeedConfig(runs=3, warmup=1),
     trials=8,
+    sharing=None,
     sampler="random",
     references=("v2-alone",),
     seeds=1,

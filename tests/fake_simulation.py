@@ -19,7 +19,7 @@ def search(sampler: str, aps: Sequence[float | None], seed: int = 0) -> Replay:
             continue
         outcome = REPEATED if ap in seen else NEW
         seen.append(ap)
-        steps.append(Step(outcome, EPOCHS, ap, max(seen), "table" if ap > 0.5 else "surrogate"))
+        steps.append(Step(outcome, (), (ap,) * EPOCHS, max(seen), "table" if ap > 0.5 else "surrogate"))
     return Replay(sampler, seed, tuple(steps))
 
 
@@ -53,6 +53,9 @@ def simulation(searches: dict[str, list[Sequence[float | None]]], **changes: Any
         "best": Best({"neck.channels": 48}, 0.7, "surrogate"),
         "trials": max(len(aps) for several in searches.values() for aps in several),
         "pruner": "none",
+        "objectives": ("ap",),
+        "limits": (),
+        "latencies": {},
         "replays": replays,
         "provenance": Provenance("1" * 40, {"optuna": "5"}, {"cpu": "planted"}),
     }

@@ -1,6 +1,6 @@
 """Tables without training: the APs are planted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,12 +47,18 @@ def decided(configuration: Configuration) -> float:
     return 0.7 if configuration["neck.repeats"] == 3 else 0.5
 
 
+def steady(_: Configuration) -> Sequence[float]:
+    """Shares of the last AP after every epoch, which grow by the same amount."""
+    return [epoch / EPOCHS for epoch in range(1, EPOCHS + 1)]
+
+
 def table(
     space: SearchSpace | str = "architectures",
     ap: Callable[[Configuration], float] = gentle,
     networks: int = 40,
     noise: float = 0.01,
     seeds: tuple[int, ...] = SEEDS,
+    shape: Callable[[Configuration], Sequence[float]] = steady,
 ) -> Table:
     """Return a table of configurations drawn like those of the real one, whose APs rise to ``ap`` over the epochs.
 
@@ -62,6 +68,7 @@ def table(
         networks: number of networks.
         noise: standard deviation of a training's AP.
         seeds: of the trainings of each network.
+        shape: AP after every epoch as a share of the last one.
     """
     found = load_space(space) if isinstance(space, str) else space
     study = load_study("quick")
@@ -87,7 +94,7 @@ def table(
         command="python -m benchmarks.tabular",
         complete=True,
         networks=tuple(
-            _network(f"{number:04d}", configuration, found, ap(configuration), noise, seeds, rng)
+            _network(f"{number:04d}", configuration, found, ap(configuration), noise, seeds, shape(configuration), rng)
             for number, configuration in enumerate(drawn.values())
         ),
     )
@@ -100,6 +107,7 @@ def _network(
     ap: float,
     noise: float,
     seeds: tuple[int, ...],
+    shape: Sequence[float],
     rng: np.random.Generator,
 ) -> Network:
     arch = space.arch(configuration)
@@ -112,12 +120,12 @@ def _network(
         parts=parts,
         macs=sum(macs(arch, 64, 64).values()),
         feasible=True,
-        trainings=tuple(_trained(seed, ap + noise * rng.standard_normal()) for seed in seeds),
+        trainings=tuple(_trained(seed, ap + noise * rng.standard_normal(), shape) for seed in seeds),
     )
 
 
-def _trained(seed: int, ap: float) -> Trained:
-    aps: list[float | None] = [round(ap * epoch / EPOCHS, 5) for epoch in range(1, EPOCHS + 1)]
+def _trained(seed: int, ap: float, shape: Sequence[float]) -> Trained:
+    aps: list[float | None] = [round(ap * share, 5) for share in shape]
     curves = dict.fromkeys(("easy", "medium", "hard", "mean"), aps)
     losses: dict[str, list[float | None]] = {"total": [1 / epoch for epoch in range(1, EPOCHS + 1)]}
     return Trained(seed, "complete", "", curves, curves, losses, [1.0] * EPOCHS)

@@ -60,9 +60,45 @@ def test_the_whole_command(
     assert f"report: {tmp_path / 'runs' / 'simulation-architectures' / 'report.md'}" in out
 
 
+@pytest.mark.slow
+def test_several_objectives_are_told_with_and_without_stopping(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--table", str(table), "--seeds", "2", "--trials", "20", "--samplers", "random,feasible-random"]
+    arguments += ["--workers", "1", "--runs", str(tmp_path / "runs"), "--objectives", "ap,params"]
+    assert simulate.main([*arguments, "--publish", "stopped", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["objectives"], answer["pruner"]) == (["ap", "params"], "dominated")
+    assert answer["report"] == str(tmp_path / "runs" / "stopping-architectures" / "report.md")
+    assert answer["published_report"] == "reports/stopped/report.md"
+    for sampler in answer["samplers"].values():
+        low, high = sampler["saved_share"]["interval"]
+        assert low <= sampler["saved_share"]["mean"] <= high
+        assert 0 < sampler["hypervolume_share"]["mean"] <= 1
+        assert sampler["wrongly_stopped"]["mean"] <= sampler["front"]["mean"]
+    assert answer["samplers"]["feasible-random"]["saved_share"]["mean"] > 0
+    assert answer["aim"]["largest_ap_lost"] == answer["noise"]["seeds"] > 0
+    assert set(answer["aim"]["samplers"]) == {"random", "feasible-random"}
+    text = (tmp_path / "reports/stopped/report.md").read_text(encoding="utf-8")
+    assert text == Path(answer["report"]).read_text(encoding="utf-8")
+    assert "--samplers random,feasible-random --seeds 2 --trials 20 --objectives ap,params --publish stopped" in text
+
+    assert simulate.main([*arguments, "--pruner", "dominated"]) == 0
+    out = capsys.readouterr().out
+    assert "epochs saved, %" in out
+    assert "- The aim: at least 40.0 % of the epochs are saved" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--objectives", "params,ap"], "objectives start with 'ap' and name each of ap, params, latency at most once"),
+        (["--objectives", "ap,flops"], "got 'ap,flops'"),
+        (["--objectives", ","], "objectives start with 'ap'"),
+        (["--objectives", "ap,params", "--pruner", "median"], "cannot prune by 'median', which compares AP only"),
+        (["--pruner", "dominated"], "pruner 'dominated' compares several objectives"),
+        (["--objectives", "ap,latency"], "the table has those of 0 of 20 networks"),
         (["--samplers", "tpe,anealing"], r"unknown sampler 'anealing' \(known: feasible-evolution, .*, tpe\)"),
         (["--samplers", "feasible-tpee"], "did you mean 'feasible-tpe'"),
         (["--samplers", ","], "--samplers names no sampler"),
@@ -93,6 +129,7 @@ def test_a_table_of_a_space_that_is_gone_is_refused(table: Path, tmp_path: Path)
         (["--trials", "-1"], "--trials must be at least 1, got -1"),
         (["--workers", "9999"], "--workers must be at most the number of cores"),
         (["--note", "x"], "--note needs --publish"),
+        (["--objectives", "ap,params", "--pruner", "none"], "leave out --pruner none"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

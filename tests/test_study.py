@@ -58,10 +58,21 @@ def test_several_objectives_switch_pruning_off_unless_it_is_asked_for() -> None:
     config = asked("--study", "quick", "--objectives", "ap,params")
     assert (config.objectives, config.pruner) == (("ap", "params"), "none")
     with pytest.raises(InputError, match="cannot prune by 'median', which compares AP only"):
-        asked("--objectives", "ap,params", "--pruner", "median")
-    assert asked("--objectives", "ap,params", "--pruner", "dominated").pruner == "dominated"
+        asked("--study", "quick", "--objectives", "ap,params", "--pruner", "median")
+    assert asked("--no-sharing", "--objectives", "ap,params", "--pruner", "dominated").pruner == "dominated"
     with pytest.raises(InputError, match="'dominated' compares several objectives"):
-        asked("--pruner", "dominated")
+        asked("--no-sharing", "--pruner", "dominated")
+    with pytest.raises(InputError, match="candidates are scored: give --no-sharing"):
+        asked("--objectives", "ap,params", "--pruner", "dominated")
+
+
+def test_without_sharing_fewer_candidates_are_trained() -> None:
+    default = load_study("default")
+    assert default.sharing is not None
+    assert (asked().trials, asked().sharing) == (default.trials, default.sharing)
+    alone = asked("--no-sharing")
+    assert (alone.trials, alone.sharing) == (default.sharing.unshared, None)
+    assert asked("--no-sharing", "--trials", "3").trials == 3
 
 
 def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.MonkeyPatch) -> None:

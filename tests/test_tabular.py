@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import benchmarks.tabular.__main__ as command
-from benchmarks.tabular import graded, make
+import benchmarks.tabular.protocol as protocols
+from benchmarks.tabular import graded, make, prepared, rows
 from benchmarks.tabular.graded import Graded, train_graded
 from benchmarks.tabular.make import Maker
-from benchmarks.tabular.protocol import base, drawn, protocol
+from benchmarks.tabular.protocol import FOLDER, drawn, portable, protocol
 from harness import cli
 from harness.core.arch import ARCHS
 from harness.core.names import load_space, load_study
@@ -27,12 +28,14 @@ from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights, state_digest
 from harness.search.candidates import identity
 from harness.search.progress import Board, Progress
+from harness.search.resources import Resources
 from harness.search.speeds import Stopwatch
 from harness.search.workers import Event
 from harness.training.grade import val_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.loop import train
 from harness.training.teacher import Teacher
+from tests.data.tiny_widerface import TRAIN, write_retinaface
 from tests.toy import SEED, THREADS
 
 EPOCHS = 2
@@ -152,8 +155,12 @@ def runs(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with torch.random.fork_rng():
         save_weights(build(ARCHS["v1"]), path)
     record = TrialRecord("v1", "teacher", params=487_103, search_ap=_ap("v1", 1, "search"), ap=_ap("v1", 1, "val"))
-    monkeypatch.setattr(make, "ensure_teacher", lambda *_, **__: Teacher(path, ARCHS["v1"], record))
+    monkeypatch.setattr(prepared, "ensure_teacher", lambda *_, **__: Teacher(path, ARCHS["v1"], record))
     return runs
+
+
+def resources(runs: Path) -> Resources:
+    return Resources(runs, workers=1, threads=1, tracking_uri="none")
 
 
 def made(
@@ -166,7 +173,7 @@ def made(
     """Make a table, or continue it, and return its file; ``seen`` is called whenever it was written."""
     monkeypatch.setattr(make, "Pool", lambda *_: Workers(disk))
     shown, out = Shown(), runs / "table.json"
-    maker = Maker(protocol(configurations, 2, quick=True), runs, 1, 1, shown, COMMAND)
+    maker = Maker(protocol("quick", configurations, 2), resources(runs), shown, COMMAND)
     write = maker.write
 
     def written(path: Path) -> None:
@@ -361,7 +368,7 @@ def test_latencies_are_measured_once_per_network(runs: Path, monkeypatch: pytest
     monkeypatch.setattr(Stopwatch, "measure", measure)
     out, shown = made(runs, Disk(), monkeypatch)
     for _ in range(2):
-        maker = Maker(protocol(2, 2, quick=True), runs, 1, 1, shown, COMMAND)
+        maker = Maker(protocol("quick", 2, 2), resources(runs), shown, COMMAND)
         with maker.opened():
             maker.measure(out)
     assert measured == ["0000", "0001", "v2"]
@@ -370,7 +377,7 @@ def test_latencies_are_measured_once_per_network(runs: Path, monkeypatch: pytest
 
 
 def test_configurations_are_drawn_from_what_fits_without_repetition() -> None:
-    study = protocol(200, 1, quick=False)
+    study = protocol("scenes", 200, 1)
     counts = SpaceCounts(load_space(study.space))
     found = list(drawn(counts, study))
     assert len({identity(configuration) for configuration in found}) == 200
@@ -380,15 +387,36 @@ def test_configurations_are_drawn_from_what_fits_without_repetition() -> None:
     assert len(list(drawn(counts, few))) == counts.feasible(few.budget) == 24
 
 
+def test_a_study_of_photographs_needs_their_folder(tmp_path: Path) -> None:
+    study = protocol("widerface_mini", 32, 1, tmp_path, 25)
+    mini = load_study("widerface_mini")
+    assert study.data == replace(mini.data, source=str(tmp_path))
+    assert study.train == replace(mini.train, evaluate_every=25)
+    assert (study.space, study.trials, study.seeds, study.references) == ("architectures", 32, 1, ("v2",))
+    assert portable(study).data == replace(mini.data, source=FOLDER)
+    scenes = protocol("scenes", 32, 1)
+    assert portable(scenes) == scenes
+
+
+def test_an_epoch_without_an_evaluation_has_no_ap_in_the_table() -> None:
+    record = TrialRecord("0000", "candidate", state="complete")
+    record.epochs = [{**_epoch("0000", 1), "ap": {}, "val": {}}, {**_epoch("0000", 2), "val": _ap("0000", 2, "val")}]
+    found = rows.trained(record)
+    assert found.search["mean"] == [None, round(_ap("0000", 2, "search")["mean"] or 0, 5)]
+    assert found.val["easy"][0] is None
+    assert len(found.losses["total"]) == len(found.seconds) == 2
+    assert found.aps == found.search["mean"][1:]
+
+
 def test_the_base_of_the_space_is_v2() -> None:
     space = load_space("architectures")
-    configuration = base(space)
+    configuration = space.base_configuration()
     space.check(configuration)
     assert space.arch(configuration) == ARCHS["v2"]
 
 
 def test_the_protocol_is_that_of_scenes_with_an_evaluation_after_every_epoch() -> None:
-    scenes, study = load_study("scenes"), protocol(128, 2, quick=False)
+    scenes, study = load_study("scenes"), protocol("scenes", 128, 2)
     assert study.train == replace(scenes.train, evaluate_every=1)
     for name in ("data", "teacher", "distill", "evaluation", "budget", "speed", "seed"):
         assert getattr(study, name) == getattr(scenes, name)
@@ -402,6 +430,10 @@ def test_the_protocol_is_that_of_scenes_with_an_evaluation_after_every_epoch() -
         (["--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["--workers", "9999"], "need 9999 cores"),
         (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--evaluate-every", "0"], "--evaluate-every must be at least 1, got 0"),
+        (["--study", "scenes"], "leave out --study"),
+        (["--data", "photographs"], "study 'quick' trains on generated scenes: leave out --data"),
+        (["--init-backbone", "none.pth"], "--init-backbone: there is no file none.pth"),
     ],
 )
 def test_bad_input_is_refused(
@@ -409,6 +441,24 @@ def test_bad_input_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.run(command.main, ["--quick", "--runs", str(tmp_path / "runs"), *arguments])
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--study", "widerfac"], "did you mean 'widerface'"),
+        (["--study", "widerface_mini"], "give the folder of a copy with --data"),
+        (["--study", "widerface_mini", "--data", "none"], "--data: there is no folder none"),
+    ],
+)
+def test_a_study_without_its_images_is_refused(
+    tmp_path: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(command.main, ["--runs", str(tmp_path / "runs"), *arguments])
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
@@ -496,10 +546,30 @@ class TestTraining:
         again = [info["val"] for info in epochs_of(Graded(job, tuple(parts[:1])))]
         assert again == whole, "the second AP is that of the checkpoint's network"
 
+    def test_epochs_without_an_evaluation_have_no_ap(self, job: Job) -> None:
+        job = replace(job, train=replace(job.train, evaluate_every=2))
+        found = epochs_of(Graded(job))
+        assert [bool(info["ap"]) for info in found] == [bool(info["val"]) for info in found] == [False, True, True]
+
     def test_an_ap_whose_network_is_gone_is_missed(self, job: Job) -> None:
         epochs_of(Graded(job), 2)
         with pytest.raises(DataError, match="has a network after 2 epochs, but no AP after 1"):
             train_graded(Graded(job), lambda _: True)
+
+
+def test_the_table_of_photographs_names_no_folder(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = write_retinaface(tmp_path / "photographs", TRAIN)
+    data = DataConfig(source="widerface", size=64, train_images=0, search_images=1, val_images=0)
+    mini = replace(load_study("widerface_mini"), data=data, train=TrainConfig(epochs=EPOCHS))
+    monkeypatch.setattr(protocols, "load_study", lambda _: mini)
+    monkeypatch.setattr(make, "Pool", lambda *_: Workers(Disk()))
+    out = tmp_path / "table.json"
+    arguments = ["--study", "widerface_mini", "--data", str(copy), "--configurations", "1", "--seeds", "1"]
+    assert command.main([*arguments, "--evaluate-every", "2", "--runs", str(runs), "--out", str(out), "--json"]) == 0
+    assert str(tmp_path) not in out.read_text(encoding="utf-8")
+    table = Table.load(out)
+    assert table.config.data.source == FOLDER
+    assert table.command.endswith("--data PATH/TO/WIDERFACE --configurations 1 --seeds 1 --evaluate-every 2")
 
 
 @pytest.mark.slow

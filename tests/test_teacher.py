@@ -12,17 +12,20 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
+from harness.core.names import load_study
 from harness.core.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
 from harness.core.record import TrialRecord
+from harness.data import load_split
 from harness.errors import DataError, InputError
 from harness.models.builder import build
-from harness.models.weights import load_weights, save_weights
+from harness.models.weights import load_weights, read_label, read_tensors, save_weights
 from harness.search.resources import Resources
 from harness.study import main as study
 from harness.teacher import main
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.job import PREDICTIONS
-from harness.training.teacher import Teacher, ensure_teacher, find_teacher
+from harness.training.shipped import find_shipped
+from harness.training.teacher import Teacher, ensure_teacher, find_teacher, recipe
 from tests.toy import SEED, THREADS
 
 pytestmark = pytest.mark.trains
@@ -121,6 +124,56 @@ def test_given_weights_are_evaluated_and_kept(runs: Path) -> None:
     assert given.record.ap == trained.record.ap
     assert given.record.epochs == []
     assert teach(STUDY, runs, str(trained.path)) == given
+
+
+def test_a_published_teacher_is_read_instead_of_trained(
+    runs: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.training.shipped.FOLDER", tmp_path / "weights")
+    monkeypatch.setattr("harness.teacher.load_study", lambda _: STUDY)
+    assert main(["--study", "tiny", "--runs", str(runs), *SAME, "--publish", "tiny", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["published"] == str(tmp_path / "weights" / "tiny.safetensors")
+    trained = teach(STUDY, runs, shipped=False)
+    assert read_label(tmp_path / "weights" / "tiny.safetensors")["command"] == (
+        "python -m harness.teacher --study tiny --publish tiny"
+    )
+    (tmp_path / "cache").symlink_to(cache)
+    heard: list[str] = []
+    read = teach(STUDY, tmp_path, progress=lambda what, *_: heard.append(what))
+    assert not [what for what in heard if "teacher" in what]
+    for name, value in read_tensors(trained.path).items():
+        assert torch.equal(read_tensors(read.path)[name], value), name
+    assert (read.record.ap, read.record.search_ap) == (trained.record.ap, trained.record.search_ap)
+    assert (read.record.train, read.record.provenance) == (trained.record.train, trained.record.provenance)
+    assert [epoch["ap"]["mean"] for epoch in read.record.epochs] == pytest.approx(
+        [epoch["ap"]["mean"] for epoch in trained.record.epochs], rel=1e-3
+    )
+    assert read.record.read_from == "".join((tmp_path.name, "/weights/tiny.safetensors"))
+
+    graded_otherwise = replace(STUDY, data=replace(STUDY.data, val_images=9, search_images=7))
+    assert teach(graded_otherwise, tmp_path).record.read_from
+    assert [epoch["ap"] for epoch in teach(graded_otherwise, tmp_path).record.epochs] == [{}, {}]
+    for other in (replace(STUDY, seed=SEED + 1), replace(STUDY, teacher=replace(STUDY.teacher, lr=1e-3))):
+        short = replace(other, teacher=replace(other.teacher, epochs=1))
+        assert not teach(short, tmp_path).record.read_from
+
+
+@pytest.mark.slow
+def test_the_teacher_of_the_default_study_comes_with_the_harness(cache: Path) -> None:
+    """Otherwise ``make study`` trains it first, which takes as long as all the rest."""
+    study = load_study("default")
+    faces = {split: load_split(study.data, split, cache) for split in ("train", "search")}
+    found = find_shipped(recipe(study, ARCHS["v1"], faces["train"], None), faces["search"].digest)
+    assert found is not None
+    assert len(found.epochs) == study.teacher.epochs
+    assert found.epochs[-1]["ap"]["mean"] > 0.5
+    load_weights(build(ARCHS["v1"]), found.path)
+
+
+@pytest.mark.parametrize("options", [["--data", "photographs"], ["--teacher", "v1.safetensors"], ["--publish", "a/b"]])
+def test_only_teachers_of_scenes_are_published(options: list[str]) -> None:
+    with pytest.raises(InputError, match="--publish"):
+        main(["--publish", "mine", *options])
 
 
 def test_another_architecture_teaches_under_its_own_name(runs: Path, tmp_path: Path) -> None:

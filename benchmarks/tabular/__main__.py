@@ -8,13 +8,18 @@ from harness import cli
 from harness.core.table import TABLE, Table
 
 TABLE_HERE = Path(__file__).parent / TABLE.name
+STUDY, QUICK = "scenes", "quick"
 CONFIGURATIONS, QUICK_CONFIGURATIONS, SEEDS = 128, 2, 2
 
-EXAMPLES = """
+EXAMPLES = f"""
 Draws configurations of the space "architectures" that fit the budget, and trains each with several seeds by the
-protocol of the study "scenes". V2, which exceeds the budget, is trained likewise. Each network is evaluated after every
-epoch, on the search split and on the validation images; no choice depends on either. The table is written after every
-training, and the same command resumes after an interruption. It takes hours.
+protocol of a study. V2, which exceeds the budget, is trained likewise. Each network is evaluated after every epoch, on
+the search split and on the validation images; no choice depends on either. The table is written after every training,
+and the same command resumes after an interruption. It takes hours.
+
+The study is "{STUDY}", and the table {TABLE}; that of another study is NAME.json beside
+it. A study of WIDER FACE needs --data. Evaluations of photographs take longer than the training, so that
+--evaluate-every may spare them; python -m harness.simulate needs one after every epoch.
 
 --measure measures the latency of the networks that are trained, relative to V1. It trains nothing. Nothing else should
 run meanwhile.
@@ -22,6 +27,8 @@ run meanwhile.
 examples:
   python -m benchmarks.tabular
   python -m benchmarks.tabular --measure
+  python -m benchmarks.tabular --study widerface_mini --data PATH/TO/WIDERFACE --init-backbone BACKBONE \\
+      --configurations 32 --seeds 1 --evaluate-every 25
   python -m benchmarks.tabular --quick --runs /tmp/runs"""
 
 
@@ -32,7 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     configurations = given.configurations
     if configurations is None:
         configurations = QUICK_CONFIGURATIONS if given.quick else CONFIGURATIONS
-    for option, value in (("configurations", configurations), ("seeds", given.seeds)):
+    if given.quick and given.study is not None:
+        parser.error(f"--quick has the toy sizes of the study '{QUICK}': leave out --study")
+    for option, value in (
+        ("configurations", configurations),
+        ("seeds", given.seeds),
+        ("evaluate-every", given.evaluate_every),
+    ):
         if value < 1:
             parser.error(f"--{option} must be at least 1, got {value}")
     cli.require_writable("--runs", given.runs)
@@ -42,11 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported after the cheap checks: PyTorch takes seconds to load.
     from benchmarks.tabular.make import Maker
     from benchmarks.tabular.protocol import protocol
+    from harness.search.resources import Resources
 
-    study = protocol(configurations, given.seeds, quick=given.quick)
+    name = QUICK if given.quick else given.study or STUDY
+    study = protocol(name, configurations, given.seeds, given.data, given.evaluate_every)
+    resources = Resources(
+        given.runs, given.workers, given.threads, init_backbone=given.init_backbone, tracking_uri="none"
+    )
+    usual = TABLE_HERE if name == STUDY else TABLE_HERE.with_name(f"{name}.json")
     with cli.Progress() as progress:
-        maker = Maker(study, given.runs, given.workers, given.threads, progress, _command(given))
-        out = given.out or (maker.folder / "table.json" if given.quick else TABLE_HERE)
+        maker = Maker(study, resources, progress, _command(given))
+        out = given.out or (maker.folder / "table.json" if given.quick else usual)
         with maker.opened():
             if given.measure:
                 maker.measure(out)
@@ -75,23 +94,33 @@ def summary(table: Table) -> dict[str, Any]:
 
 
 def _command(given: Any) -> str:
-    """Return the command that makes this table, without what it does not depend on."""
+    """Return the command that makes this table, without what it does not depend on and without paths."""
     words = ["python", "-m", "benchmarks.tabular", *(["--quick"] if given.quick else [])]
+    words += [] if given.study is None else ["--study", given.study]
+    words += [] if given.data is None else ["--data", "PATH/TO/WIDERFACE"]
+    words += [] if given.init_backbone is None else ["--init-backbone", f"PATH/TO/{given.init_backbone.name}"]
     words += [] if given.configurations is None else ["--configurations", str(given.configurations)]
     words += [] if given.seeds == SEEDS else ["--seeds", str(given.seeds)]
+    words += [] if given.evaluate_every == 1 else ["--evaluate-every", str(given.evaluate_every)]
     words += [] if given.threads is None else ["--threads", str(given.threads)]
     return " ".join(words)
 
 
 def _parser() -> cli.Parser:
     parser = cli.Parser("benchmarks.tabular", "Train the networks of the tabular benchmark.", EXAMPLES)
+    parser.add_argument("--study", metavar="NAME", help=f"study whose protocol is used (default: {STUDY})")
+    cli.add(parser, "--data", type=Path, help="the folder of a WIDER FACE copy")
+    cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from")
     parser.add_argument(
         "--configurations", type=int, metavar="N", help=f"networks to draw (default: {CONFIGURATIONS}; more continue)"
     )
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="trainings per network (%(default)s)")
+    parser.add_argument(
+        "--evaluate-every", type=int, default=1, metavar="N", help="epochs between two evaluations (%(default)s)"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="trainings at once (default: by cores and memory)")
     cli.add(parser, "--threads")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"the table (default: {TABLE})")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"the table (default: {TABLE}, or by study)")
     parser.add_argument("--measure", action="store_true", help="measure latencies instead of training")
     parser.add_argument(
         "--quick", action="store_true", help=f"toy sizes, {QUICK_CONFIGURATIONS} networks; its table stays in --runs"

@@ -29,13 +29,18 @@ class Graded:
 def train_graded(graded: Graded, on_epoch: Callable[[dict[str, Any]], bool]) -> TrainResult:
     """Train as ``training.loop.train`` does; each epoch's dict also has ``val``, its AP on the validation images.
 
+    It is empty after an epoch without an evaluation, as is the AP on the search split.
+
     Raises:
         DataError: an earlier epoch's AP is missing, and its network is gone.
     """
 
     def with_val(info: dict[str, Any]) -> bool:
         epoch = info["epoch"]
-        ap = graded.known[epoch - 1] if epoch <= len(graded.known) else _evaluated(graded.job, epoch)
+        if epoch <= len(graded.known):
+            ap = graded.known[epoch - 1]
+        else:
+            ap = _evaluated(graded.job, epoch) if graded.job.train.evaluates(epoch) else {}
         return on_epoch({**info, VAL: ap})
 
     return train(graded.job, with_val)

@@ -1,32 +1,26 @@
-"""``Maker``: everything that the table needs, from the teacher to the file."""
+"""``Maker``: makes a table, from the teacher to the file."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.tabular.graded import train_graded
-from benchmarks.tabular.protocol import DRAWS, base, drawn
+from benchmarks.tabular.graded import VAL, Graded, train_graded
+from benchmarks.tabular.prepared import prepare
+from benchmarks.tabular.protocol import DRAWS, drawn, portable
 from benchmarks.tabular.rows import ENDED, network, rounded
 from benchmarks.tabular.trainings import Trainings, resumed
-from harness.core.names import load_space
 from harness.core.protocol import StudyConfig, digest
-from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.core.table import Table
 from harness.counting import SpaceCounts
-from harness.data import SPLITS, load_split
-from harness.evaluation.protocol import ap_protocol
-from harness.models.device import device_name, precision
 from harness.models.weights import file_digest
-from harness.search.plan import Plan
 from harness.search.progress import Progress
-from harness.search.resources import Resources, check_resources
+from harness.search.resources import Resources
 from harness.search.speeds import Stopwatch
 from harness.search.storage import single_writer
 from harness.search.workers import Pool
 from harness.training.job import TRAINING_VERSION
-from harness.training.teacher import ensure_teacher
 
 
 class Maker:
@@ -34,9 +28,7 @@ class Maker:
 
     Args:
         study: the protocol.
-        runs: folder of teachers and decoded images; trainings are kept in ``tabular-DIGEST``, where the digest is that
-            of all that decides their results.
-        workers, threads: processes and threads of each; None: by cores.
+        resources: where and how it trains, as for ``prepare``.
         progress: shows what is done.
         command: the command that makes the table.
 
@@ -44,60 +36,16 @@ class Maker:
         folder: where the trainings are kept.
 
     Raises:
-        InputError: workers and threads need more cores than there are, or another process makes this table.
+        InputError: as ``prepare``, or another process makes this table.
     """
 
-    def __init__(
-        self,
-        study: StudyConfig,
-        runs: Path,
-        workers: int | None,
-        threads: int | None,
-        progress: Progress,
-        command: str,
-    ) -> None:
+    def __init__(self, study: StudyConfig, resources: Resources, progress: Progress, command: str) -> None:
         self._progress = progress
         self._command = command
-        resources = Resources(runs=runs, workers=workers, threads=threads, tracking_uri="none")
-        # No training is proposed from another's result, so that any number may run at once.
-        checked = check_resources(replace(study, window=study.trials), resources)
-        self._count = checked.workers
-        cache, space = runs / "cache", load_space(study.space)
-        splits = {split: load_split(study.data, split, cache, progress.stage) for split in SPLITS}
-        teacher = ensure_teacher(study, runs, threads=checked.threads, progress=progress.stage)
-        self._images = {split: faces.digest for split, faces in splits.items()}
-        search_protocol, protocol = (
-            ap_protocol(splits[split], study.evaluation, study.data.eval_side) for split in ("search", "val")
-        )
-        computes = precision(checked.device, study.train.side(study.data.size))
-        decides = {
-            "space": space.digest(),
-            "training": TRAINING_VERSION,
-            "images": self._images,
-            "protocols": [search_protocol["digest"], protocol["digest"]],
-            "teacher": file_digest(teacher.path),
-            "threads": checked.threads,
-            "precision": computes,
-            **{
-                name: study.to_dict()[name] for name in ("budget", "data", "train", "distill", "evaluation", "seed")
-            },
-        }  # fmt: skip
-        self.folder = runs / f"tabular-{digest(decides)}"
-        self._counts = SpaceCounts(space)
-        self._plan = Plan(
-            config=study,
-            space=space,
-            folder=self.folder,
-            cache=cache,
-            images=(self._images["train"], self._images["search"]),
-            teacher=teacher,
-            search_protocol=search_protocol,
-            protocol=protocol,
-            start=teacher.path,
-            device="cpu",
-            threads=checked.threads,
-            provenance=provenance(device_name(checked.device), computes),
-        )
+        prepared = prepare(study, resources, "tabular", progress)
+        self._plan, self._count, self._images = prepared.plan, prepared.workers, prepared.images
+        self.folder = self._plan.folder
+        self._counts = SpaceCounts(self._plan.space)
         self._networks: list[list[TrialRecord]] = []
 
     @contextmanager
@@ -120,7 +68,7 @@ class Maker:
             yield self._plan.candidate(number, configuration)
         for name in self._plan.config.references:
             record = next(one for one in self._plan.references() if one.label == name)
-            record.configuration = base(self._plan.space)
+            record.configuration = self._plan.space.base_configuration()
             yield record
 
     @property
@@ -141,7 +89,12 @@ class Maker:
             pool = Pool(train_graded, self._count, self._plan.threads)
             stack.callback(pool.close)
             pool.ready()
-            Trainings(self._plan, self.records, pool, self._progress, lambda: self.write(out)).run()
+            Trainings(self._plan, self.records, pool, self._job, self._progress, lambda: self.write(out)).run()
+
+    def _job(self, record: TrialRecord) -> Graded:
+        # ``grade`` would also measure landmarks, at the end only.
+        job = replace(self._plan.job(record), grade=False)
+        return Graded(job, tuple(info[VAL] for info in record.epochs))
 
     def measure(self, out: Path) -> None:
         """Measure the speed of every network with an ended training, one after the other, and write the table."""
@@ -163,7 +116,7 @@ class Maker:
         return Table(
             space=plan.space.name,
             space_digest=plan.space.digest(),
-            config=plan.config,
+            config=portable(plan.config),
             drawn={
                 "configurations": len(networks) - len(plan.config.references),
                 "seed": DRAWS,

@@ -52,8 +52,10 @@ def trained(record: TrialRecord) -> Trained:
 
 
 def _curves(epochs: Sequence[dict[str, float | None]]) -> Curves:
+    """Return name → AP after each epoch; None after an epoch without an evaluation."""
     rows = [rounded(ap) for ap in epochs]
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    names = next((list(row) for row in rows if row), [])
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def rounded(ap: dict[str, float | None]) -> dict[str, float | None]:

@@ -1,10 +1,9 @@
-"""Runs the trainings of the table that have not ended, several at once, and keeps their records on disk."""
+"""Runs the trainings of one protocol that have not ended, several at once, and keeps their records on disk."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import Any
 
-from benchmarks.tabular.graded import VAL, Graded
 from benchmarks.tabular.rows import ENDED
 from harness.core.record import TrialRecord
 from harness.errors import DataError, HarnessError
@@ -33,14 +32,16 @@ def resumed(record: TrialRecord, plan: Plan) -> TrialRecord:
 
 
 class Trainings:
-    """The trainings of the table.
+    """Trainings of one protocol.
 
     Args:
         plan: the fixed settings.
         records: one per training, in the order in which they start; those that have ended are not trained again.
-        pool: trains them, with ``train_graded``.
+        pool: trains them.
+        job: a record → what the pool is given to train it.
         progress: shows epochs and ended trainings.
         changed: called after a training has ended.
+        what: the trainings in words.
     """
 
     def __init__(
@@ -48,13 +49,17 @@ class Trainings:
         plan: Plan,
         records: Sequence[TrialRecord],
         pool: Pool,
+        job: Callable[[TrialRecord], Any],
         progress: Progress,
         changed: Callable[[], None],
+        what: str = "trainings",
     ) -> None:
         self._plan = plan
         self._pool = pool
+        self._job = job
         self._progress = progress
         self._changed = changed
+        self._what = what
         self._all = len(records)
         self._waiting = deque(record for record in records if record.state not in ENDED)
         self._epochs = sum(plan.config.train.epochs - len(record.epochs) for record in self._waiting)
@@ -77,15 +82,13 @@ class Trainings:
         self._show()
 
     def _show(self) -> None:
-        self._progress.stage(f"{self._all} trainings, epochs", self._done, self._epochs)
+        self._progress.stage(f"{self._all} {self._what}, epochs", self._done, self._epochs)
 
     def _start(self, record: TrialRecord) -> None:
-        known = tuple(info[VAL] for info in record.epochs)
         record.add_provenance(self._plan.provenance)
         self._keep(record)
-        self._running[record.label] = record, len(known)
-        # ``grade`` would also measure landmarks, at the end only.
-        self._pool.start(record.label, Graded(replace(self._plan.job(record), grade=False), known))
+        self._running[record.label] = record, len(record.epochs)
+        self._pool.start(record.label, self._job(record))
 
     def _keep(self, record: TrialRecord) -> None:
         record.save(self._plan.trial_folder(record.label))
@@ -127,7 +130,7 @@ class Trainings:
             record.state, record.reason = "failed", str(event.content)
             self._epochs -= self._plan.config.train.epochs - len(record.epochs)
         else:
-            epochs = record.epochs  # The result's own epochs lack the AP on the validation images.
+            epochs = record.epochs  # The result's own epochs lack what the job added to them.
             event.content.fill(record)
             record.epochs = epochs
             record.size_mb = (self._plan.trial_folder(record.label) / WEIGHTS).stat().st_size / 1e6

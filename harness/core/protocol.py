@@ -340,9 +340,13 @@ class SharingConfig:
         candidates: networks whose slices are trained in each step.
         imitation: weight of the imitation of the teacher's maps.
         calibration: training batches from which the BatchNorm statistics of the backbone are measured.
-        tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored;
-            ``tuning_lr``: their peak learning rate.
+        tuning: steps in which a candidate's slices, except the backbone's, are trained before it is scored; 0 trains
+            none, and measures all BatchNorm statistics on the ``calibration`` batches. ``tuning_lr``: their peak
+            learning rate.
+        images: images of the search split on which candidates are scored; 0 uses all.
+        side: longest side to which an image is resized for a score, pixels; 0 resizes as for an AP.
         finalists: number of candidates with the highest scores that are trained to the end, from their slices.
+        unshared: number of candidates where sharing is turned off, so that all of them are trained to the end.
     """
 
     train: TrainConfig
@@ -351,11 +355,16 @@ class SharingConfig:
     calibration: int = 16
     tuning: int = 64
     tuning_lr: float = 5e-3
+    images: int = 0
+    side: int = 0
     finalists: int = 4
+    unshared: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "calibration", "tuning", "finalists"):
+        for name in ("candidates", "calibration", "finalists", "unshared"):
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("tuning", "images", "side"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
         _require(0 < self.tuning_lr < 1, f"tuning_lr must lie between 0 and 1, got {self.tuning_lr}")
         for name in ("ema", "frozen_stages", "patience"):
@@ -477,7 +486,7 @@ class StudyConfig:
         check_name(self.name, "a study's name")
         _require(
             self.sharing is None or self.pruner == "none",
-            f"candidates that are scored by shared weights are not pruned: give pruner none, got {self.pruner}",
+            f"pruner '{self.pruner}' stops trainings, but candidates are scored: give --no-sharing, or --pruner none",
         )
         _require(
             self.trials > 0 or (self.trials == 0 and bool(self.references)),

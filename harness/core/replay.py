@@ -32,18 +32,30 @@ class Step:
     Attributes:
         outcome: ``new``; ``repeated``: this search trained the configuration before; or ``wasted``: it exceeds the
             budget or cannot be built, so that it has no AP.
-        epochs: number of epochs that it trained; 0 if wasted.
-        seen: AP that the search was told; None if wasted.
+        costs: its values of the objectives other than AP; empty if there are none, or if wasted.
+        aps: AP that the search was told after each epoch that it trained; empty if wasted.
         best: expected AP of the configuration that the search would choose after this trial, the one with the highest
             AP that it was told; None before the first.
         source: whether its AP comes from the ``table`` or the ``surrogate``; empty if wasted.
+        stops: epoch after which early stopping ends the same training; None if it does not, or with one objective.
     """
 
     outcome: str
-    epochs: int = 0
-    seen: float | None = None
+    costs: tuple[float, ...] = ()
+    aps: tuple[float, ...] = ()
     best: float | None = None
     source: str = ""
+    stops: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that it trained."""
+        return len(self.aps)
+
+    @property
+    def seen(self) -> float | None:
+        """AP after its last epoch; None if wasted."""
+        return self.aps[-1] if self.aps else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,10 @@ class Simulation:
         noise: standard deviations of one training's AP after the last epoch: ``seeds``, ``residual``.
         noisy: whether searches were told noisy APs.
         best: the best configuration.
-        trials: trials of a search; ``pruner``: a name of ``PRUNERS``.
+        trials: trials of a search; ``pruner``: a name of ``PRUNERS``. With several objectives, searches ran without it,
+            and it was applied to their trials afterwards.
+        objectives: names of ``OBJECTIVES``; ``limits``: those other than AP at the reference point of the hypervolume.
+        latencies: errors of latencies in cross-validation; empty if latency is no objective.
         replays: sampler → its searches, which have the seeds 0, 1, 2, ….
         provenance: what replayed them.
     """
@@ -91,5 +106,8 @@ class Simulation:
     best: Best
     trials: int
     pruner: str
+    objectives: tuple[str, ...]
+    limits: tuple[float, ...]
+    latencies: dict[str, float]
     replays: dict[str, list[Replay]]
     provenance: Provenance

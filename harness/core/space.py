@@ -226,6 +226,16 @@ class SearchSpace:
             parts[slot] = Part(name, tuple(options.items()))
         return ArchConfig(**parts)
 
+    def base_configuration(self) -> Configuration:
+        """Return the values that the base has on the active axes of its slots; it has none on axes of training."""
+        chosen: Configuration = {}
+        for axis in self.axes:
+            slot, _, option = axis.name.partition(".")
+            if slot in SLOTS and self.active(axis, chosen):
+                part = self.base.parts()[slot]
+                chosen[axis.name] = part.name if option == "name" else part.option_dict()[option]
+        return chosen
+
     def recipes(self) -> list[Configuration]:
         """Return every combination of the axes that change nothing that is built; one empty one if there are none."""
         tables = [self.group_configurations(group) for group in RECIPE]

@@ -33,7 +33,7 @@ class Trained:
         seed: its seed.
         state: ``complete``, or ``failed`` with a ``reason``; a failed training has the epochs before it failed.
         search, val: easy, medium, hard and mean → AP after each epoch, in [0, 1], on the search split and on the
-            validation images; None where a list holds no face.
+            validation images; None where a list holds no face, and after an epoch without an evaluation.
         losses: loss term → mean over each epoch.
         seconds: training time of each epoch.
     """
@@ -48,7 +48,7 @@ class Trained:
 
     @property
     def aps(self) -> list[float] | None:
-        """The mean AP on the search split after each epoch; None if it failed."""
+        """The mean AP on the search split after each epoch with an evaluation; None if the training failed."""
         found = [value for value in self.search.get("mean", []) if value is not None]
         return found if self.state == "complete" else None
 
@@ -80,7 +80,7 @@ class Network:
 
     @property
     def aps(self) -> dict[int, list[float]]:
-        """Seed → mean AP on the search split after each epoch, of the complete trainings."""
+        """Seed → mean AP on the search split after each epoch with an evaluation, of the complete trainings."""
         return {one.seed: found for one in self.trainings if (found := one.aps)}
 
 

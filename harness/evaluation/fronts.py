@@ -4,14 +4,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
-def dominated(points: Points) -> NDArray[np.bool_]:
+def dominated(points: Points) -> Mask:
     """Return (n,) bool: whether another of the points (n, m) is no worse in any coordinate and better in one.
 
     Equal points do not dominate each other.
     """
     return np.array([bool(((points <= one).all(1) & (points < one).any(1)).any()) for one in points], dtype=np.bool_)
+
+
+def losses(points: Points, kept: Mask) -> Points:
+    """Return how much the first coordinate gets worse (f,) at each point of the front if only ``kept`` points remain.
+
+    A front's point is replaced by the best one of those kept that are no worse in all other coordinates; the loss is
+    infinite if there is none, and 0 for a point that is kept. Equal points of the front count once. The largest of
+    these losses is the largest one at any bounds on the other coordinates.
+
+    Args:
+        points: (n, m).
+        kept: (n,) bool.
+    """
+    front, rest = np.unique(points[~dominated(points)], axis=0), points[kept]
+    found = [rest[(rest[:, 1:] <= one[1:]).all(1), 0].min(initial=np.inf) - one[0] for one in front]
+    return np.array(found, dtype=np.float64)
 
 
 def hypervolume(points: Points, reference: Points) -> float:
@@ -35,6 +52,21 @@ def hypervolume(points: Points, reference: Points) -> float:
         for end, thick in enumerate(thickness)
         if thick > 0
     )
+
+
+def spread(points: Points, number: int) -> list[int]:
+    """Return the positions of ``number`` points (n, m), or of all, each adding the most hypervolume to those before it.
+
+    The reference point is 1 everywhere. Of points that add equally much, the first is taken. The volume of the chosen
+    points is at least 63 % of the largest possible one (Guerreiro, Fonseca and Paquete, Greedy Hypervolume Subset
+    Selection in Low Dimensions, Evolutionary Computation 24(3), 2016).
+    """
+    reference = np.ones(points.shape[1])
+    chosen: list[int] = []
+    while len(chosen) < min(number, len(points)):
+        left = [position for position in range(len(points)) if position not in chosen]
+        chosen.append(max(left, key=lambda position: hypervolume(points[[*chosen, position]], reference)))
+    return chosen
 
 
 def knee(front: Points) -> int | None:

@@ -33,9 +33,7 @@ def limits(config: StudyConfig) -> tuple[float, ...]:
 
 
 def normalised(records: Sequence[TrialRecord], config: StudyConfig) -> Points:
-    """Return (n, objectives) points to be minimised: 1 - mean search AP, and each cost as a share of its limit.
-
-    The ideal is 0 everywhere, the reference point is 1 everywhere.
+    """Return the points (n, objectives) of some networks of a study, as ``scaled`` does.
 
     Args:
         records: networks with a mean search AP.
@@ -44,8 +42,14 @@ def normalised(records: Sequence[TrialRecord], config: StudyConfig) -> Points:
     Raises:
         DataError: latency is an objective, and a record has no predicted latency.
     """
-    rows = [
-        (1 - (record.search_ap["mean"] or 0.0), *np.divide(costs(record, config.objectives), limits(config)))
-        for record in records
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(config.objectives))
+    aps = [record.search_ap["mean"] or 0.0 for record in records]
+    return scaled(aps, [costs(record, config.objectives) for record in records], limits(config))
+
+
+def scaled(aps: Sequence[float], costs: Sequence[tuple[float, ...]], limits: tuple[float, ...]) -> Points:
+    """Return points (n, objectives) to be minimised: 1 - AP, and each cost as a share of its limit.
+
+    The ideal is 0 everywhere, the reference point is 1 everywhere.
+    """
+    rows = [(1 - ap, *np.divide(own, limits)) for ap, own in zip(aps, costs, strict=True)]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(limits))

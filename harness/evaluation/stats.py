@@ -207,12 +207,18 @@ def seed_interval(one: Mapping[int, float], other: Mapping[int, float]) -> Inter
     if min(len(one), len(other)) < 2:
         return None
     if set(one) == set(other):
-        differences = [one[seed] - other[seed] for seed in one]
-        return _t_interval(mean(differences), variance(differences) / len(differences), len(differences) - 1)
+        return mean_interval([one[seed] - other[seed] for seed in one])
     parts = [(variance(side.values()) / len(side), len(side) - 1) for side in (one, other)]
     error = sum(part for part, _ in parts)
     freedom = error**2 / sum(part**2 / n for part, n in parts) if error else 1.0
     return _t_interval(mean(one.values()) - mean(other.values()), error, freedom)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Return the interval of the mean of independent values, from Student's t; None below two values."""
+    if len(values) < 2:
+        return None
+    return _t_interval(mean(values), variance(values) / len(values), len(values) - 1)
 
 
 def _t_interval(middle: float, squared_error: float, freedom: float) -> Interval:

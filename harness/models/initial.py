@@ -18,5 +18,7 @@ def initialise(network: nn.Module, seed: int) -> None:
         for name, module in deepest_first:
             reset = getattr(module, "reset_parameters", None)
             if reset is not None:
-                torch.manual_seed(int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0]))
+                own = np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0]
+                # torch.manual_seed also seeds devices, which are not restored, and takes milliseconds per call.
+                torch.default_generator.manual_seed(int(own))
                 reset()

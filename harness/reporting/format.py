@@ -7,6 +7,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from harness.core.protocol import LATENCY, LATENCY_UNIT
 from harness.evaluation.stats import Interval
 
 NOTHING = "–"
@@ -52,6 +53,22 @@ def minus(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def reference_point(objectives: Sequence[str], limits: Sequence[float]) -> str:
+    """Return the reference point of a hypervolume in words.
+
+    Args:
+        objectives: names of ``OBJECTIVES``, AP first.
+        limits: the other objectives at that point, as ``evaluation.objectives.limits`` returns them.
+    """
+    words: dict[str, Callable[[float], str]] = {
+        "params": lambda value: f"{value:,.0f} parameters",
+        "latency": lambda value: LATENCY.text(round(LATENCY_UNIT * value)),
+    }
+    return ", ".join(
+        ["search AP 0 %", *(words[name](value) for name, value in zip(objectives[1:], limits, strict=True))]
+    )
 
 
 def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:

@@ -18,7 +18,8 @@ from harness.core.record import TrialRecord, load_records
 from harness.core.scores import Scored
 from harness.core.space import Configuration
 from harness.errors import HarnessError
-from harness.evaluation.objectives import costs
+from harness.evaluation.fronts import spread
+from harness.evaluation.objectives import costs, normalised
 from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
@@ -144,9 +145,7 @@ class Search:
             return plan.scoring(label(number), plan.space.arch(configuration), keep=False)
 
         def objectives(scored: Scored) -> list[float]:
-            record = plan.candidate(scored.number, scored.configuration)
-            record.search_ap = scored.ap
-            return self.objectives(record)
+            return self.objectives(plan.scored(scored))
 
         def params(configuration: Configuration) -> int:
             return plan.candidate(0, configuration).params
@@ -158,10 +157,19 @@ class Search:
         before = len(scoring.scores)
         scoring.run()
         self.trained |= len(scoring.scores) > before
-        finalists = scoring.best(self.plan.config.sharing.finalists if self.plan.config.sharing else 0)
-        due = list(self.plan.inheriting(finalists))
+        due = list(self.plan.inheriting(self._finalists(scoring)))
         keep_slices([record for record in due if not record.repeat_of], self.plan, self.pool, self.progress)
         self._line_up(due)
+
+    def _finalists(self, scoring: Scoring) -> list[Scored]:
+        """Return the candidates with the highest scores; with several objectives, those that span the best front."""
+        config = self.plan.config
+        number = config.sharing.finalists if config.sharing is not None else 0
+        ranked = scoring.ranked()
+        if len(config.objectives) == 1:
+            return ranked[:number]
+        points = normalised([self.plan.scored(one) for one in ranked], config)
+        return [ranked[position] for position in spread(points, number)]
 
     def _work(self) -> None:
         """Train until no training is running, queued or wanted."""

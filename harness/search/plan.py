@@ -79,6 +79,12 @@ class Plan:
         record.seed = self._seed(1)
         return record
 
+    def scored(self, scored: Scored) -> TrialRecord:
+        """Return the record of a candidate with its score as search AP."""
+        record = self.candidate(scored.number, scored.configuration)
+        record.search_ap = scored.ap
+        return record
+
     def references(self) -> Iterator[TrialRecord]:
         """Yield the records of the references, trained like the candidates, each with all its seeds."""
         for name in self.config.references:

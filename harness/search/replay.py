@@ -3,7 +3,7 @@
 Trials are sequential, so that each is proposed from the results of all before it. A search is told the AP of a single
 training, as a study would be: the expected one and noise. The noise depends on configuration and seed only, as the
 result of a training does in a study: repeating a configuration gives the same AP again, and all samplers with one seed
-meet the same trainings.
+meet the same trainings. Other objectives have no noise.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,14 +22,17 @@ from harness.core.space import Configuration, SearchSpace
 from harness.counting import SpaceCounts
 from harness.models.costs import value
 from harness.search.candidates import Proposer, identity, suggest
+from harness.search.costs import Costs
 from harness.search.generations import POPULATION
 from harness.search.pruning import Judge, make_pruner
 from harness.search.samplers import derive_seed
+from harness.search.stopped import stopped
 from harness.search.surrogate import Surrogate
 
 NO_AP = 0.0
-"""AP that Optuna is told for a configuration without one. Its samplers compare such trials by their constraints, and
-NSGA-II and the Gaussian process read the constraints of trials with a value only."""
+"""AP that Optuna is told for a configuration without one, with the limits of the other objectives. Its samplers compare
+such trials by their constraints, and NSGA-II and the Gaussian process read the constraints of trials with a value only.
+"""
 
 Stops = Callable[[int, float], bool]
 """Is told an epoch, from 1, and the AP after it, and returns whether the training is pruned."""
@@ -43,17 +46,27 @@ class World:
         space, budget: what is searched.
         surrogate: gives the expected APs and the noise.
         noisy: whether a training's AP has noise.
+        costs: the objectives other than AP.
     """
 
     space: SearchSpace
     budget: Budget
     surrogate: Surrogate
     noisy: bool = True
+    costs: Costs = field(default_factory=Costs)
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """The directions of the objectives, AP first."""
+        return [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(self.costs.names)]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One search to replay. It is plain data, so that it can be sent to another process."""
+    """One search to replay. It is plain data, so that it can be sent to another process.
+
+    With several objectives the pruner is ``none``, and early stopping is applied to the search's trials afterwards.
+    """
 
     world: World
     sampler: str
@@ -91,12 +104,13 @@ class Trainer:
         """Note a trial whose configuration has no AP."""
         self._note(WASTED)
 
-    def train(self, configuration: Configuration, stops: Stops) -> Result:
+    def train(self, configuration: Configuration, stops: Stops, costs: tuple[float, ...] = ()) -> Result:
         """Return what a training gives, and note its trial.
 
         Args:
             configuration: can be built and fits the budget.
             stops: told of every epoch; its answer after the last one does not count.
+            costs: the configuration's values of the objectives other than AP.
         """
         answer, name = self.world.surrogate.answer(configuration), identity(configuration)
         aps = answer.aps
@@ -113,13 +127,13 @@ class Trainer:
         seen = reported[len(reported)]
         if state == TrialState.COMPLETE and (self._chosen is None or seen > self._chosen[0]):
             self._chosen = seen, float(answer.aps[-1])
-        self._note(REPEATED if name in self._known else NEW, len(reported), seen, answer.source)
+        self._note(REPEATED if name in self._known else NEW, costs, tuple(reported.values()), answer.source)
         self._known.add(name)
         return Result(state, seen, reported)
 
-    def _note(self, outcome: str, epochs: int = 0, seen: float | None = None, source: str = "") -> None:
+    def _note(self, outcome: str, costs: tuple[float, ...] = (), aps: tuple[float, ...] = (), source: str = "") -> None:
         best = None if self._chosen is None else self._chosen[1]
-        self.steps.append(Step(outcome, epochs, seen, best, source))
+        self.steps.append(Step(outcome, costs, aps, best, source))
 
 
 def replay(job: Job, on_epoch: Callable[[dict[str, Any]], bool] | None = None) -> Replay:  # noqa: ARG001
@@ -135,13 +149,14 @@ def replay(job: Job, on_epoch: Callable[[dict[str, Any]], bool] | None = None) -
         _propose(job, counts, trainer)
     else:
         _optimize(job, counts, trainer)
-    return Replay(job.sampler, job.seed, tuple(trainer.steps))
+    steps = stopped(trainer.steps) if job.world.costs.names else trainer.steps
+    return Replay(job.sampler, job.seed, tuple(steps))
 
 
 def _propose(job: Job, counts: SpaceCounts, trainer: Trainer) -> None:
     """Search with this harness's proposals."""
-    name = job.sampler.removeprefix(FEASIBLE)
-    proposer = Proposer(job.world.space, counts, job.world.budget, name, [StudyDirection.MAXIMIZE], job.seed)
+    world, name = job.world, job.sampler.removeprefix(FEASIBLE)
+    proposer = Proposer(world.space, counts, world.budget, name, world.directions, job.seed)
     ended: list[FrozenTrial] = []
     seen: set[str] = set()
     for number in range(job.trials):
@@ -149,11 +164,12 @@ def _propose(job: Job, counts: SpaceCounts, trainer: Trainer) -> None:
         if proposal is None:
             return
         seen.add(identity(proposal.configuration))
-        result = trainer.train(proposal.configuration, Judge(job.pruner, ended).stops)
+        costs = world.costs.of(proposal.configuration, counts)
+        result = trainer.train(proposal.configuration, Judge(job.pruner, ended).stops, costs)
         ended.append(
             create_trial(
                 state=result.state,
-                value=result.value if result.state == TrialState.COMPLETE else None,
+                values=[result.value, *costs] if result.state == TrialState.COMPLETE else None,
                 params=proposal.configuration,
                 distributions=proposer.distributions(proposal.configuration),
                 intermediate_values=result.reported,
@@ -164,27 +180,31 @@ def _propose(job: Job, counts: SpaceCounts, trainer: Trainer) -> None:
 
 def _optimize(job: Job, counts: SpaceCounts, trainer: Trainer) -> None:
     """Search with Optuna alone: it learns of the budget, and of what cannot be built, by constraints."""
+    world = job.world
     study = optuna.create_study(
-        direction="maximize", sampler=optuna_sampler(job.sampler, job.seed), pruner=make_pruner(job.pruner)
+        directions=world.directions, sampler=optuna_sampler(job.sampler, job.seed), pruner=make_pruner(job.pruner)
     )
     for _ in range(job.trials):
         trial = study.ask()
-        configuration = _suggested(trial, job.world.space)
-        excess = violations(configuration, counts, job.world.budget)
+        configuration = _suggested(trial, world.space)
+        excess = violations(configuration, counts, world.budget)
         for name, by in excess.items():
             trial.set_constraint(name, by)
         if max(excess.values()) > 0:
             trainer.waste()
-            study.tell(trial, NO_AP)
+            study.tell(trial, [NO_AP, *world.costs.limits])
             continue
 
         def stops(epoch: int, ap: float, trial: optuna.Trial = trial) -> bool:
+            if job.pruner == "none":
+                return False  # Optuna takes no reports for several objectives.
             trial.report(ap, epoch)
             return trial.should_prune()
 
-        result = trainer.train(configuration, stops)
+        costs = world.costs.of(configuration, counts)
+        result = trainer.train(configuration, stops, costs)
         pruned = result.state == TrialState.PRUNED
-        study.tell(trial, None if pruned else result.value, state=result.state)
+        study.tell(trial, None if pruned else [result.value, *costs], state=result.state)
 
 
 def optuna_sampler(name: str, seed: int) -> BaseSampler:

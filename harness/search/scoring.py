@@ -72,10 +72,10 @@ class Scoring:
                 self._handle(event)
         self._show()
 
-    def best(self, number: int) -> list[Scored]:
-        """Return the candidates with the highest mean AP, best first; fewer parameters break a tie."""
+    def ranked(self) -> list[Scored]:
+        """Return the candidates that have a score by mean AP, best first; fewer parameters break a tie."""
         scored = [scored for scored in self.scores.values() if scored.ap.get("mean") is not None]
-        return sorted(scored, key=lambda one: (-(one.ap["mean"] or 0.0), one.params, one.number))[:number]
+        return sorted(scored, key=lambda one: (-(one.ap["mean"] or 0.0), one.params, one.number))
 
     def _fill(self) -> bool:
         started = False
@@ -125,6 +125,6 @@ class Scoring:
                 self.trials.tell(TrialState.COMPLETE, self._objectives(scored))
 
     def _show(self) -> None:
-        best = self.best(1)
+        best = self.ranked()[:1]
         what = f", best {label(best[0].number)}: AP {100 * (best[0].ap['mean'] or 0):.1f}" if best else ""
         self._progress.stage(f"candidates scored{what}", len(self.scores), self._wanted)

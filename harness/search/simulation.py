@@ -9,6 +9,7 @@ from harness.core.space import SearchSpace
 from harness.core.table import Table
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError
+from harness.search.costs import Costs
 from harness.search.replay import World, jobs, replay
 from harness.search.surrogate import Surrogate
 from harness.search.workers import Pool
@@ -27,6 +28,7 @@ def simulate(
     *,
     trials: int,
     pruner: str,
+    objectives: tuple[str, ...],
     noisy: bool,
     workers: int,
     progress: Report,
@@ -38,19 +40,21 @@ def simulate(
         space: the table's.
         searches: sampler, a name of ``REPLAYED`` → number of its searches, whose seeds are 0, 1, 2, ….
         trials: trials of each search.
-        pruner: a name of ``PRUNERS``.
+        pruner: a name of ``PRUNERS``; with several objectives, ``dominated`` is applied to trials that ran without it.
+        objectives: names of ``OBJECTIVES``, AP first.
         noisy: whether a search is told the AP of one training, and not the expected one.
         workers: number of processes.
         progress: called while searches are replayed.
 
     Raises:
-        InputError: the table is of another space, or has too few networks.
+        InputError: the table is of another space, has too few networks, or lacks the latencies that are an objective.
         HarnessError: a search failed.
     """
     counts = SpaceCounts(space)
     progress("fitting the surrogate", 0, 1)
     surrogate = Surrogate(table, space)
-    world = World(space, table.budget, surrogate, noisy)
+    costs = Costs.of_table(table, space, objectives)
+    world = World(space, table.budget, surrogate, noisy, costs)
     return Simulation(
         table=_facts(table),
         feasible=counts.feasible(table.budget),
@@ -64,7 +68,10 @@ def simulate(
         best=best(world, counts, progress),
         trials=trials,
         pruner=pruner,
-        replays=_replays(world, searches, trials, pruner, workers, progress),
+        objectives=objectives,
+        limits=costs.limits,
+        latencies={} if costs.latencies is None else vars(costs.latencies.errors),
+        replays=_replays(world, searches, trials, "none" if costs.names else pruner, workers, progress),
         provenance=provenance(),
     )
 

@@ -161,7 +161,7 @@ class Surrogate:
         noise: that of one training.
 
     Raises:
-        InputError: the table is of another space, or has too few networks.
+        InputError: the table is of another space, has too few networks, or lacks the AP of some epochs.
     """
 
     def __init__(self, table: Table, space: SearchSpace) -> None:
@@ -169,6 +169,12 @@ class Surrogate:
             raise InputError(
                 f"the table is of a space '{table.space}' with digest {table.space_digest}, and '{space.name}' has "
                 f"{space.digest()}: give the table's space with --space, or make a table of this one"
+            )
+        every = table.config.train.evaluate_every
+        if every > 1:
+            raise InputError(
+                f"the table has an AP after every {every} epochs only; searches are replayed epoch by epoch: give a "
+                "table that was made with --evaluate-every 1"
             )
         trained = [network for network in table.networks if network.aps]
         if len(trained) < FOLDS:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data import load_held_out, load_split
-from harness.data.faces import FaceSet
+from harness.data.faces import FaceSet, choose
 from harness.detection.suppression import Detections
 from harness.evaluation.ap import APResult, evaluate_ap
 from harness.evaluation.inference import predict
@@ -28,18 +28,24 @@ class Grade:
     landmark: dict[str, Any]
 
 
-def search_ap(job: Job, detector: Detector) -> dict[str, float | None]:
-    """Return easy, medium, hard and mean AP on the search split."""
-    return _ap(job, detector, "search")
+def search_ap(job: Job, detector: Detector, images: int = 0, side: int = 0) -> dict[str, float | None]:
+    """Return easy, medium, hard and mean AP on the search split.
+
+    Args:
+        job: gives data, evaluation and device.
+        detector: the network, on the job's device.
+        images: number of images, always the same; 0 uses all.
+        side: longest side to which they are resized, pixels; 0 uses that of the job's data.
+    """
+    faces = load_split(job.data, "search", job.cache)
+    rows = choose(len(faces), images, seed=0)
+    found = predict(detector, faces, job.evaluation, side or job.data.eval_side, rows, device=job.device)
+    return evaluate_ap(_boxes(found), faces.truth().pick(rows.tolist())).to_dict()
 
 
 def val_ap(job: Job, detector: Detector) -> dict[str, float | None]:
     """Return easy, medium, hard and mean AP on the validation images, on which no choice may depend."""
-    return _ap(job, detector, "val")
-
-
-def _ap(job: Job, detector: Detector, split: str) -> dict[str, float | None]:
-    faces = load_split(job.data, split, job.cache)
+    faces = load_split(job.data, "val", job.cache)
     return evaluate_ap(_boxes(_detect(job, detector, faces)), faces.truth()).to_dict()
 
 

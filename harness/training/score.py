@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.arch import ArchConfig, Part
+from harness.data.faces import FaceSet, choose
 from harness.detection.matching import Targets
+from harness.errors import DataError
 from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput
 from harness.models.device import place
@@ -96,7 +98,8 @@ class Scorer:
         weights: the file that it wrote.
 
     Raises:
-        DataError: the file is missing or belongs to another space, or images are missing.
+        DataError: the file is missing or belongs to another space, images are missing, or those of a score hold no
+            face of a list.
     """
 
     def __init__(self, shared: SharedJob, weights: Path) -> None:
@@ -104,6 +107,7 @@ class Scorer:
         self._shared = shared
         self._schedule = replace(job.train, lr=shared.config.tuning_lr)
         self._feed = prepare_feed(job)
+        _require_faces(self._feed.search, shared.config.images)
         self._weights = load_shared(shared.space, weights)
         self._distiller: Distiller | None = None
         if job.uses_teacher and job.teacher is not None and job.teacher_arch is not None and job.distill is not None:
@@ -131,7 +135,10 @@ class Scorer:
         backbone, seen = self._shown_by(arch.backbone, detector.backbone)
         detector.backbone.load_state_dict(backbone.state_dict())
         detector.backbone.requires_grad_(False).eval()
-        self._tune(detector, seen)
+        if self._shared.config.tuning:
+            self._tune(detector, seen)
+        else:
+            self._calibrate(detector, seen)
         return detector.requires_grad_(True).eval()
 
     def _shown_by(self, part: Part, backbone: nn.Module) -> tuple[nn.Module, list[_Seen]]:
@@ -142,7 +149,7 @@ class Scorer:
                 for images, _, _ in self._steps[: self._shared.config.calibration]:
                     backbone(images)
                 backbone.eval()
-                steps = self._steps[: self._shared.config.tuning]
+                steps = self._steps[: self._shared.config.tuning or self._shared.config.calibration]
                 seen = [_Seen(backbone(images), targets, taught) for images, targets, taught in steps]
             self._backbone = part, copy.deepcopy(backbone), seen
             self._search = None
@@ -167,6 +174,12 @@ class Scorer:
             nn.utils.clip_grad_norm_(trained, self._schedule.clip)
             optimizer.step()
 
+    def _calibrate(self, detector: Detector, seen: list[_Seen]) -> None:
+        """Measure the statistics of the BatchNorms after the backbone."""
+        with torch.no_grad(), self._feed.autocast():
+            for maps, _, _ in seen:
+                detector.after(maps)
+
     def score(self, arch: ArchConfig) -> dict[str, float | None]:
         """Return easy, medium, hard and mean AP of a network on the search split."""
         detector = self.network(arch)
@@ -174,7 +187,16 @@ class Scorer:
             self._search = _Replayed(detector.backbone)
         self._search.rewind()
         detector.backbone = self._search
-        return search_ap(self._shared.job, detector)
+        config = self._shared.config
+        return search_ap(self._shared.job, detector, config.images, config.side)
+
+
+def _require_faces(search: FaceSet, images: int) -> None:
+    """Refuse images without an AP."""
+    truth = search.truth().pick(choose(len(search), images, seed=0).tolist())
+    for name, masks in truth.keep.items():
+        if not any(mask.any() for mask in masks):
+            raise DataError(f"the images of a score ({images:,}) hold no face of the list '{name}': use more of them")
 
 
 @lru_cache(maxsize=1)

@@ -120,7 +120,7 @@ def train_shared(shared: SharedJob, on_epoch: OnEpoch, on_batch: OnBatch | None 
     for epoch in range(1, shared.job.train.epochs + 1):
         if epoch > len(setup.history):
             started = time.perf_counter()
-            losses, rates = _train_epoch(setup, epoch, on_batch)
+            losses, rates = train_shared_epoch(setup, epoch, on_batch)
             times = {"seconds": time.perf_counter() - started, "evaluate_seconds": 0.0}
             setup.history.append({"epoch": epoch, "losses": losses, "ap": {}} | rates | times)
             _save(setup)
@@ -201,7 +201,10 @@ def _fresh(shared: SharedJob) -> SharedWeights:
     return weights
 
 
-def _train_epoch(setup: SharedSetup, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], dict[str, float]]:
+def train_shared_epoch(
+    setup: SharedSetup, epoch: int, on_batch: OnBatch | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train one epoch. Return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
     job, feed = setup.shared.job, setup.feed
     total_steps = job.train.epochs * feed.steps
     trained = list(setup.trained.values())

@@ -47,7 +47,8 @@ class Shelf:
         shelves.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(shelves).free < 2 * needed or needed > self._limit:
             return False
-        unused = sorted((path.stat().st_mtime, path) for path in shelves.iterdir() if path != self._folder)
+        others = [path for path in shelves.iterdir() if path != self._folder]
+        unused = sorted((last, path) for path in others if (last := _last_use(path)) is not None)
         used = _bytes(shelves)
         for last, path in unused:
             if used + needed <= self._limit or time.time() - last < _UNUSED:
@@ -103,5 +104,18 @@ class Sequence:
             shutil.rmtree(self._partial, ignore_errors=True)
 
 
+def _last_use(folder: Path) -> float | None:
+    """Return when a shelf was last used; None if another process has removed it."""
+    with suppress(OSError):
+        return folder.stat().st_mtime
+    return None
+
+
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the size of a folder's files, without those that other processes move away meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):  # Unlike Path.rglob, it skips folders that are gone.
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118
+    return total

@@ -19,6 +19,7 @@ from harness.core.protocol import StudyConfig, digest
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.data import load_split
+from harness.data.faces import FaceSet
 from harness.errors import DataError, InputError
 from harness.evaluation.protocol import ap_protocol
 from harness.models.builder import build, resolve_arch
@@ -30,6 +31,7 @@ from harness.training.checkpoint import CHECKPOINT
 from harness.training.grade import grade, search_ap
 from harness.training.job import TRAINING_VERSION, WEIGHTS, Job, TrainResult
 from harness.training.loop import train
+from harness.training.shipped import find_shipped
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, total): the current activity and its progress."""
@@ -70,8 +72,10 @@ def ensure_teacher(
     device: str = "cpu",
     threads: int = 1,
     progress: Report | None = None,
+    *,
+    shipped: bool = True,
 ) -> Teacher:
-    """Return the study's teacher. With ``auto``, V1 is trained unless an earlier run has trained it.
+    """Return the study's teacher. With ``auto``, V1 is trained unless the harness or an earlier run has it.
 
     Args:
         study: gives data, the teacher's schedule, the evaluation and the seed.
@@ -81,6 +85,7 @@ def ensure_teacher(
         device: device to train on.
         threads: number of PyTorch's CPU threads. It decides which teacher is used, because rounding depends on it.
         progress: called while images are prepared, and after every training step.
+        shipped: whether weights that come with the harness are used, if they were trained as the study asks.
 
     Raises:
         InputError: the weights do not fit the architecture, or the study's data cannot be read.
@@ -97,22 +102,20 @@ def ensure_teacher(
         load_backbone(build(arch), init_backbone)
     cache = runs / "cache"
     splits = {split: load_split(study.data, split, cache, progress) for split in ("train", "search", "val")}
-    origin: dict[str, Any] = {"weights": file_digest(given)} if given is not None else {
-        "training": TRAINING_VERSION,
-        "train": asdict(study.teacher),
-        "seed": study.seed,
-        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
-        "threads": threads if name == "cpu" else None,
-        "device": name,
-        "precision": computes,
-    }  # fmt: skip
+    made_by = recipe(study, arch, splits["train"], init_backbone)
+    found = find_shipped(made_by, splits["search"].digest) if shipped and given is None else None
+    weights = given if found is None else found.path
     key = {
         "arch": arch.to_dict(),
         "images": [faces.digest for faces in splits.values()],
         "data": {key: value for key, value in asdict(study.data).items() if key != "source"},
         "evaluation": ap_protocol(splits["val"], study.evaluation, study.data.eval_side)["digest"],
-        **origin,
     }
+    if weights is None:
+        key |= _schedule(study, init_backbone)
+        key |= {"threads": threads if name == "cpu" else None, "device": name, "precision": computes}
+    else:
+        key["weights"] = file_digest(weights)
     folder = runs / "teachers" / digest(key)
     job = Job(
         label=f"teacher {label}",
@@ -141,6 +144,7 @@ def ensure_teacher(
             seed=study.seed,
             arch=arch.to_dict(),
             train=asdict(study.teacher) if given is None else {},
+            training=made_by if given is None else "",
             params=sum(parts.values()),
             parts=parts,
             macs=sum(macs(arch, study.speed.size, study.speed.size).values()),
@@ -148,15 +152,35 @@ def ensure_teacher(
             protocol=ap_protocol(splits["val"], study.evaluation, study.data.eval_side),
             provenance=earlier.provenance if earlier is not None and (folder / CHECKPOINT).exists() else [],
         )
-        record.add_provenance(provenance(name, computes))
+        if found is None:
+            record.add_provenance(provenance(name, computes))
+        else:
+            record.read_from, record.provenance = found.name, found.provenance
         record.save(folder)
-        result = _evaluate(job, given) if given is not None else _train(job, record, progress)
+        result = _train(job, record, progress) if weights is None else _evaluate(job, weights)
         result.fill(record)
+        if found is not None:
+            record.epochs = found.epochs
         record.seconds["total"] = sum(result.seconds.values())
         record.size_mb = path.stat().st_size / 1e6
         record.save(folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return Teacher(path, arch, record)
+
+
+def recipe(study: StudyConfig, arch: ArchConfig, images: FaceSet, init_backbone: Path | None) -> str:
+    """Return a digest of everything but the machine that decides the weights of a study's teacher."""
+    of = {"arch": arch.to_dict(), "images": images.digest, "size": study.data.size}
+    return digest(of | _schedule(study, init_backbone))
+
+
+def _schedule(study: StudyConfig, init_backbone: Path | None) -> dict[str, Any]:
+    return {
+        "training": TRAINING_VERSION,
+        "train": asdict(study.teacher),
+        "seed": study.seed,
+        "init_backbone": file_digest(init_backbone) if init_backbone is not None else None,
+    }
 
 
 def _train(job: Job, record: TrialRecord, progress: Report | None) -> TrainResult:

@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 
 from harness.data.faces import FaceSet, FaceSetWriter
-from tests.data.tiny_widerface import NO_POINTS, TRAIN, VAL, points, write_images, write_mats
+from tests.data.tiny_widerface import TRAIN, VAL, write_images, write_mats, write_retinaface
 
 
 @pytest.fixture
 def retinaface(tmp_path: Path) -> Path:
     """A copy in RetinaFace's layout; of 4 training faces, all but the second have landmarks."""
-    root = tmp_path / "retinaface"
-    write_images(root / "train" / "images", list(TRAIN))
-    write_images(root / "val" / "images", list(VAL))
-    lines = []
-    for name, boxes in TRAIN.items():
-        lines.append(f"# {name}.jpg")
-        for row, box in enumerate(boxes):
-            lines.append(f"{' '.join(map(str, box))} {points(box) if row != 1 else NO_POINTS} 0.5")
-    (root / "train" / "label.txt").write_text("\n".join(lines) + "\n")
-    (root / "val" / "wider_val.txt").write_text("".join(f"/{name}.jpg\n" for name in VAL))
-    write_mats(root / "ground_truth", VAL)
-    return root
+    return write_retinaface(tmp_path / "retinaface", TRAIN)
 
 
 @pytest.fixture

@@ -55,3 +55,18 @@ def points(box: tuple[int, int, int, int]) -> str:
     x, y, w, h = box
     places = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))
     return " ".join(f"{x + u * w:.2f} {y + v * h:.2f} 0.0" for u, v in places)
+
+
+def write_retinaface(root: Path, train: dict[str, Boxes]) -> Path:
+    """Write a copy in RetinaFace's layout and return its folder; the second face of an image has no landmarks."""
+    write_images(root / "train" / "images", list(train))
+    write_images(root / "val" / "images", list(VAL))
+    lines = []
+    for name, boxes in train.items():
+        lines.append(f"# {name}.jpg")
+        for row, box in enumerate(boxes):
+            lines.append(f"{' '.join(map(str, box))} {points(box) if row != 1 else NO_POINTS} 0.5")
+    (root / "train" / "label.txt").write_text("\n".join(lines) + "\n")
+    (root / "val" / "wider_val.txt").write_text("".join(f"/{name}.jpg\n" for name in VAL))
+    write_mats(root / "ground_truth", VAL)
+    return root

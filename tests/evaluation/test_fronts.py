@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.evaluation.fronts import dominated, hypervolume, knee
+from harness.evaluation.fronts import dominated, hypervolume, knee, losses, spread
 
 GRID = 6
 """Points have coordinates 0 … GRID - 1, so that equal coordinates and equal points are frequent."""
@@ -34,6 +34,23 @@ def test_only_the_front_counts_in_the_hypervolume(seed: int) -> None:
     assert len(front) < len(points)
     assert hypervolume(front, reference) == pytest.approx(hypervolume(points, reference))
     assert hypervolume(np.zeros((0, 3)), reference) == 0.0
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_chosen_points_dominate_nearly_as_much_as_the_best_choice(seed: int, objectives: int) -> None:
+    points, reference = np.random.default_rng(seed).uniform(size=(12, objectives)), np.ones(objectives)
+    chosen = spread(points, 3)
+    assert len(set(chosen)) == 3
+    best = max(hypervolume(points[list(some)], reference) for some in itertools.combinations(range(12), 3))
+    assert (1 - 1 / np.e) * best <= hypervolume(points[chosen], reference) <= best + 1e-12
+    alone = [hypervolume(points[[position]], reference) for position in range(12)]
+    assert chosen[0] == int(np.argmax(alone))
+    assert spread(points, 3)[:2] == spread(points, 2)
+
+
+def test_fewer_points_than_wanted_are_all_chosen() -> None:
+    assert sorted(spread(np.array([[0.5, 0.5], [0.6, 0.6], [0.5, 0.5]]), 7)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
@@ -85,3 +102,26 @@ def test_the_knee_of_three_objectives_has_the_smallest_normalised_sum() -> None:
 )
 def test_some_fronts_have_no_knee(front: NDArray[np.float64]) -> None:
     assert knee(front) is None
+
+
+def test_a_front_loses_what_the_best_one_kept_is_worse() -> None:
+    points = np.array([[1.0, 5.0], [3.0, 2.0], [3.5, 2.0], [4.0, 1.0], [2.0, 6.0], [3.0, 2.0]])
+    assert losses(points, np.ones(6, dtype=bool)).tolist() == [0, 0, 0]
+    assert losses(points, np.array([True, True, True, True, False, False])).tolist() == [0, 0, 0], "one is behind"
+    assert losses(points, np.array([False, True, False, True, True, True])).tolist() == [2, 0, 0], "2, 6 costs too much"
+    assert losses(points, np.array([False, False, False, True, True, False])).tolist() == [3, 1, 0]
+    assert losses(points, np.array([True, False, True, False, True, False])).tolist() == [0, 0.5, np.inf]
+    assert losses(points[:0], np.zeros(0, dtype=bool)).tolist() == []
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("seed", range(20))
+def test_no_bound_on_the_other_coordinates_loses_more_than_a_point_of_the_front(seed: int, objectives: int) -> None:
+    points = drawn(seed, objectives)
+    kept = np.random.default_rng(seed).random(len(points)) < 0.6
+    lost = []
+    for bounds in itertools.product(range(GRID), repeat=objectives - 1):
+        inside = (points[:, 1:] <= bounds).all(1)
+        if inside.any():
+            lost.append(points[inside & kept, 0].min(initial=np.inf) - points[inside, 0].min())
+    assert losses(points, kept).max() == max(lost)

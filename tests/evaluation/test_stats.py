@@ -15,6 +15,7 @@ from harness.evaluation.stats import (
     Interval,
     average,
     difference,
+    mean_interval,
     multiplicities,
     resample,
     seed_interval,
@@ -167,6 +168,14 @@ def test_the_interval_over_seeds() -> None:
     apart = seed_interval({1: 0.5, 2: 0.6, 3: 0.7}, {4: 0.3, 5: 0.4, 6: 0.5})
     assert apart == pytest.approx((0.2 - 2.776445 * (0.02 / 3) ** 0.5, 0.2 + 2.776445 * (0.02 / 3) ** 0.5), abs=1e-6)
     assert seed_interval({1: 0.5, 2: 0.5}, {3: 0.4, 4: 0.4}) == pytest.approx((0.1, 0.1))
+
+
+def test_the_interval_of_a_mean_is_that_of_the_tables_of_student_s_t() -> None:
+    """For two degrees of freedom and 95 %, t is 4.3027."""
+    reach = 4.3027 * 0.1 / math.sqrt(3)
+    assert mean_interval([0.1, 0.2, 0.3]) == pytest.approx((0.2 - reach, 0.2 + reach), abs=1e-5)
+    assert mean_interval([0.2, 0.2]) == (0.2, 0.2)
+    assert mean_interval([0.2]) is None
 
 
 def test_small_helpers() -> None:

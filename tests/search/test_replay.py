@@ -16,6 +16,7 @@ from harness.core.replay import FEASIBLE, NEW, REPEATED, REPLAYED, WASTED, Repla
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.search.candidates import identity
+from harness.search.costs import Costs
 from harness.search.replay import Job, Trainer, World, jobs, optuna_sampler, replay, violations
 from harness.search.surrogate import Surrogate
 from tests import fake_table
@@ -34,6 +35,19 @@ def world(ap: Callable[[Configuration], float] = fake_table.gentle, noisy: bool 
 @cache
 def run(sampler: str, seed: int = 0, trials: int = TRIALS, pruner: str = "none") -> Replay:
     return replay(Job(world(), sampler, seed, trials, pruner))
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
+    """Return a list to which every study that is created from now on is added."""
+    studies: list[optuna.Study] = []
+    create = optuna.create_study
+
+    def created(**arguments: Any) -> optuna.Study:
+        studies.append(create(**arguments))
+        return studies[-1]
+
+    monkeypatch.setattr(optuna, "create_study", created)
+    return studies
 
 
 def test_every_sampler_of_a_study_can_be_replayed_and_those_of_optuna_both_ways() -> None:
@@ -65,14 +79,7 @@ def test_proposals_of_this_harness_are_never_wasted_or_repeated(sampler: str) ->
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
 def test_waste_and_repetition_are_those_of_an_independent_count(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What Optuna suggested is counted from its own trials."""
-    studies: list[optuna.Study] = []
-    create = optuna.create_study
-
-    def created(**arguments: Any) -> optuna.Study:
-        studies.append(create(**arguments))
-        return studies[-1]
-
-    monkeypatch.setattr(optuna, "create_study", created)
+    studies = watched(monkeypatch)
     found = replay(Job(world(), sampler, 0, 40))
     monkeypatch.undo()
     counts, budget = SpaceCounts(SMALL), world().budget
@@ -149,6 +156,46 @@ def test_a_stopped_training_spends_fewer_epochs_and_is_not_chosen() -> None:
 def test_pruning_saves_epochs(sampler: str) -> None:
     spent = [sum(step.epochs for step in run(sampler, trials=30, pruner=name).steps) for name in ("none", "median")]
     assert spent[1] < spent[0]
+
+
+def several_world() -> World:
+    return replace(world(), costs=Costs(("params",), (float(world().budget.max_params),)))
+
+
+@cache
+def several(sampler: str) -> Replay:
+    """A search for AP and parameters."""
+    return replay(Job(several_world(), sampler, 0, 30))
+
+
+@pytest.mark.parametrize("sampler", QUICK)
+def test_with_several_objectives_all_trials_are_trained_and_some_would_be_stopped(sampler: str) -> None:
+    steps = [step for step in several(sampler).steps if step.outcome != WASTED]
+    assert {step.epochs for step in steps} == {EPOCHS}
+    assert all(0 < step.costs[0] <= world().budget.max_params for step in steps)
+    assert len({step.costs for step in steps}) > 1
+    stops = {step.stops for step in several(f"{FEASIBLE}random").steps}
+    assert stops >= {None, 1}
+
+
+def test_stopping_does_not_change_the_trials_of_a_search() -> None:
+    """A sampler that learns nothing proposes the same with one objective."""
+    for sampler in ("random", f"{FEASIBLE}random"):
+        one, two = run(sampler, trials=30), several(sampler)
+        assert [step.aps for step in one.steps] == [step.aps for step in two.steps]
+        assert {step.stops for step in one.steps} == {None}
+        assert {step.costs for step in one.steps} == {()}
+
+
+def test_optuna_is_told_all_objectives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a wasted trial, the reference point of the hypervolume."""
+    studies = watched(monkeypatch)
+    steps = replay(Job(several_world(), "nsga2", 0, 30)).steps
+    monkeypatch.undo()
+    limits = several_world().costs.limits
+    wanted = [[0.0, *limits] if step.outcome == WASTED else [step.seen, *step.costs] for step in steps]
+    assert [trial.values for trial in studies[0].trials] == wanted
+    assert [step.outcome == WASTED for step in steps].count(True) > 0
 
 
 @pytest.mark.slow

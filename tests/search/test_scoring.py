@@ -99,7 +99,7 @@ def test_every_candidate_fits_is_new_and_is_told_its_score(tmp_path: Path) -> No
     ledger = Ledger(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "scored", [DIRECTIONS["ap"]])
     assert [t.value for t in ledger.trials()] == [scores[n].ap["mean"] for n in range(24)]
     assert {t.user_attrs["source"] for t in ledger.trials()} >= {"uniform", "sampler"}
-    best = run.best(3)
+    best = run.ranked()[:3]
     assert [one.ap["mean"] for one in best] == sorted((s.ap["mean"] for s in scores.values()), reverse=True)[:3]  # type: ignore[type-var]
 
 
@@ -123,7 +123,7 @@ def test_a_candidate_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path)
     run.run()
     assert (run.scores[2].ap, run.scores[2].reason) == ({}, "its reason")
     assert len(run.scores) == 8
-    assert 2 not in [one.number for one in run.best(8)]
+    assert 2 not in [one.number for one in run.ranked()]
     ledger = Ledger(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "scored", [DIRECTIONS["ap"]])
     assert ledger.trials()[2].state == TrialState.FAIL
 

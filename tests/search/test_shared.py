@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from harness.core.protocol import SharingConfig, TrainConfig
 from harness.core.scores import load_scores
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
+from harness.evaluation.fronts import hypervolume
 from harness.reporting.study.page import build_report, summary
 from harness.search.plan import INITIAL
 from tests.search.stub import Plan, Stub, outcome, records
@@ -59,6 +61,19 @@ def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
     answer = summary(folder)
     assert (answer["scored"], answer["finalists"]) == (10, 3)
     assert answer["v2_from_slices"]["label"] == "v2-shared"
+
+
+def test_finalists_of_several_objectives_span_the_front_of_scores(stub: Stub) -> None:
+    folder = stub.study(**STUDY, objectives=("ap", "params"))
+    scores = load_scores(folder)
+    points = {n: (1 - (s.ap["mean"] or 0), s.params / 256_148) for n, s in scores.items()}
+    finalists = {int(label) for label, r in records(folder).items() if r.role == "candidate"}
+    assert len(finalists) == 3
+    volume = hypervolume(np.array([points[n] for n in sorted(finalists)]), np.ones(2))
+    largest = max(
+        hypervolume(np.array([points[n] for n in some]), np.ones(2)) for some in itertools.combinations(points, 3)
+    )
+    assert (1 - 1 / np.e) * largest <= volume <= largest + 1e-12
 
 
 def test_v2_is_trained_from_its_slices_and_without_them(stub: Stub) -> None:
@@ -118,7 +133,9 @@ def test_shared_weights_that_diverge_end_the_study(stub: Stub) -> None:
 
 
 def test_scored_candidates_are_not_pruned(stub: Stub) -> None:
-    with pytest.raises(InputError, match="give pruner none, got median"):
+    with pytest.raises(
+        InputError, match="pruner 'median' stops trainings, but candidates are scored: give --no-sharing"
+    ):
         stub.study(**STUDY | {"pruner": "median"})
 
 

@@ -22,8 +22,16 @@ def quiet(what: str, done: int, total: int) -> None:
 
 def run(workers: int) -> Simulation:
     return simulate(
-        TABLE, SMALL, SEARCHES, trials=5, pruner="none", noisy=True, workers=workers, progress=quiet
-    )  # fmt: skip
+        TABLE,
+        SMALL,
+        SEARCHES,
+        trials=5,
+        pruner="none",
+        objectives=("ap",),
+        noisy=True,
+        workers=workers,
+        progress=quiet,
+    )
 
 
 @pytest.mark.slow

@@ -166,3 +166,9 @@ class TestRefusals:
         broken = next(c for c in space.enumerate() if counts.total(c) is None)
         with pytest.raises(InputError, match="cannot be built, so it has no AP"):
             Surrogate(fake_table.table(space, networks=12), space).answer(broken)
+
+
+def test_a_table_without_the_ap_of_every_epoch_is_refused(table: Table) -> None:
+    config = replace(table.config, train=replace(table.config.train, evaluate_every=3))
+    with pytest.raises(InputError, match="an AP after every 3 epochs only"):
+        Surrogate(replace(table, config=config), SMALL)

@@ -14,8 +14,12 @@ from torch import nn
 from harness.core.arch import ARCHS
 from harness.core.names import load_space
 from harness.core.protocol import Budget, DataConfig, DistillConfig, EvalConfig, SharingConfig, TrainConfig
+from harness.data import load_split
+from harness.data.faces import choose
 from harness.detection.losses import multibox_loss
 from harness.errors import DataError, InputError
+from harness.evaluation.ap import evaluate_ap
+from harness.evaluation.inference import predict
 from harness.models.builder import build
 from harness.models.costs import count
 from harness.models.weights import file_digest, read_tensors, save_weights
@@ -224,6 +228,27 @@ def test_a_scored_network_has_its_slices_tuned_behind_a_backbone_that_stays(of_a
 
 
 @pytest.mark.trains
+def test_without_tuning_only_the_statistics_are_measured(of_all: SharedJob) -> None:
+    train_shared(of_all, go_on)
+    weights = of_all.job.folder / WEIGHTS
+    network = Scorer(replace(of_all, config=replace(of_all.config, tuning=0)), weights).network(ARCHS["v2"])
+    start = load_shared(SPACE, weights).take(ARCHS["v2"])
+    wanted = copy.deepcopy(start).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    average_statistics(wanted)
+    batches = list(shown(prepare_shared(of_all).feed, 1))[: of_all.config.calibration]
+    with torch.no_grad():
+        for images, _, _ in batches:
+            wanted.backbone(images)
+        wanted.backbone.eval()
+        for images, _, _ in batches:
+            wanted.raw(images)
+    for (name, one), other in zip(network.named_parameters(), start.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    for (name, measured), expected in zip(network.named_buffers(), wanted.buffers(), strict=True):
+        torch.testing.assert_close(measured, expected, rtol=1e-3, atol=1e-3, msg=name)
+
+
+@pytest.mark.trains
 def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> None:
     train_shared(of_all, go_on)
     scorer = Scorer(of_all, of_all.job.folder / WEIGHTS)
@@ -233,6 +258,27 @@ def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> No
     for arch, found in zip(archs, scores, strict=True):
         for name, value in search_ap(of_all.job, scorer.network(arch)).items():
             assert found[name] == pytest.approx(value, abs=1e-3), (arch, name)
+
+
+@pytest.mark.trains
+def test_a_score_can_read_some_images_at_another_size(of_all: SharedJob) -> None:
+    train_shared(of_all, go_on)
+    faces = load_split(of_all.job.data, "search", of_all.job.cache)
+    few = replace(of_all, config=replace(of_all.config, images=len(faces) - 1, side=96))
+    scorer = Scorer(few, of_all.job.folder / WEIGHTS)
+    rows = choose(len(faces), len(faces) - 1, 0)
+    found = predict(scorer.network(ARCHS["v2"]), faces, EvalConfig(), 96, rows)
+    truth = faces.truth().pick(rows.tolist())
+    for name, value in evaluate_ap([one[:, :5] for one in found], truth).to_dict().items():
+        assert scorer.score(ARCHS["v2"])[name] == pytest.approx(value, abs=1e-3), name
+
+
+def test_images_of_a_score_without_a_face_of_a_list_are_refused(
+    of_all: SharedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.training.score.choose", lambda *_, **__: np.array([0]))  # No easy face.
+    with pytest.raises(DataError, match=r"the images of a score \(1\) hold no face of the list 'easy'"):
+        Scorer(replace(of_all, config=replace(of_all.config, images=1)), of_all.job.folder / WEIGHTS)
 
 
 @pytest.mark.trains
@@ -263,7 +309,7 @@ def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> 
     [
         ({"candidates": 0}, "candidates must be positive, got 0"),
         ({"finalists": 0}, "finalists must be positive, got 0"),
-        ({"tuning": 0}, "tuning must be positive"),
+        ({"tuning": -1}, "tuning must not be negative"),
         ({"tuning_lr": 1.0}, "tuning_lr must lie between 0 and 1"),
         ({"imitation": -1.0}, "imitation must not be negative"),
         ({"train": replace(SCHEDULE, ema=0.9)}, "without ema"),

@@ -1,6 +1,7 @@
 """Tensors on disk that are computed once: what is read is what was computed, and the disk is never filled."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -98,3 +99,23 @@ def test_room_is_made_by_removing_what_was_not_used_for_long(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"recent", "new"}
     run(Shelf(tmp_path, "more", limit=full), [])
     assert not (tmp_path / "more").exists(), "what is in use stays"
+
+
+def test_sequences_that_another_process_completes_meanwhile_are_no_error(tmp_path: Path) -> None:
+    run(Shelf(tmp_path, "moving"), [])
+    one, other = tmp_path / "moving" / "0001", tmp_path / "moving" / "0001.partial"
+    ended = threading.Event()
+
+    def move() -> None:
+        while not ended.is_set():
+            one.rename(other)
+            other.rename(one)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for number in range(300):
+            Shelf(tmp_path, f"new-{number}").epoch(1, 2).item(0, lambda: item(0))
+    finally:
+        ended.set()
+        mover.join()

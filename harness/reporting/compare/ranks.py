@@ -22,7 +22,8 @@ from harness.reporting.study.data import StudyData
 FEWEST = 5
 """Least number of common candidates for a rank correlation."""
 
-_RESAMPLES = 2_000
+RESAMPLES = 2_000
+"""Resamples of the candidates behind an interval."""
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +69,9 @@ def ranks(found: Comparison) -> list[Rank]:
         if np.isfinite(tau):
             names, cost = (pair[short].study.name, pair[long].study.name), costs[short] / costs[long]
             behind = float(other.max() - other[one.argmax()])
-            stable.append(Rank(*names, len(common), float(tau), _interval(one, other), cost, behind))
+            drawn = resampled(len(common))
+            interval = percentiles(kendall(one[drawn], other[drawn]))
+            stable.append(Rank(*names, len(common), float(tau), interval, cost, behind))
     return stable
 
 
@@ -131,11 +134,15 @@ def kendall(one: Floats, other: Floats) -> Floats:
     return np.asarray(agreed)
 
 
-def _interval(one: Floats, other: Floats) -> Interval:
-    draws = np.random.default_rng(0).integers(len(one), size=(_RESAMPLES, len(one)))
+def resampled(candidates: int) -> NDArray[np.int64]:
+    """Return resamples (R, ``candidates``) of the candidates, by index."""
+    return np.random.default_rng(0).integers(candidates, size=(RESAMPLES, candidates))
+
+
+def percentiles(taus: Floats) -> Interval:
+    """Return the percentile interval of the τ (R,) of resamples. A resample of candidates with equal APs has none."""
     tail = 50 * (1 - CONFIDENCE)
-    # A draw of candidates with equal APs has no τ.
-    low, high = np.nanpercentile(kendall(one[draws], other[draws]), [tail, 100 - tail])
+    low, high = np.nanpercentile(taus, [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 

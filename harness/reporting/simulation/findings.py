@@ -20,8 +20,9 @@ def headline(found: Simulation) -> str:
     """Return one paragraph: what was replayed, on what, and how far its answers can be trusted."""
     table, errors = found.table, found.surrogate
     searches = sum(len(replays) for replays in found.replays.values())
+    several = f" for the objectives `{','.join(found.objectives)}`" if len(found.objectives) > 1 else ""
     return (
-        f"{searches:,} searches of {counted(found.trials, 'trial')} each, replayed on "
+        f"{searches:,} searches of {counted(found.trials, 'trial')} each{several}, replayed on "
         f"{counted(table['trainings'], 'training')} of {counted(table['networks'], 'network')} of the space "
         f"`{table['space']}`. For all other configurations a surrogate answers. Its cross-validation gives a mean "
         f"absolute error of {percent(errors['mae'])} points of AP, R² {errors['r2']:.2f} and Kendall's τ "

@@ -5,18 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness.core.record import write_json
 from harness.core.replay import REPLAYED, Simulation
-from harness.evaluation.stats import CONFIDENCE
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
 from harness.reporting.lock import protocol_digest
-from harness.reporting.simulation import tables
-from harness.reporting.simulation.findings import findings, headline, remarks
-from harness.reporting.simulation.measures import CLAIM, PLAIN, RESAMPLES, Floats, Measured, level, measured, reaches
-from harness.reporting.simulation.pictures import pictures_of
+from harness.reporting.simulation import searches, stopping
+from harness.reporting.simulation.contents import Contents
+from harness.reporting.simulation.findings import headline, remarks
+
+
+def contents_of(found: Simulation) -> Contents:
+    """Return what the report shows: of early stopping if searches had several objectives."""
+    return stopping.contents(found) if len(found.objectives) > 1 else searches.contents(found)
 
 
 def check_simulation(target: Path) -> None:
@@ -41,35 +42,34 @@ def write_simulation(found: Simulation, target: Path, command: str, note: str = 
         InputError: ``target`` exists and holds something else.
     """
     check_simulation(target)
-    pictures = pictures_of(found)
+    shown = contents_of(found)
     text = publish.render(
         "simulation.md.j2",
         space=found.table["space"],
         headline=headline(found),
         note=note,
-        remarks=remarks(found),
-        searches=markdown(tables.searches(found)),
-        protocol=protocol_digest(found.table["protocol"]),
-        trials=found.trials,
-        plain=PLAIN,
-        findings=findings(found),
-        pictures=pictures,
-        method=_method(found),
+        remarks=[*remarks(found), *shown.remarks],
+        title=shown.title,
+        table=markdown(shown.table),
+        legend=shown.legend,
+        findings=shown.findings,
+        pictures=shown.pictures,
+        rows=shown.rows,
+        method=_method(found, shown),
         made_by=found.provenance,
         commands=[found.table["command"], command],
     )
     with publish.replaced(target) as folder:
-        publish.save_pictures(pictures, folder)
-        tables.results(found).to_csv(folder / publish.RESULTS, index=False)
+        publish.save_pictures(shown.pictures, folder)
+        shown.results.to_csv(folder / publish.RESULTS, index=False)
         (folder / publish.REPORT).write_text(text, encoding="utf-8")
         write_json(folder / publish.SUMMARY, summary(found) | {"note": note})
     return target / publish.REPORT
 
 
 def summary(found: Simulation) -> dict[str, Any]:
-    """Return the simulation as one JSON object: samplers, the claim, the surrogate's errors, findings."""
-    by_name = measured(found)
-    target = level(by_name)
+    """Return the simulation as one JSON object: samplers, what is tested on them, the surrogate's errors, findings."""
+    shown = contents_of(found)
     return {
         "table": found.table,
         "feasible": found.feasible,
@@ -80,59 +80,22 @@ def summary(found: Simulation) -> dict[str, Any]:
         "best": asdict(found.best),
         "trials": found.trials,
         "pruner": found.pruner,
-        "samplers": {name: _summarised(one, found, target) for name, one in by_name.items()},
-        "claim": {
-            "share": CLAIM,
-            "of": PLAIN,
-            "ap": target,
-            "confidence": CONFIDENCE,
-            "samplers": {
-                name: {
-                    "trials": reach.trials,
-                    "plain_trials": reach.plain,
-                    "share": reach.share,
-                    "interval": _numbers(np.array(reach.interval)),
-                    "verdict": reach.verdict,
-                }
-                for name, reach in reaches(by_name).items()
-            },
-        },
-        "findings": findings(found),
-        "remarks": remarks(found),
+        "objectives": list(found.objectives),
+        **shown.summary,
+        "findings": list(shown.findings),
+        "remarks": [*remarks(found), *shown.remarks],
         "provenance": asdict(found.provenance),
     }
 
 
-def _summarised(one: Measured, found: Simulation, target: float | None) -> dict[str, Any]:
-    low, high = one.quartiles()
-    grid, best = one.by_epochs(found.table["epochs"])
-    return {
-        "seeds": one.runs,
-        "median_best_by_trial": _numbers(one.median),
-        "low_best_by_trial": _numbers(low),
-        "high_best_by_trial": _numbers(high),
-        "epochs": grid.astype(int).tolist(),
-        "median_best_by_epochs": _numbers(np.median(best, axis=0)),
-        "wasted_share": one.wasted,
-        "repeated_share": one.repeated,
-        "regret": _numbers(found.best.ap - one.median[-1:])[0],
-        "trials_to_plain": tables.needed(one, target),
-        "from_table_share": one.from_table,
-    }
-
-
-def _numbers(values: Floats) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
-
-
-def _method(found: Simulation) -> Sequence[str]:
+def _method(found: Simulation, shown: Contents) -> Sequence[str]:
     noise, errors, table = found.noise, found.surrogate, found.table
     commits = ", ".join(f"`{commit[:12]}`" for commit in table["commits"])
     images = ", ".join(f"{split} `{digest}`" for split, digest in table["images"].items())
     names = ", ".join(f"`{name}`: {REPLAYED[name]}" for name in found.replays)
     return [
-        f"Searches: {names}. Each proposes {counted(found.trials, 'trial')} one after the other; pruner: "
-        f"`{found.pruner}`. Optuna's samplers have their defaults, except that NSGA-II has this harness's population.",
+        f"Searches: {names}. Each proposes {counted(found.trials, 'trial')} one after the other; "
+        f"{shown.ran}. Optuna's samplers have their defaults, except that NSGA-II has this harness's population.",
         f"Budget: {table['budget']}; {found.feasible:,} of {found.size:,} configurations fit. Optuna alone learns of "
         "it, and of configurations that cannot be built, by constraints (`set_constraint`). Such a trial is wasted: it "
         "has no AP and spends no epochs. A trial of a configuration that the same search has trained before is "
@@ -144,13 +107,11 @@ def _method(found: Simulation) -> Sequence[str]:
         (
             f"A search is told an AP with noise: {percent(noise['seeds'])} points (standard deviation) between seeds, "
             f"and {percent(noise['residual'])} more where the surrogate answers. It depends on configuration and seed "
-            "only. What is reported is the expected AP of the configuration whose AP was highest."
+            "only."
         )
         if found.noisy
         else "A search is told expected APs, without noise.",
         f"Table: space `{table['digest']}`, images {images}, teacher `{table['teacher']}`, training version "
         f"{table['training']}, trained by commit {commits}.",
-        f"Regret: distance to the highest expected AP of all configurations within the budget. Trials to {PLAIN}'s "
-        f"best: the first trial after which the median of the searches reaches that of `{PLAIN}` after {found.trials} "
-        f"trials. Intervals: percentiles of {RESAMPLES:,} resamples of the searches.",
+        *shown.method,
     ]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.core.protocol import LATENCY, LATENCY_UNIT
 from harness.core.record import TrialRecord
 from harness.evaluation.fronts import Points, dominated, hypervolume, knee
-from harness.evaluation.objectives import normalised
+from harness.evaluation.objectives import limits, normalised
+from harness.reporting.format import reference_point
 from harness.reporting.study.data import StudyData
 
 
@@ -81,7 +81,5 @@ def _volumes(data: StudyData, points: Mapping[str, Points]) -> list[float]:
 
 def reference_text(data: StudyData) -> str:
     """Return the reference point in words."""
-    budget = data.study.config.budget
-    latency = LATENCY.text(round(LATENCY_UNIT * (budget.max_latency_ratio or 1.0)))
-    words = {"ap": "search AP 0 %", "params": f"{budget.max_params:,} parameters", "latency": latency}
-    return ", ".join(words[name] for name in data.study.config.objectives)
+    config = data.study.config
+    return reference_point(config.objectives, limits(config))

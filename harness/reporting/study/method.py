@@ -110,7 +110,7 @@ def provenance(study: Manifest) -> dict[str, str]:
 def mixture(data: StudyData) -> str:
     """Return a sentence that names the code and machines of a study's trainings; empty if they are all the same."""
     made: dict[str, list[str]] = {}
-    for record in data.records:
+    for record in (one for one in data.records if not (one.role == "teacher" and one.read_from)):
         for values in record.provenance:
             made.setdefault(str(Provenance(**values)), []).append(record.label)
     if len(made) < 2:

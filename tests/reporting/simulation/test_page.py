@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from harness.core.protocol import SAMPLERS
 from harness.core.replay import REPLAYED
 from harness.errors import InputError
 from harness.reporting.simulation import check_simulation, summary, write_simulation
@@ -114,7 +115,7 @@ def test_nothing_in_a_picture_covers_its_legend() -> None:
         boxes = [axes.get_tightbbox() for axes in figure.axes] + [legend.get_window_extent()]
         assert all(box is not None for box in boxes)
         assert not any(one.overlaps(other) for one, other in combinations([box for box in boxes if box], 2))
-        assert len(figure.axes) == 5
+        assert len(figure.axes) == len(SAMPLERS)
 
 
 def test_only_a_simulation_is_replaced(tmp_path: Path) -> None:
