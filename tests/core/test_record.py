@@ -10,7 +10,7 @@ from harness.errors import InputError
 
 def save(runs: Path, label: str, role: str, mean: float | None, params: int = 100, state: str = "complete") -> None:
     number = int(label) if label.isdecimal() else None
-    ap = {} if mean is None else {"mean": mean}
+    ap: dict[str, float | None] = {} if mean is None else {"mean": mean}
     record = TrialRecord(label, role, number, state=state, params=params, search_ap=ap)
     record.save(runs / "study" / "trials" / label)
 
