@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from harness import cli
 from harness.core.names import load_space, load_study
+from harness.core.numbers import integer
 from harness.core.protocol import SpeedConfig, StudyConfig
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord, load_records
@@ -114,7 +115,7 @@ def _rounded(value: Any) -> float | None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, help=f"trainings of each network (default: {SEEDS})")
+    parser.add_argument("--seeds", type=integer, help=f"trainings of each network (default: {SEEDS})")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
     parser.add_argument("--quick", action="store_true", help="a toy size, which shows that it runs; writes nothing")
     given = parser.parse_args(argv)

@@ -13,9 +13,10 @@ from harness.core.arch import ARCHS
 from harness.core.protocol import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.synthetic.generate import render_scene
-from harness.detection.boxes import make_priors, nms
-from harness.evaluation.inference import BATCH_PIXELS, candidates, plan, predict, prepare
-from harness.evaluation.predictions import Detections
+from harness.detection.boxes import make_priors
+from harness.detection.framing import plan
+from harness.detection.suppression import Detections, nms
+from harness.evaluation.inference import BATCH_PIXELS, candidates, predict, prepare
 from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.device import place

@@ -30,6 +30,7 @@ from scipy.stats import kendalltau, spearmanr
 from harness import cli
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.names import load_space
+from harness.core.numbers import integer
 from harness.core.protocol import Budget, SpeedConfig
 from harness.core.provenance import provenance
 from harness.core.space import SearchSpace
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", default=SPACE)
-    parser.add_argument("--candidates", type=int, default=CANDIDATES)
+    parser.add_argument("--candidates", type=integer, default=CANDIDATES)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs, with the cache")
     parser.add_argument("--quick", action="store_true", help="a toy size, which shows that it runs; writes nothing")
     given = parser.parse_args(argv)

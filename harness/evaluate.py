@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import cli
-from harness.core.arch import ArchConfig
 from harness.core.numbers import integer
 from harness.core.protocol import LARGEST_SIDE, DataConfig
-from harness.core.record import TrialRecord, find_trial
 from harness.data.truth import load_ids
 from harness.errors import InputError
 from harness.evaluation.predictions import write_predictions
@@ -161,24 +159,21 @@ def _files(given: argparse.Namespace) -> Evaluation:
 def _network(given: argparse.Namespace) -> Evaluation:
     # Imported only for networks: importing PyTorch takes longer than evaluating prediction files.
     from harness.data import load_split
-    from harness.models.builder import build
     from harness.models.device import resolve_device
-    from harness.models.weights import load_weights
+    from harness.models.named import find_network
 
     sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or cli.RUNS
     device = resolve_device(cli.device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
     count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
-    name, arch, weights = _subject(given, runs)
-    detector = build(arch)
-    load_weights(detector, weights)
-    detector.to(device)
+    named = find_network(given.trial, given.arch, given.weights, runs)
+    detector = named.load().to(device)
     with cli.Progress() as progress:
         faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", progress.stage)
         found = evaluate_network(
-            name,
+            named.name,
             detector,
-            arch,
+            named.arch,
             faces,
             sides,
             np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images),
@@ -186,23 +181,7 @@ def _network(given: argparse.Namespace) -> Evaluation:
             runs / "predictions",
             lambda done, total: progress.stage("detect", done, total),
         )
-    return replace(found, details={"arch": name, "weights": str(weights), **found.details})
-
-
-def _subject(given: argparse.Namespace, runs: Path) -> tuple[str, ArchConfig, Path]:
-    """Return name, architecture and weights of the network to evaluate."""
-    from harness.models.builder import resolve_arch
-    from harness.models.weights import read_label
-
-    if given.trial is None:
-        if given.arch is not None:
-            return given.arch, resolve_arch(given.arch), given.weights
-        arch = read_label(given.weights).get("arch")
-        if arch is None:
-            raise InputError(f"{given.weights} does not state its architecture: give --arch, for example --arch v2")
-        return given.weights.stem, ArchConfig.from_dict(arch), given.weights
-    folder = find_trial(given.trial, runs)
-    return given.trial, ArchConfig.from_dict(TrialRecord.load(folder).arch), folder / "weights.safetensors"
+    return replace(found, details={"arch": named.name, "weights": str(named.weights), **found.details})
 
 
 def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.scores.catalogue import CATALOGUE
 from harness import cli
+from harness.core.numbers import integer
 from harness.core.protocol import check_name
 from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name
@@ -109,7 +110,7 @@ def _parser() -> cli.Parser:
     )
     parser.add_argument(
         "--candidates",
-        type=int,
+        type=integer,
         metavar="N",
         help=f"the table's first N networks within the budget (default: {CANDIDATES}; at least {LEAST})",
     )
@@ -122,7 +123,7 @@ def _parser() -> cli.Parser:
     )
     cli.add(parser, "--data", type=Path, help="the folder of a WIDER FACE copy, for a table of photographs")
     cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from, as for the table")
-    parser.add_argument("--workers", type=int, metavar="N", help="trainings at once (default: by cores and memory)")
+    parser.add_argument("--workers", type=integer, metavar="N", help="trainings at once (default: by cores and memory)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="all values (default: benchmarks/scores/NAME.json)")
     parser.add_argument("--publish", metavar="NAME", help="the report's folder in reports/ (default: scores_NAME)")
     parser.add_argument(

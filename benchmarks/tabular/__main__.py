@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.numbers import integer
 from harness.core.table import TABLE, Table
 
 TABLE_HERE = Path(__file__).parent / TABLE.name
@@ -112,13 +113,16 @@ def _parser() -> cli.Parser:
     cli.add(parser, "--data", type=Path, help="the folder of a WIDER FACE copy")
     cli.add(parser, "--init-backbone", help="weights file that V1's backbone starts from")
     parser.add_argument(
-        "--configurations", type=int, metavar="N", help=f"networks to draw (default: {CONFIGURATIONS}; more continue)"
+        "--configurations",
+        type=integer,
+        metavar="N",
+        help=f"networks to draw (default: {CONFIGURATIONS}; more continue)",
     )
-    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="trainings per network (%(default)s)")
+    parser.add_argument("--seeds", type=integer, default=SEEDS, metavar="N", help="trainings per network (%(default)s)")
     parser.add_argument(
-        "--evaluate-every", type=int, default=1, metavar="N", help="epochs between two evaluations (%(default)s)"
+        "--evaluate-every", type=integer, default=1, metavar="N", help="epochs between two evaluations (%(default)s)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="trainings at once (default: by cores and memory)")
+    parser.add_argument("--workers", type=integer, metavar="N", help="trainings at once (default: by cores and memory)")
     cli.add(parser, "--threads")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"the table (default: {TABLE}, or by study)")
     parser.add_argument("--measure", action="store_true", help="measure latencies instead of training")

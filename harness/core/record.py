@@ -156,8 +156,15 @@ def in_order(records: Iterable[TrialRecord], label: str) -> list[TrialRecord]:
     return [known[number] for number in takewhile(known.__contains__, count(1))]
 
 
+def ranked(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
+    complete = (r for r in records if r.role == "candidate" and r.state == "complete")
+    scored = [(mean, r) for r in complete if (mean := r.search_ap.get("mean")) is not None]
+    return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
+
+
 def find_trial(name: str, runs: Path) -> Path:
-    """Return the folder of ``STUDY/NUMBER`` (or ``STUDY/v1``, ``STUDY/v2``, …) below ``runs``.
+    """Return the folder of ``STUDY/NUMBER`` (or ``STUDY/v1``, ``STUDY/v2``, …) or ``STUDY/best`` below ``runs``.
 
     Raises:
         InputError: there is no such study or trial; the message lists the existing ones.
@@ -169,6 +176,11 @@ def find_trial(name: str, runs: Path) -> Path:
     if study not in studies:
         raise unknown_name(f"study in {runs}:", study, dict.fromkeys(studies))
     labels = [path.parent.name for path in sorted(runs.glob(f"{study}/trials/*/record.json"))]
+    if label == "best":
+        candidates = ranked(load_records(runs / study))
+        if not candidates:
+            raise InputError(f"{study} has no best student yet: no candidate was trained to the end")
+        label = candidates[0].label
     label = label.zfill(4) if label.isdecimal() else label
     if label not in labels:
         raise unknown_name(f"trial of {study}:", label, labels)

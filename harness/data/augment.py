@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MEAN = (104.0, 117.0, 123.0)
-"""BGR mean that is subtracted from the images, as in RetinaFace."""
+from harness.core.protocol import MEAN
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

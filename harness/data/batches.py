@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.augment import MEAN, Augmentation, augment
+from harness.core.protocol import MEAN
+from harness.data.augment import Augmentation, augment
 from harness.data.faces import FaceSet
 from harness.detection.matching import Targets
 from harness.models.device import to_device

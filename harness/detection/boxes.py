@@ -1,4 +1,4 @@
-"""Priors, encoding of boxes and landmarks relative to them, IoU and non-maximum suppression (NMS).
+"""Priors, encoding of boxes and landmarks relative to them, and IoU.
 
 Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the network's input. Offsets follow SSD
 (Liu et al., arXiv 1512.02325, equation 2) with the variances 0.1 and 0.2. Landmarks are encoded as in RetinaFace
@@ -8,10 +8,7 @@ Boxes are (x1, y1, x2, y2) and priors (cx, cy, w, h), both in pixels of the netw
 import math
 from functools import lru_cache
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.core.protocol import ANCHORS, STRIDES
@@ -23,14 +20,19 @@ LARGEST_GROWTH = math.log(1000 / 16)
 
 @lru_cache(maxsize=64)
 def make_priors(height: int, width: int) -> Tensor:
+    """Return ``grid_priors``, cached and shared: do not change the tensor in place."""
+    return grid_priors(height, width)
+
+
+def grid_priors(height: int, width: int) -> Tensor:
     """Return the priors of a ``height`` × ``width`` input: float32 (A, 4) as (cx, cy, w, h) in pixels.
 
-    The map at stride s has ⌈height/s⌉ × ⌈width/s⌉ cells. Order: stride, row, column, anchor. The tensor is cached and
-    shared: do not change it in place.
+    The map at stride s has ⌈height/s⌉ × ⌈width/s⌉ cells. Order: stride, row, column, anchor.
     """
     levels = []
     for stride, sides in zip(STRIDES, ANCHORS, strict=True):
-        rows, columns = -(-height // stride), -(-width // stride)
+        # Not -(-height // stride): ONNX rounds the quotients of exported networks towards zero.
+        rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
         cy, cx, side = torch.meshgrid(
             (torch.arange(rows, dtype=torch.float32) + 0.5) * stride,
             (torch.arange(columns, dtype=torch.float32) + 0.5) * stride,
@@ -80,8 +82,9 @@ def encode_landmarks(landmarks: Tensor, priors: Tensor) -> Tensor:
 
 def decode_landmarks(offsets: Tensor, priors: Tensor) -> Tensor:
     """Return the (…, 10) points that ``offsets`` (…, 10) describe, the inverse of ``encode_landmarks``."""
-    steps = offsets.reshape(*offsets.shape[:-1], 5, 2) * CENTRE_VARIANCE
-    return (priors[..., None, :2] + steps * priors[..., None, 2:]).flatten(-2)
+    # Operands of equal shape: ONNX Runtime takes several times longer to repeat the last axis while it multiplies.
+    centre, side = (torch.cat((part,) * 5, dim=-1) for part in (priors[..., :2], priors[..., 2:]))
+    return centre + offsets * CENTRE_VARIANCE * side
 
 
 @torch.no_grad()
@@ -94,28 +97,3 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     shared *= (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_(min=0)
     union = ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)).sub_(shared)
     return shared.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
-
-
-def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float, limit: int) -> NDArray[np.int64]:
-    """Return the indices of the boxes that greedy NMS keeps, by descending score.
-
-    Args:
-        boxes: (N, 4) as x1, y1, x2, y2.
-        scores: (N,) above 0; equal scores keep their order.
-        iou_threshold: a box is dropped if its IoU with a kept box of higher score exceeds this; two boxes without
-            area count as equal.
-        limit: largest number of boxes to keep; NMS stops when it is reached.
-    """
-    sized = boxes.astype(np.float64)
-    sized[:, 2:] -= sized[:, :2]
-    order = np.argsort(-scores, kind="stable")
-    kept = order[:0]
-    # Whether a box is kept depends only on boxes with higher scores, so boxes are processed in chunks until the limit.
-    for start in range(0, len(order), limit):
-        pool = np.concatenate((kept, order[start : start + limit]))
-        # OpenCV reads a list several times faster than an array here.
-        chosen = cv2.dnn.NMSBoxes(sized[pool].tolist(), scores[pool].tolist(), 0.0, iou_threshold)
-        kept = pool[np.asarray(chosen, dtype=np.int64).reshape(-1)]
-        if len(kept) >= limit:
-            break
-    return kept[:limit]

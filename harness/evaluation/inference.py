@@ -10,25 +10,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.core.protocol import EvalConfig
-from harness.data.augment import MEAN
+from harness.core.protocol import MEAN, EvalConfig
 from harness.data.faces import FaceSet
-from harness.detection.boxes import decode, decode_landmarks, make_priors, nms
+from harness.detection.boxes import decode, decode_landmarks, make_priors
+from harness.detection.framing import Image, Shape, frame, plan, restore
+from harness.detection.suppression import Detections, suppress
 from harness.errors import DataError, NonFiniteLossError
-from harness.evaluation.predictions import COLUMNS, Detections, load_detections, save_detections
+from harness.evaluation.predictions import COLUMNS, load_detections, save_detections
 from harness.evaluation.protocol import Sides, as_sides
 from harness.models.detector import Detector
 from harness.models.fold import freeze
 
-Image = NDArray[np.uint8]
 BATCH_PIXELS = 1_600_000
 """Pixels per batch: enough to keep the processor busy, few enough for two workers in 4 GiB."""
 
@@ -38,45 +36,10 @@ CHUNK_IMAGES = 64
 """Images per chunk: their candidates are in memory at once, and an interrupted prediction loses at most one chunk."""
 
 
-class Shape(NamedTuple):
-    """The sizes of one image in pixels: original, resized, and padded to the network's input."""
-
-    height: int
-    width: int
-    resized_height: int
-    resized_width: int
-    input_height: int
-    input_width: int
-
-
-def plan(height: int, width: int, side: int, multiple: int) -> Shape:
-    """Return the sizes that an image of ``height`` × ``width`` pixels is resized and then padded to.
-
-    Args:
-        side: the longest side after resizing, up or down; 0 keeps the size.
-        multiple: both sides are padded up to a multiple of this.
-    """
-    scale = side / max(height, width) if side else 1.0
-    resized = max(1, round(height * scale)), max(1, round(width * scale))
-    padded = (-(-resized[0] // multiple) * multiple, -(-resized[1] // multiple) * multiple)
-    return Shape(height, width, *resized, *padded)
-
-
 def prepare(images: Sequence[Image], shapes: Sequence[Shape], device: str = "cpu") -> Tensor:
-    """Return the network's input: float32 (B, 3, H, W), BGR minus the mean, zero-padded at the bottom and right.
-
-    Images are shrunk by averaging over areas and enlarged bilinearly.
-    """
-    height, width = shapes[0].input_height, shapes[0].input_width
-    batch = np.empty((len(images), height, width, 3), dtype=np.uint8)
-    for row, (image, shape) in enumerate(zip(images, shapes, strict=True)):
-        size = (shape.resized_width, shape.resized_height)
-        if (shape.width, shape.height) != size:
-            shrinks = shape.resized_width < shape.width
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[assignment]
-        if size != (width, height):
-            batch[row] = MEAN
-        batch[row, : size[1], : size[0]] = image
+    """Return the network's input: float32 (B, 3, H, W), BGR minus the mean, zero-padded at the bottom and right."""
+    batch = frame(images, shapes)
+    height, width = batch.shape[1:3]
     # uint8 is a quarter of float32 to send. Subtracting the mean by rows is several times faster than by pixels.
     pixels = torch.from_numpy(batch).to(device).flatten(2).float()
     pixels -= torch.tensor(MEAN, dtype=pixels.dtype, device=pixels.device).repeat(width)
@@ -127,12 +90,6 @@ def _best(scores: Tensor, evaluation: EvalConfig) -> Tensor:
     return above[order[: evaluation.max_candidates]]
 
 
-def suppress(rows: Detections, evaluation: EvalConfig) -> Detections:
-    """Return the candidates (k, 15) of one image that greedy non-maximum suppression keeps, best first."""
-    rows = rows[np.argsort(-rows[:, 4], kind="stable")[: evaluation.max_candidates]]
-    return rows[nms(rows[:, :4], rows[:, 4], evaluation.nms_iou, evaluation.max_detections)]
-
-
 def _forward(
     network: Detector, images: Sequence[Image], shapes: Sequence[Shape], evaluation: EvalConfig, device: str
 ) -> list[Detections]:
@@ -142,8 +99,7 @@ def _forward(
     priors = make_priors(shapes[0].input_height, shapes[0].input_width).to(pixels.device)
     found = candidates(boxes.float(), classes[..., 1].float(), landmarks.float(), priors, evaluation)
     for rows, shape in zip(found, shapes, strict=True):
-        rows[:, [0, 2, *range(5, 15, 2)]] *= shape.width / shape.resized_width
-        rows[:, [1, 3, *range(6, 15, 2)]] *= shape.height / shape.resized_height
+        restore(rows, shape)
     return found
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from harness.data.faces import FaceSet
 from harness.data.truth import Array
 from harness.detection.boxes import iou
+from harness.detection.suppression import Detections
 from harness.evaluation.attributes import by_height
-from harness.evaluation.predictions import Detections
 
 MATCH_IOU = 0.5
 

@@ -21,10 +21,8 @@ from numpy.typing import NDArray
 from harness.core.files import BROKEN_ARCHIVE, read_regular, write_atomically
 from harness.core.numbers import is_plain
 from harness.data.truth import MOST_PIXELS, Array, image_id
+from harness.detection.suppression import Detections
 from harness.errors import DataError
-
-Detections = NDArray[np.float32]
-"""(k, 15): x1, y1, x2, y2, score, then five landmarks x, y; pixels of the original image, by descending score."""
 
 COLUMNS = 15
 

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from harness.data import load_held_out, load_split
 from harness.data.faces import FaceSet, choose
+from harness.detection.suppression import Detections
 from harness.evaluation.ap import APResult, evaluate_ap
 from harness.evaluation.inference import predict
 from harness.evaluation.landmarks import landmark_error
-from harness.evaluation.predictions import Detections, save_detections
+from harness.evaluation.predictions import save_detections
 from harness.models.detector import Detector
 from harness.training.job import PREDICTIONS, Job
 

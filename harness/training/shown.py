@@ -12,8 +12,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from harness.core.protocol import digest
-from harness.data.augment import MEAN
+from harness.core.protocol import MEAN, digest
 from harness.data.batches import Batch, batch_makers
 from harness.detection.matching import Targets
 from harness.models.detector import RawOutput

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from harness.data.augment import MEAN, Augmentation, Image, augment, draw_crop, jitter, mirror, move
+from harness.core.protocol import MEAN
+from harness.data.augment import Augmentation, Image, augment, draw_crop, jitter, mirror, move
 
 PLAIN = Augmentation(colour=0.0)
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)], dtype=np.uint8)

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.core.protocol import MEAN
 from harness.data import augment as opencv
 from harness.data import on_device
-from harness.data.augment import MEAN, SMOOTH, Augmentation, Colours, Image, Plan, draw, draw_colours
+from harness.data.augment import SMOOTH, Augmentation, Colours, Image, Plan, draw, draw_colours
 from harness.data.batches import Batch, batches
 from harness.data.faces import FaceSet
 from harness.data.on_device import device_batches, room_for_images, upload

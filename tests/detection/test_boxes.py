@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.detection.boxes import corners, decode, decode_landmarks, encode, encode_landmarks, iou, make_priors, nms
+from harness.detection.boxes import corners, decode, decode_landmarks, encode, encode_landmarks, iou, make_priors
+from harness.detection.suppression import nms
 
 
 def random_boxes(count: int, side: float, generator: torch.Generator) -> torch.Tensor:

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from harness.core.protocol import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.detection.boxes import corners, encode, encode_landmarks, make_priors
+from harness.detection.framing import plan
+from harness.detection.suppression import suppress
 from harness.errors import DataError, NonFiniteLossError
 from harness.evaluation import inference as prediction
-from harness.evaluation.inference import candidates, detect, plan, predict, prepare, suppress
+from harness.evaluation.inference import candidates, detect, predict, prepare
 from harness.models.builder import build, resolve_arch
 from harness.models.detector import Detector
 from harness.models.fold import freeze

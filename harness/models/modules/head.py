@@ -29,7 +29,7 @@ Training therefore starts at the loss of the best constant prediction (after Ret
 section 3.3)."""
 
 
-class _Outputs(nn.Module):
+class Outputs(nn.Module):
     """A 1×1 convolution with bias for each of the three tasks; class biases start at ``FACE_PRIOR``."""
 
     def __init__(self, channels: int) -> None:
@@ -65,32 +65,32 @@ def _by_prior(image: Tensor, values: int) -> Tensor:
     return image.permute(0, 2, 3, 1).reshape(image.shape[0], -1, values)
 
 
-class _PerLevelHeads(nn.Module):
+class PerLevelHeads(nn.Module):
     """Runs one head per level, or one head on all levels, and joins the predictions in level order."""
 
     def __init__(self, make: Callable[[], nn.Module], per_level: bool) -> None:
         super().__init__()
         names = LEVEL_NAMES if per_level else ("shared",) * len(LEVEL_NAMES)
         self.levels = nn.ModuleDict({name: make() for name in dict.fromkeys(names)})
-        self._names = names
+        self.names = names
 
     def forward(self, features: Features) -> Predictions:
         """Return predictions for every prior: those of P3, then P4, then P5."""
-        p3, p4, p5 = (self.levels[name](image) for name, image in zip(self._names, features, strict=True))
+        p3, p4, p5 = (self.levels[name](image) for name, image in zip(self.names, features, strict=True))
         boxes, classes, landmarks = (torch.cat(task, 1) for task in zip(p3, p4, p5, strict=True))
         return boxes, classes, landmarks
 
 
-class Separate(_PerLevelHeads):
+class Separate(PerLevelHeads):
     """V1's heads: a 1×1 convolution for each level and task."""
 
     def __init__(self, inputs: Levels) -> None:
-        super().__init__(lambda: _Outputs(inputs[0]), per_level=True)
+        super().__init__(lambda: Outputs(inputs[0]), per_level=True)
 
     @staticmethod
     def cost(inputs: Levels, positions: Levels) -> Cost:
         """Return the cost of the nine convolutions."""
-        return total([_Outputs.cost(inputs[0], pixels) for pixels in positions])
+        return total([Outputs.cost(inputs[0], pixels) for pixels in positions])
 
 
 def _trunk(trunk: str, channels: int) -> nn.Module:
@@ -111,16 +111,16 @@ class _TrunkHead(nn.Sequential):
         if trunk != "none":
             self.trunk = _trunk(trunk, channels)
             channels //= 2
-        self.outputs = _Outputs(channels)
+        self.outputs = Outputs(channels)
 
     @staticmethod
     def cost(channels: int, positions: int, trunk: str) -> Cost:
         if trunk == "none":
-            return _Outputs.cost(channels, positions)
-        return _trunk_cost(trunk, channels, positions) + _Outputs.cost(channels // 2, positions)
+            return Outputs.cost(channels, positions)
+        return _trunk_cost(trunk, channels, positions) + Outputs.cost(channels // 2, positions)
 
 
-class SharedMulti(_PerLevelHeads):
+class SharedMulti(PerLevelHeads):
     """V2's SharedMultiHead: the three tasks' 1×1 convolutions after a common trunk from C to C / 2 channels.
 
     ``trunk`` is ``none`` (no trunk, V2 as counted), ``conv`` (a full 3×3 convolution, the documents' snippet) or

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.core.files import BROKEN_ARCHIVE
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
-from harness.core.record import TrialRecord, load_records
+from harness.core.record import TrialRecord, load_records, ranked
 from harness.core.scores import EPOCHS, SHARED, Scored, load_scores
 from harness.core.sealed import read_sealed
 from harness.core.space import Configuration
@@ -109,8 +109,7 @@ class StudyData:
     @property
     def ranked(self) -> list[TrialRecord]:
         """Return the candidates trained to the end, best mean search AP first; fewer parameters break a tie."""
-        scored = [(mean, r) for r in self.candidates("complete") if (mean := r.search_ap.get("mean")) is not None]
-        return [record for mean, record in sorted(scored, key=lambda item: (-item[0], item[1].params, item[1].label))]
+        return ranked(self.records)
 
     @property
     def compared(self) -> list[tuple[Configuration, float]]:
