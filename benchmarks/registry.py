@@ -7,6 +7,7 @@ BENCHMARKS = {
     "losses": "matching and multibox loss with 100 faces per image / the network's forward and backward pass",
     "teacher": "V2's training step with a teacher / without; a teacher's forward pass in training / in float32",
     "inference": "V1 / V2; prediction / forward pass; NMS of all candidates / NMS until enough boxes are kept",
+    "deployment": "PyTorch / ONNX Runtime; V1 / V2 exported; a plain export / the reformulated one; float32 / int8",
     "evaluator": "a plain loop / the evaluator, on generated detections",
     "evaluator_widerface": "a plain loop / the evaluator, on a published detector's files for WIDER FACE",
     "counting": "building networks to count their parameters / listing the space",
