@@ -1,19 +1,20 @@
 """Properties of the search spaces in ``search_spaces/``."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from harness.core.arch import ARCHS, MOBILENET_STAGES
+from harness.core.arch import ARCHS, MOBILENET_STAGES, ArchConfig, in_stages
 from harness.core.names import load_space, space_names
 from harness.core.protocol import Budget, DistillConfig, TrainConfig
 from harness.core.space import Choice, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
 from harness.counting.spaces import part_cost
 from harness.errors import BudgetError, InputError
-from harness.models.costs import count
+from harness.models.builder import build
+from harness.models.costs import count, count_parts
 from harness.models.wiring import inputs_of
 
 
@@ -85,6 +86,10 @@ def test_v2_light_builds_a_different_network_for_every_choice() -> None:
                 totals[key].add(total)
 
 
+def shapes(arch: ArchConfig) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in build(arch).backbone.named_parameters()}
+
+
 QUARTER: Configuration = {f"backbone.{name}": value for name, value in MOBILENET_STAGES.options if name != "depth_p2"}
 """MobileNetV1-0.25 in the axes of spaces that search the backbone."""
 
@@ -94,7 +99,7 @@ def test_v2_redistributed_holds_the_documented_student() -> None:
     distilled = {name: value for name, value in V2_IN_V2_LIGHT.items() if not name.startswith("distill.")}
     configuration = {**QUARTER, **distilled}
     space.check(configuration)
-    assert space.arch(configuration) == space.base == replace(ARCHS["v2"], backbone=MOBILENET_STAGES)
+    assert space.arch(configuration) == space.base == in_stages(ARCHS["v2"])
     assert counts.total(configuration) == 256_156
     assert counts.size == space.size() == 2_102_132_736
     assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 989_914_000
@@ -102,12 +107,30 @@ def test_v2_redistributed_holds_the_documented_student() -> None:
     assert counts.largest(Budget()) == 256_148
 
 
+def test_v2_p5_holds_the_documented_student_and_keeps_its_first_stages() -> None:
+    space, counts = load_space("v2_p5"), SpaceCounts(load_space("v2_p5"))
+    distilled = {name: value for name, value in V2_IN_V2_LIGHT.items() if not name.startswith("distill.")}
+    configuration = {**{name: QUARTER[name] for name in ("backbone.width_p5", "backbone.depth_p5")}, **distilled}
+    space.check(configuration)
+    assert space.arch(configuration) == space.base == in_stages(ARCHS["v2"])
+    assert counts.total(configuration) == 256_156
+    assert counts.size == space.size() == 8_515_584
+    assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 4_134_218
+    assert int(counts.histogram.counts.sum()) == counts.buildable == 6_635_520
+    thin = count_parts(space.arch({**configuration, "backbone.width_p5": 96, "backbone.depth_p5": 1}))
+    assert count_parts(space.base)["backbone"] - thin["backbone"] == 89_664
+    quarter = [shape for name, shape in shapes(space.base).items() if name.startswith(("stage1", "stage2"))]
+    for chosen in space.group_configurations("backbone"):
+        narrow = shapes(space.arch({**configuration, **chosen}))
+        assert [shape for name, shape in narrow.items() if name.startswith(("stage1", "stage2"))] == quarter
+
+
 def test_v1_slim_holds_v1_and_narrower_ones() -> None:
     space, counts = load_space("v1_slim"), SpaceCounts(load_space("v1_slim"))
     widths = {name: value for name, value in QUARTER.items() if "width" in name}
     configuration = {**widths, "attention.reduction": 48, "neck.channels": 74, "neck_attention.reduction": 48}
     space.check(configuration)
-    assert space.arch(configuration) == space.base == replace(ARCHS["v1"], backbone=MOBILENET_STAGES)
+    assert space.arch(configuration) == space.base == in_stages(ARCHS["v1"])
     assert counts.total(configuration) == 487_103
     assert counts.buildable == counts.size == 11_700
     assert counts.feasible(Budget()) == counts.histogram.fitting(np.array([256_148]))[0] == 5_734
@@ -116,7 +139,7 @@ def test_v1_slim_holds_v1_and_narrower_ones() -> None:
         assert {slot: part.name for slot, part in space.arch(chosen).parts().items()} == names
 
 
-@pytest.mark.parametrize("name", ["v2_redistributed", "v1_slim"])
+@pytest.mark.parametrize("name", ["v2_redistributed", "v2_p5", "v1_slim"])
 @pytest.mark.parametrize("slot", ["attention", "neck_attention"])
 def test_gates_of_every_reduction_differ_at_every_width(name: str, slot: str) -> None:
     space = load_space(name)

@@ -7,7 +7,7 @@ the data is checked here; ``harness.models.builder`` checks names and options ag
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.errors import InputError
@@ -183,3 +183,11 @@ Given the same weights, each computes what its reference computes (``tests/model
 All of them start training differently from their references in one respect: class biases start at a face probability
 of 1 / 8 instead of at random.
 """
+
+
+def in_stages(arch: ArchConfig) -> ArchConfig:
+    """Return the same network with its backbone as ``MOBILENET_STAGES``, as spaces have it that search the backbone.
+
+    A network with another backbone is returned as it is.
+    """
+    return replace(arch, backbone=MOBILENET_STAGES) if arch.backbone == _MOBILENET else arch

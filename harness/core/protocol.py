@@ -398,7 +398,7 @@ class SharingConfig:
     imitation: float = 5.0
     calibration: int = 16
     tuning: int = 64
-    tuning_lr: float = 5e-3
+    tuning_lr: float = 1e-2
     images: int = 0
     side: int = 0
     finalists: int = 4

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.core.arch import ArchConfig
+from harness.core.arch import ArchConfig, in_stages
 from harness.core.protocol import ALONE, INHERITED, DistillConfig, StudyConfig, TrainConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
@@ -113,11 +113,9 @@ class Plan:
         weights gains is not credited to a candidate's design. References outside the space have no slices.
         """
         for name in self.config.references:
-            if name.endswith(ALONE) or not self.shares(resolve_arch(name)):
+            if name.endswith(ALONE) or (arch := self._shared(resolve_arch(name))) is None:
                 continue
-            record = self._record(
-                f"{name}{INHERITED}", "reference", resolve_arch(name), self.config.train, self.config.distill
-            )
+            record = self._record(f"{name}{INHERITED}", "reference", arch, self.config.train, self.config.distill)
             record.seed, record.inherits = self._seed(1), True
             yield record
             yield from self.repeats(record)
@@ -126,12 +124,14 @@ class Plan:
             record.inherits = True
             yield record
 
-    def shares(self, arch: ArchConfig) -> bool:
-        """Return whether an architecture is one of the space's, whatever its budget."""
-        return all(
-            part in [self.space.arch(chosen).parts()[slot] for chosen in self.space.group_configurations(slot)]
-            for slot, part in arch.parts().items()
-        )
+    def _shared(self, arch: ArchConfig) -> ArchConfig | None:
+        """Return a network as the space describes it, whatever its budget; None if the space does not hold it."""
+        known = {
+            slot: {self.space.arch(chosen).parts()[slot] for chosen in self.space.group_configurations(slot)}
+            for slot in arch.parts()
+        }
+        described = (arch, in_stages(arch))
+        return next((one for one in described if all(part in known[slot] for slot, part in one.parts().items())), None)
 
     @property
     def shared(self) -> SharedJob:

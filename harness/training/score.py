@@ -32,7 +32,8 @@ from harness.training.sharing import SharedJob, load_shared
 from harness.training.shown import shown
 
 _KEPT = 2**30
-"""Largest number of bytes of a backbone's maps of the search split that are kept in memory."""
+"""Largest number of bytes of a backbone's maps of the search split that are kept in memory; when those of all backbones
+together have more, the ones that were not used for the longest time are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,20 @@ class _Seen(NamedTuple):
     taught: RawOutput | None
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What networks with the same backbone share: itself, and its maps of their tuning and of the search split."""
+
+    backbone: nn.Module
+    seen: list[_Seen]
+    search: "_Replayed"
+
+    @property
+    def bytes(self) -> int:
+        """Size of the maps."""
+        return sum(_bytes(step.maps) for step in self.seen) + self.search.bytes
+
+
 class Scorer:
     """Scores the networks of a space, one after the other.
 
@@ -119,8 +134,8 @@ class Scorer:
             self._feed.teacher = teacher
             self._distiller = Distiller(teacher, teacher, replace(job.distill, feature_weight=0.0))
         self._steps = list(islice(self._endless(), max(shared.config.tuning, shared.config.calibration)))
-        self._backbone: tuple[Part, nn.Module, list[_Seen]] | None = None
-        self._search: _Replayed | None = None
+        self._common: dict[Part, _Common] = {}
+        """By backbone; the one that was used last is the last."""
 
     def _endless(self) -> Iterator[tuple[Tensor, Targets, RawOutput | None]]:
         epoch = 0
@@ -133,18 +148,19 @@ class Scorer:
         detector = self._weights.take(arch)
         place(detector, self._feed.device)
         average_statistics(detector.train())
-        backbone, seen = self._shown_by(arch.backbone, detector.backbone)
-        detector.backbone.load_state_dict(backbone.state_dict())
+        common = self._shared_by(arch.backbone, detector.backbone)
+        detector.backbone.load_state_dict(common.backbone.state_dict())
         detector.backbone.requires_grad_(False).eval()
         if self._shared.config.tuning:
-            self._tune(detector, seen)
+            self._tune(detector, common.seen)
         else:
-            self._calibrate(detector, seen)
+            self._calibrate(detector, common.seen)
         return detector.requires_grad_(True).eval()
 
-    def _shown_by(self, part: Part, backbone: nn.Module) -> tuple[nn.Module, list[_Seen]]:
-        """Return a backbone with statistics of its own, and what networks with it see."""
-        if self._backbone is None or self._backbone[0] != part:
+    def _shared_by(self, part: Part, backbone: nn.Module) -> _Common:
+        """Return what networks with this backbone share, computed by ``backbone`` the first time."""
+        common = self._common.pop(part, None)
+        if common is None:
             with torch.no_grad(), self._feed.autocast():
                 reset_statistics(backbone)
                 for images, _, _ in self._steps[: self._shared.config.calibration]:
@@ -152,9 +168,11 @@ class Scorer:
                 backbone.eval()
                 steps = self._steps[: self._shared.config.tuning or self._shared.config.calibration]
                 seen = [_Seen(backbone(images), targets, taught) for images, targets, taught in steps]
-            self._backbone = part, copy.deepcopy(backbone), seen
-            self._search = None
-        return self._backbone[1], self._backbone[2]
+            common = _Common(copy.deepcopy(backbone), seen, _Replayed(backbone))
+        while self._common and common.bytes + sum(other.bytes for other in self._common.values()) > _KEPT:
+            del self._common[next(iter(self._common))]
+        self._common[part] = common
+        return common
 
     def _tune(self, detector: Detector, seen: list[_Seen]) -> None:
         groups = [
@@ -187,10 +205,9 @@ class Scorer:
 
     def ap(self, detector: Detector) -> dict[str, float | None]:
         """Return the AP of the network that ``network`` returned last; its backbone is replaced."""
-        if self._search is None:
-            self._search = _Replayed(detector.backbone)
-        self._search.rewind()
-        detector.backbone = self._search
+        search = next(reversed(self._common.values())).search
+        search.rewind()
+        detector.backbone = search
         config = self._shared.config
         return search_ap(self._shared.job, detector, config.images, config.side)
 
@@ -208,6 +225,10 @@ def _scorer(shared: SharedJob, weights: Path) -> Scorer:
     return Scorer(shared, weights)
 
 
+def _bytes(maps: Features) -> int:
+    return sum(image.numel() * image.element_size() for image in maps)
+
+
 class _Replayed(nn.Module):
     """A backbone that remembers the maps of each batch, for networks that see the same batches in the same order."""
 
@@ -215,7 +236,8 @@ class _Replayed(nn.Module):
         super().__init__()
         self._backbone = copy.deepcopy(backbone).requires_grad_(False).eval()
         self._maps: list[Features] = []
-        self._next, self._bytes = 0, 0
+        self._next = 0
+        self.bytes = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Replayed":
         """Return itself: copies of a network share the maps."""
@@ -231,9 +253,8 @@ class _Replayed(nn.Module):
             maps = self._maps[self._next]
         else:
             maps = self._backbone(images)
-            size = sum(image.numel() * image.element_size() for image in maps)
-            if self._next == len(self._maps) and self._bytes + size <= _KEPT:
+            if self._next == len(self._maps) and self.bytes + _bytes(maps) <= _KEPT:
                 self._maps.append(maps)
-                self._bytes += size
+                self.bytes += _bytes(maps)
         self._next += 1
         return maps

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.core.arch import ARCHS, in_stages
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
 from harness.core.protocol import SharingConfig, TrainConfig
@@ -65,6 +66,19 @@ def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
     answer = summary(folder)
     assert (answer["scored"], answer["finalists"]) == (10, 3)
     assert answer["v2_from_slices"]["label"] == "v2-shared"
+
+
+def test_v2_is_trained_from_its_slices_where_the_backbone_is_searched(stub: Stub) -> None:
+    """V2's backbone has another name in these spaces, and the same parameters."""
+    plan = Plan()
+    folder = stub.study(plan, **STUDY | {"space": "v2_p5"})
+    found = records(folder)
+    assert [label for label in found if label.startswith("v2")] == ["v2", "v2-s2", "v2-shared", "v2-shared-s2"]
+    assert found["v2-shared"].arch == in_stages(ARCHS["v2"]).to_dict()
+    assert (found["v2"].parts, found["v2"].macs) == (found["v2-shared"].parts, found["v2-shared"].macs)
+    assert plan.jobs["v2-shared"].initial == folder / "trials" / "v2-shared" / INITIAL
+    outside = records(stub.study(**STUDY | {"space": "v1_slim", "name": "slim"}))
+    assert [label for label in outside if label.startswith("v2")] == ["v2", "v2-s2"]
 
 
 def test_finalists_of_several_objectives_span_the_front_of_scores(stub: Stub) -> None:

@@ -262,6 +262,24 @@ def test_a_score_is_the_ap_of_that_network_in_any_order(of_all: SharedJob) -> No
 
 
 @pytest.mark.trains
+def test_scores_behind_several_backbones_are_those_of_each_alone(
+    of_all: SharedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps of several backbones are remembered, as far as there is room for them."""
+    space = load_space("v2_redistributed")
+    job = replace(of_all, space=space, job=replace(of_all.job, arch=space.base))
+    train_shared(job, go_on)
+    archs = [space.base, *Balanced(space, Budget()).draw(np.random.default_rng(2), 2)]
+    assert len({arch.backbone for arch in archs}) == 3
+    weights = job.job.folder / WEIGHTS
+    alone = [Scorer(job, weights).score(arch) for arch in archs]
+    for room in (2**30, 0):
+        monkeypatch.setattr("harness.training.score._KEPT", room)
+        scorer = Scorer(job, weights)
+        assert [scorer.score(arch) for arch in (*archs, *archs)] == [*alone, *alone], room
+
+
+@pytest.mark.trains
 def test_a_score_can_read_some_images_at_another_size(of_all: SharedJob) -> None:
     train_shared(of_all, go_on)
     faces = load_split(of_all.job.data, "search", of_all.job.cache)
