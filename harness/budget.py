@@ -33,7 +33,7 @@ image.
 examples:
   python -m harness.budget --space v2_light --plot counts.png
   python -m harness.budget --arch v2 --against v1 --depth 3
-  python -m harness.budget --trial default-v2_light-synthetic/7 --max-macs 400000000"""
+  python -m harness.budget --trial default-v2_p5-synthetic/7 --max-macs 400000000"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

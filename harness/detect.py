@@ -24,7 +24,7 @@ from harness.detection.framing import Image
 from harness.detection.suppression import Detections
 from harness.errors import InputError
 
-DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_light-synthetic" / "best.safetensors"
+DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
 """The model unless ``--model`` names another: the best student of the committed report."""
 
 LARGEST = 2_048
@@ -35,10 +35,10 @@ EXAMPLES = f"""Prints each picture's faces: boxes, scores and landmarks, in pixe
 examples:
   python -m harness.detect photo.jpg --out found
   python -m harness.detect FOLDER --model v2-640.onnx --json
-  python -m harness.detect FOLDER clip.mp4 --model default-v2_light-synthetic/best --score 0.3 --out found
+  python -m harness.detect FOLDER clip.mp4 --model default-v2_p5-synthetic/best --score 0.3 --out found
   python -m harness.detect photo.jpg --model weights.safetensors --arch v2 --side 1024
 
-The default model is the best student of reports/default-v2_light-synthetic. It was trained on generated scenes, not
+The default model is the best student of reports/default-v2_p5-synthetic. It was trained on generated scenes, not
 on photographs: it shows how the command works, and misses faces in photographs.
 An ONNX file, which `python -m harness.export` writes, needs no PyTorch: pip install '.[detect]'.
 Pictures of more than {LARGEST:,} pixels are reduced to these. A network of fixed size sees every picture at its size.
@@ -96,7 +96,7 @@ def _parser() -> cli.Parser:
         "--model",
         metavar="FILE|STUDY/best",
         help="an .onnx file, a .safetensors file, or a network of a study in --runs (default: the best student of "
-        "reports/default-v2_light-synthetic, trained on generated scenes)",
+        "reports/default-v2_p5-synthetic, trained on generated scenes)",
     )
     model.add_argument("--arch", metavar="NAME", help="architecture of a weights file that does not state it")
     model.add_argument("--threads", type=integer, default=0, metavar="N", help="CPU threads (default: one per core)")

@@ -33,8 +33,8 @@ examples:
   python -m harness.evaluate --predictions RESULTS.tar.gz --ground-truth WIDER/ground_truth
   python -m harness.evaluate --predictions RESULTS --ground-truth WIDER/ground_truth --images LIST.txt --plot pr.png
   python -m harness.evaluate --arch v2 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640
-  python -m harness.evaluate --weights reports/default-v2_light-synthetic/best.safetensors --data synthetic
-  python -m harness.evaluate --trial default-v2_light-synthetic/4 --data synthetic
+  python -m harness.evaluate --weights reports/default-v2_p5-synthetic/best.safetensors --data synthetic
+  python -m harness.evaluate --trial default-v2_p5-synthetic/4 --data synthetic
   python -m harness.evaluate --arch v1 --weights weights.safetensors --data PATH/TO/WIDERFACE --side 640,1024,1600
 
 Prediction files: one event/name.txt per image, with the image's name, the number of boxes, then one line

@@ -25,11 +25,11 @@ to use it. `python -m harness.detect --model FILE.onnx` runs it without PyTorch.
 pip install '.[export]'.
 
 examples:
-  python -m harness.export --trial default-v2_light-synthetic/best
-  python -m harness.export --weights reports/default-v2_light-synthetic/best.safetensors --data synthetic
+  python -m harness.export --trial default-v2_p5-synthetic/best
+  python -m harness.export --weights reports/default-v2_p5-synthetic/best.safetensors --data synthetic
   python -m harness.export --arch v2 --weights weights.safetensors --size dynamic --out v2.onnx
-  python -m harness.export --trial default-v2_light-synthetic/best --quantize int8 --data PATH/TO/WIDERFACE
-  python -m harness.export --trial default-v2_light-synthetic/v1 --format torch_export --out v1.pt2
+  python -m harness.export --trial default-v2_p5-synthetic/best --quantize int8 --data PATH/TO/WIDERFACE
+  python -m harness.export --trial default-v2_p5-synthetic/v1 --format torch_export --out v1.pt2
 
 A network of fixed size sees pictures resized and padded to its square; --size dynamic takes pictures of any size, in
 PyTorch's format with sides that are multiples of 32.
@@ -63,7 +63,7 @@ def _parser() -> cli.Parser:
     parser = cli.Parser("harness.export", "Export a detector for ONNX Runtime or PyTorch, and check it.", EXAMPLES)
     network = parser.add_argument_group("the network")
     network.add_argument(
-        "--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, such as default-v2_light-synthetic/best"
+        "--trial", metavar="STUDY/LABEL", help="a network of a study in --runs, such as default-v2_p5-synthetic/best"
     )
     network.add_argument(
         "--arch", metavar="NAME", help="architecture: v1, v2, featherface, … (default: what the weights file states)"

@@ -11,7 +11,7 @@ REPORTS = Path("reports")
 EXAMPLES = """Writes runs/NAME/report/ (report.md, pictures, results.csv) and prints its table.
 
 examples:
-  python -m harness.report default-v2_light-synthetic
+  python -m harness.report default-v2_p5-synthetic
   python -m harness.report NAME --publish --as widerface --note "600 of the 3,226 validation images\""""
 
 

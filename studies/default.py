@@ -23,7 +23,7 @@ STUDY = StudyConfig(
     distill=DistillConfig(landmark_weight=0.1),
     speed=SpeedConfig(runs=12),
     trials=200,
-    sharing=SharingConfig(train=replace(_TEACHER, epochs=8, lr=2e-2, backbone_lr=0.1), unshared=9),
+    sharing=SharingConfig(train=replace(_TEACHER, epochs=6, lr=2e-2, backbone_lr=0.1), tuning=32, unshared=9),
     seeds=3,  # V2 and the best student are trained with three seeds, to measure the seed variance.
     pruner="none",
 )

@@ -220,7 +220,7 @@ def test_a_labelled_file_needs_no_arch(copy: Path, tmp_path: Path, capsys: pytes
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["harness/weights/v1_scenes", "reports/default-v2_light-synthetic/best"], ids=["v1", "best"]
+    "name", ["harness/weights/v1_scenes", "reports/default-v2_p5-synthetic/best"], ids=["v1", "best"]
 )
 def test_published_weights_have_their_published_ap(
     name: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]

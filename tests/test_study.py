@@ -23,7 +23,7 @@ def test_every_study_has_the_name_of_its_file() -> None:
 
 
 def test_without_arguments_the_default_study_is_named_by_space_and_data() -> None:
-    assert asked() == replace(load_study("default"), name="default-v2_light-synthetic")
+    assert asked() == replace(load_study("default"), name="default-v2_p5-synthetic")
     assert asked("--space", "v1_to_v2").name == "default-v1_to_v2-synthetic"
     assert asked("--name", "mine").name == "mine"
 

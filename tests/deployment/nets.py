@@ -10,7 +10,7 @@ from harness.models.builder import build
 from harness.models.detector import Detector
 
 ROOT = Path(__file__).parent.parent.parent
-BEST = ROOT / "reports" / "default-v2_light-synthetic" / "best.safetensors"
+BEST = ROOT / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
 """The committed student."""
 
 

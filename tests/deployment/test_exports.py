@@ -75,7 +75,7 @@ def test_the_file_says_what_it_is(any_size: Exported, student: Detector) -> None
     onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == any_size.said["opset"] == 20
     card = OnnxDetector(any_size.path, 1).card
-    assert (card.name, card.trained_on, card.size, card.quantized) == ("best", "default-v2_light-synthetic", 0, "")
+    assert (card.name, card.trained_on, card.size, card.quantized) == ("best", "default-v2_p5-synthetic", 0, "")
     assert card.weights == state_digest(student)
     assert card.evaluation["nms_iou"] == EvalConfig().nms_iou
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
