@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from harness.core import documented
-from harness.core.arch import ARCHS, PARTS
+from harness.core.arch import ARCHS, MOBILENET_STAGES, PARTS, in_stages
 from harness.core.record import TrialRecord
 from harness.data.truth import LISTS
 from harness.evaluation.stats import LEVELS, spread
@@ -230,7 +230,9 @@ def difference_from_v2(record: TrialRecord, data: StudyData) -> str:
     if named:
         return f"the arch `{named[0]}`"
     found = []
-    for slot, base in ARCHS["v2"].parts().items():
+    staged = record.arch.get("backbone", {}).get("name") == MOBILENET_STAGES.name
+    v2 = in_stages(ARCHS["v2"]) if staged else ARCHS["v2"]
+    for slot, base in v2.parts().items():
         options = dict(record.arch.get(slot, {}))
         name = options.pop("name", base.name)
         if name != base.name:

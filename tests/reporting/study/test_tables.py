@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from harness.core.arch import ARCHS, in_stages, part
 from harness.core.record import TrialRecord
 from harness.core.sealed import read_sealed, write_sealed
 from harness.errors import DataError, InputError
@@ -100,6 +101,15 @@ def test_a_trial_is_described_by_its_differences_from_v2(data: StudyData) -> Non
     assert "no teacher" in tables.difference_from_v2(alone, data)
     other = replace(data.candidates("complete")[0], train={**asdict(data.study.config.train), "crops": "scrfd"})
     assert "train.crops=scrfd" in tables.difference_from_v2(other, data)
+    v2 = in_stages(ARCHS["v2"])
+    thin = part(v2.backbone.name, **v2.backbone.option_dict() | {"width_p5": 96, "depth_p5": 1})
+    searched = [v2, replace(v2, backbone=thin)]
+    reference = next(record for record in data.records if record.label == "v2")
+    staged = [replace(reference, arch=arch.to_dict()) for arch in searched]
+    assert [tables.difference_from_v2(record, data) for record in staged] == [
+        "nothing",
+        "backbone.depth_p5=1; backbone.width_p5=96",
+    ]
 
 
 def test_networks_not_trained_to_the_end_keep_their_reason(data: StudyData) -> None:
