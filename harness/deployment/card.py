@@ -37,7 +37,7 @@ class Card:
         opset: version of ONNX's operators; 0 for PyTorch's format.
         evaluation: score threshold and limits of the suppression, as this project evaluates it.
         harness: version of this project.
-        preprocessing, postprocessing: what goes in and what comes out.
+        preprocessing: the format of the input; postprocessing: the outputs, and how they become faces.
     """
 
     name: str

@@ -89,7 +89,7 @@ class _Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class _Common:
-    """What networks with the same backbone share: itself, and its maps of their tuning and of the search split."""
+    """One backbone, with its maps of the batches for tuning and of the search split, for all networks that have it."""
 
     backbone: nn.Module
     seen: list[_Seen]
