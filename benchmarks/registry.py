@@ -43,7 +43,8 @@ VALIDATIONS = {
     ),
     "search_lists": Validation("agreement of lists by face height with the official lists", "PATH/TO/WIDERFACE"),
     "search_split": Validation(
-        "the standard error of a difference in mean AP, by number of images", "PATH/TO/WIDERFACE PATH/TO/BACKBONE"
+        "the standard error of a difference in mean AP, by number of images",
+        "default-v2_p5-synthetic widerface_mini",
     ),
 }
 """Module → its validation. Each is a separate script, because it needs data and takes minutes to hours."""
