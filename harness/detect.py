@@ -123,6 +123,8 @@ def _check(given: argparse.Namespace) -> None:
     for path in given.paths:
         if not path.exists():
             raise InputError(f"{path} does not exist")
+        if not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path} is neither a file nor a folder")
     for option in ("score", "nms"):
         if not 0 <= getattr(given, option) <= 1:
             raise InputError(f"--{option} lies in 0 … 1, got {getattr(given, option)}")

@@ -210,6 +210,7 @@ def test_a_network_of_fixed_size_takes_any_picture(
     ("arguments", "told"),
     [
         (["absent.png"], "absent.png does not exist"),
+        (["/dev/null"], "/dev/null is neither a file nor a folder"),
         (["{a}", "--score", "1.5"], "--score lies in 0 … 1"),
         (["{a}", "--nms", "-1"], "--nms lies in 0 … 1"),
         (["{a}", "--side", "7"], "--side is 0, or 32 to 8,192 pixels"),

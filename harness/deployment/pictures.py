@@ -5,7 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.core.files import read_regular
 from harness.detection.framing import Image
+
+MOST_BYTES = 2**30
+"""Largest file that is read."""
 
 WHITE = 255
 """Grey level that transparent pixels are shown on."""
@@ -36,10 +40,11 @@ def read_picture(path: Path) -> Image:
     white, and of an animation or of several pages the first one is read.
 
     Raises:
-        UnreadableError: the file is missing, empty, truncated or damaged, or no image that OpenCV decodes.
+        UnreadableError: the file is missing, no regular file, too large, empty, truncated or damaged, or no image that
+            OpenCV decodes.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise UnreadableError(_why(error)) from error
     if not data:

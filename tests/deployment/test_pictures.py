@@ -1,5 +1,6 @@
 """Pictures of every kind, written by Pillow or by hand, against Pillow's own decoding."""
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             read_picture(tmp_path / name)
     with pytest.raises(UnreadableError, match="cannot be read"):
         read_picture(tmp_path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableError, match="is not a regular file"):
+        read_picture(tmp_path / "pipe.png")
 
 
 def test_a_size_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
