@@ -17,7 +17,7 @@ from harness import cli
 from harness.core.files import write_atomically
 from harness.core.numbers import integer, number
 from harness.core.protocol import EvalConfig
-from harness.deployment.draw import draw
+from harness.deployment.draw import LARGEST_JPEG, draw
 from harness.deployment.pictures import UnreadableError, read_picture
 from harness.deployment.videos import SUFFIXES, Video, writing
 from harness.detection.framing import Image
@@ -211,19 +211,19 @@ def _detect(file: Path, label: str, find: Find, out: Path | None, found: Found, 
     """Add a file's results; a picture or video with the faces drawn is written below ``out``.
 
     Raises:
-        UnreadableError: the file is no picture or video, or is damaged.
+        UnreadableError: the file is no picture or video, is damaged, or is too large to be drawn.
     """
     if file.suffix.lower() in SUFFIXES:
         _video(file, label, find, out, found, progress)
         return
     image = read_picture(file)
+    if out is not None and max(image.shape) > LARGEST_JPEG:
+        raise UnreadableError(f"has more than {LARGEST_JPEG:,} pixels a side, too many for --out, which draws JPEGs")
     rows = find(image)
     entry = {"file": label, "width": image.shape[1], "height": image.shape[0], "faces": _faces(rows)}
     if out is not None:
         picture = _beside(out, label, ".jpg")
-        encoded, content = cv2.imencode(".jpg", draw(image, rows))
-        assert encoded
-        write_atomically(picture, content.tobytes())
+        write_atomically(picture, cv2.imencode(".jpg", draw(image, rows))[1].tobytes())
         entry["picture"] = str(picture)
     found.images.append(entry)
 

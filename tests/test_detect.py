@@ -152,6 +152,12 @@ def test_every_frame_of_a_video_is_searched(capsys: pytest.CaptureFixture[str], 
     assert answer(capsys, str(path), code=2)["refused"][0]["file"] == "clip.mp4"
 
 
+def test_a_picture_too_wide_for_a_jpeg_is_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 65_501, 3), np.uint8))
+    (refused,) = answer(capsys, str(tmp_path / "a.png"), "--out", str(tmp_path / "o"), code=2)["refused"]
+    assert "more than 65,500 pixels a side" in refused["reason"]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (7, 5), (33, 31)])
 def test_tiny_and_thin_pictures(size: tuple[int, int], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((*size, 3), 90, np.uint8))

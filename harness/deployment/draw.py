@@ -9,6 +9,9 @@ from harness.detection.suppression import Detections
 BOX, POINTS = (80, 220, 80), (40, 40, 255)
 """BGR colours."""
 
+LARGEST_JPEG = 65_500
+"""Longest side that OpenCV writes as JPEG, pixels."""
+
 _FRACTION = 4
 """Binary digits of OpenCV's positions behind the point."""
 
