@@ -8,6 +8,7 @@ import cv2
 
 from harness.deployment.pictures import UnreadableError
 from harness.detection.framing import Image
+from harness.errors import HarnessError
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 """Files with these names are read as videos."""
@@ -54,13 +55,15 @@ class Writer:
         """Append a frame.
 
         Raises:
-            OSError: OpenCV cannot write the file.
+            HarnessError: OpenCV cannot write the file.
         """
         if self._writer is None:
             size = (image.shape[1], image.shape[0])
             self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
             if not self._writer.isOpened():
-                raise OSError(f"{self._path} cannot be written as a video")
+                raise HarnessError(
+                    f"{self._path} cannot be written: OpenCV has no encoder for MPEG-4, or the disk is full"
+                )
         self._writer.write(image)
 
     def close(self) -> None:
@@ -71,10 +74,18 @@ class Writer:
 
 @contextmanager
 def writing(path: Path | None, fps: float) -> Iterator[Writer | None]:
-    """Yield a writer that is closed at the end; None without a path."""
-    writer = None if path is None else Writer(path, fps)
+    """Yield a writer, whose file appears at ``path`` at the end, and only if nothing fails; None without a path."""
+    if path is None:
+        yield None
+        return
+    partial = path.with_suffix(f".partial{path.suffix}")
+    writer = Writer(partial, fps)
     try:
-        yield writer
-    finally:
-        if writer is not None:
+        try:
+            yield writer
+        finally:
             writer.close()
+        if partial.exists():  # Not if there was no frame.
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
