@@ -21,12 +21,18 @@ def test_a_video_appears_once_it_is_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_text("earlier")
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a.mp4", 4) as writer:
+def interrupted(path: Path) -> None:
+    """Begin a video, and be interrupted."""
+    with writing(path, 4) as writer:
         assert writer is not None
         writer.add(FRAME)
         raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("earlier")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_text() == "earlier"
 
@@ -38,9 +44,5 @@ def test_without_a_frame_or_a_path_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_a_video_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with (
-        pytest.raises(HarnessError, match=r"a\.partial\.mp4 cannot be written"),
-        writing(tmp_path / "absent" / "a.mp4", 4) as writer,
-    ):
-        assert writer is not None
-        writer.add(FRAME)
+    with pytest.raises(HarnessError, match=r"a\.partial\.mp4 cannot be written"):
+        interrupted(tmp_path / "absent" / "a.mp4")
