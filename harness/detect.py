@@ -172,6 +172,8 @@ def _onnx(model: Path, evaluation: EvalConfig, given: argparse.Namespace) -> Fin
 
     if given.arch is not None:
         raise InputError("an ONNX file holds its architecture: drop --arch")
+    if given.device not in ("auto", "cpu"):
+        raise InputError(f"an ONNX file runs on the CPU: drop --device {given.device}")
     detector = OnnxDetector(model, given.threads)
     return lambda image: detector.detect(image, evaluation, _side(image, given.side))
 

@@ -225,6 +225,7 @@ def test_a_network_of_fixed_size_takes_any_picture(
         (["{a}", "--model", "absent.safetensors"], "there is no weights file"),
         (["{a}", "--model", "nothing/best"], "unknown study"),
         (["{a}", "--model", "x.onnx", "--arch", "v2"], "drop --arch"),
+        (["{a}", "--model", "x.onnx", "--device", "cuda"], "drop --device cuda"),
         (["{a}", "{a}", "--out", "{out}"], "two files are called a.png"),
         (["{empty}"], "holds no file"),
     ],
