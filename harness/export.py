@@ -5,6 +5,7 @@ The outputs are compared with the network's before the file is written. With ``-
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,9 @@ FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
 """Format → suffix of the file."""
 
 SMALLEST, LARGEST = 32, 4_096
+CALIBRATION = 64
+"""Training images that give the ranges of int8."""
+
 DYNAMIC_SPEED = 640
 """Side at which a network of any size is timed, pixels."""
 
@@ -82,7 +86,7 @@ def _parser() -> cli.Parser:
     cli.add(checks, "--data")
     checks.add_argument("--limit", type=integer, metavar="N", help="compare AP on N validation images, drawn at random")
     checks.add_argument(
-        "--calibration", type=integer, default=64, metavar="N", help="training images for int8 (default: 64)"
+        "--calibration", type=integer, metavar="N", help=f"training images for int8 (default: {CALIBRATION})"
     )
     cli.add(parser, "--runs", "--json")
     return parser
@@ -96,9 +100,10 @@ def parse_size(text: str) -> int:
     """
     if text == "dynamic":
         return 0
-    if not text.isdecimal() or not SMALLEST <= int(text) <= LARGEST:
-        raise InputError(f"--size is dynamic, or {SMALLEST} to {LARGEST:,} pixels, got '{text}'")
-    return int(text)
+    with suppress(ValueError):
+        if SMALLEST <= (size := integer(text)) <= LARGEST:
+            return size
+    raise InputError(f"--size is dynamic, or {SMALLEST} to {LARGEST:,} pixels, got '{text:.20}'")
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -113,9 +118,13 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError("--quantize int8 is calibrated on training images: give --data, for example --data synthetic")
     if given.data is not None and given.format != "onnx":
         raise InputError("--data compares AP and speed in ONNX Runtime: give --format onnx, or drop --data")
-    for option, least in (("limit", given.limit), ("calibration", given.calibration)):
-        if least is not None and least < 1:
-            raise InputError(f"--{option} must be at least 1 image, got {least}")
+    if given.limit is not None and given.data is None:
+        raise InputError("--limit is for comparisons on images: give --data, for example --data synthetic")
+    if given.calibration is not None and not given.quantize:
+        raise InputError("--calibration is for --quantize int8")
+    for option, images in (("limit", given.limit), ("calibration", given.calibration)):
+        if images is not None and images < 1:
+            raise InputError(f"--{option} must be at least 1 image, got {images}")
     if given.out is not None:
         if given.out.suffix != FORMATS[given.format]:
             raise InputError(f"--out must end in {FORMATS[given.format]}, got {given.out}")
@@ -246,9 +255,11 @@ def _calibration(given: argparse.Namespace, size: int, progress: cli.Progress) -
     from harness.data import load_split
     from harness.detection.framing import frame, plan
 
-    config = DataConfig(source=given.data, train_images=given.calibration)
-    faces = load_split(config, "train", given.runs / "cache", progress.stage)
-    for index in faces.subset(given.calibration, 0).tolist():
+    images = given.calibration or CALIBRATION
+    faces = load_split(
+        DataConfig(source=given.data, train_images=images), "train", given.runs / "cache", progress.stage
+    )
+    for index in faces.subset(images, 0).tolist():
         image = faces.image(index)
         yield frame([image], [plan(image.shape[0], image.shape[1], size, size or 1)])
 

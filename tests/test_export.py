@@ -13,7 +13,7 @@ from tests.deployment.nets import BEST
 
 def test_sizes() -> None:
     assert [parse_size(text) for text in ("dynamic", "640", "32")] == [0, 640, 32]
-    for text in ("31", "4097", "-5", "big", "6.5"):
+    for text in ("31", "4097", "-5", "big", "6.5", "٦٤٠", 5_000 * "9"):
         with pytest.raises(InputError, match="--size is dynamic, or 32 to 4,096 pixels"):
             parse_size(text)
 
@@ -26,8 +26,13 @@ def test_sizes() -> None:
         (["--arch", "v2", "--quantize", "int8"], "give --data"),
         (["--arch", "v2", "--quantize", "int8", "--format", "torch_export"], "--format onnx"),
         (["--arch", "v2", "--data", "synthetic", "--format", "torch_export"], "drop --data"),
-        (["--arch", "v2", "--limit", "0"], "--limit must be at least 1"),
-        (["--arch", "v2", "--calibration", "0"], "--calibration must be at least 1"),
+        (["--arch", "v2", "--limit", "5"], "--limit is for comparisons on images: give --data"),
+        (["--arch", "v2", "--limit", "0", "--data", "synthetic"], "--limit must be at least 1"),
+        (["--arch", "v2", "--calibration", "8"], "--calibration is for --quantize int8"),
+        (
+            ["--arch", "v2", "--calibration", "0", "--quantize", "int8", "--data", "synthetic"],
+            "--calibration must be at least 1",
+        ),
         (["--arch", "v2", "--out", "v2.pt2"], "must end in .onnx"),
         (["--arch", "v9"], "unknown arch 'v9'"),
         (["--trial", "nothing/best"], "unknown study"),
