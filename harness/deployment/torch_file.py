@@ -1,10 +1,12 @@
 """Writes a detector in PyTorch's own format (``torch.export``), with its card beside the graph."""
 
+import io
 import json
 from pathlib import Path
 
 import torch
 
+from harness.core.files import write_atomically
 from harness.deployment.card import INPUT, Card
 from harness.deployment.graph import Deployed
 from harness.deployment.onnx_file import EXAMPLE
@@ -32,9 +34,11 @@ def to_program(network: Deployed, size: int) -> torch.export.ExportedProgram:
 
 
 def save_program(program: torch.export.ExportedProgram, card: Card, path: Path) -> None:
-    """Write a ``.pt2`` file; ``torch.export.load`` with ``extra_files={CARD: ""}`` reads both.
+    """Write a ``.pt2`` file atomically; ``torch.export.load`` with ``extra_files={CARD: ""}`` reads both.
 
     Raises:
         OSError: the file cannot be written.
     """
-    torch.export.save(program, path, extra_files={CARD: json.dumps(card.to_metadata())})
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={CARD: json.dumps(card.to_metadata())})
+    write_atomically(path, content.getvalue())
