@@ -28,6 +28,11 @@ class NonFiniteLossError(HarnessError):
     """Training diverged; the message holds every loss term."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another library; the error's name if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
     """Return the error for an unknown name. It lists the known names and suggests the closest one, or a path's stem."""
     names = sorted(known)

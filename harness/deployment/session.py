@@ -12,7 +12,7 @@ from harness.deployment.card import INPUT, Card
 from harness.deployment.packages import DETECT, EXPORT, need
 from harness.detection.framing import Image, frame, plan, restore
 from harness.detection.suppression import Detections, suppress
-from harness.errors import DataError
+from harness.errors import DataError, first_line
 
 Floats = NDArray[np.float32]
 
@@ -42,8 +42,7 @@ class OnnxDetector:
         try:
             self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no other common class.
-            reason = str(error).strip().splitlines()[0]
-            raise DataError(f"{path} is not a readable ONNX model: {reason}") from error
+            raise DataError(f"{path} is not a readable ONNX model: {first_line(error)}") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = Card.from_metadata(metadata, str(path))
 

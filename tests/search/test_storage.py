@@ -110,3 +110,10 @@ def test_a_database_failure_during_the_run_is_one_line() -> None:
     assert "run the same command again to resume" in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)
+
+
+def test_a_failure_without_words_is_called_by_its_name() -> None:
+    error = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
+    error.__cause__ = TimeoutError()
+    with pytest.raises(HarnessError, match="failed: TimeoutError; fix that"), storage_errors("postgresql://host/db"):
+        raise error
