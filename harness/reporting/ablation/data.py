@@ -15,7 +15,7 @@ from harness.core.arms import EXCHANGED
 from harness.core.record import TrialRecord, in_order
 from harness.counting.combinations import Chosen, buildable, coefficients, orders
 from harness.errors import InputError
-from harness.evaluation.contrasts import TIE, Blocks, Estimate, blocks, estimate, verdicts
+from harness.evaluation.contrasts import BETTER, Blocks, Estimate, blocks, estimate, verdicts
 from harness.evaluation.stats import RESAMPLES, Sampled, combine
 from harness.reporting.compare.data import Comparison, Member
 from harness.reporting.compare.read import compare, training
@@ -185,13 +185,12 @@ class AblationData:
         All pairs of networks are corrected together, because the highest one is chosen by its AP.
         """
         first = self.ablation.looks[0]
-        means = {label: fmean(aps[:first]) for label, aps in self.aps.items() if len(aps) >= first}
+        means = {label: fmean(aps) for label, aps in self.aps.items() if len(aps) >= first}
         if len(means) < 2:
             return None
-        top = max(means, key=lambda label: means[label])
-        pairs = self.tested({f"{a} {b}": {a: 1.0, b: -1.0} for a, b in combinations(means, 2)})
-        tied = {name for name, one in pairs.items() if one.verdict == TIE}
-        return top, [label for label in means if tied & {f"{top} {label}", f"{label} {top}"}]
+        top, *others = sorted(means, key=lambda label: -means[label])
+        pairs = self.tested({f"{a} {b}": {a: 1.0, b: -1.0} for a, b in combinations((top, *others), 2)})
+        return top, [label for label in others if pairs[f"{top} {label}"].verdict != BETTER]
 
 
 def load(folder: Path, progress: Report = _quietly) -> AblationData:

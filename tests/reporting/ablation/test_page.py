@@ -213,6 +213,25 @@ def test_one_network_that_is_better_refutes_an_optimum(runs: Path, faces: FaceSe
     assert "v2-arm is worse than v2-context-groups-8 (groups_4)" in text
 
 
+def test_the_highest_network_is_that_of_the_table(runs: Path, faces: FaceSet) -> None:
+    """With further seeds, it has the highest mean of all of them, not of the first ones."""
+    claims = Ablation("hypotheses", *designs.hypotheses(["groups_4"]), (2,))
+    low, middle, high, last = (arm.label for arm in claims.arms)
+    skills = {low: 0.3, middle: 0.6, high: 0.9, last: 0.1}
+    found = load(write_ablation(runs, faces, claims, skills, name="ablation-seeds"))
+    falling = [*found.members[high], *found.members[low]]
+    level = [*found.members[middle], *found.members[middle]]
+    seen = replace(
+        found,
+        ablation=replace(claims, looks=(2, 4)),
+        members={low: found.members[low], middle: level, high: falling, last: found.members[last]},
+    )
+    means = {label: sum(aps) / len(aps) for label, aps in seen.aps.items()}
+    assert seen.highest is not None
+    assert seen.highest[0] == max(means, key=lambda label: means[label]) == middle
+    assert f"{middle} has the highest" in headline(seen)
+
+
 def test_exact_numbers_are_printed_in_full() -> None:
     assert tables.number(Fraction(-425131, 2)) == "−212,565.5"
     assert tables.number(Fraction(1056)) == "+1,056"
