@@ -17,9 +17,9 @@ probability of any wrong verdict is at most ``ALPHA``.
 
 **Seeds that are added.** Where an undecided difference gets more seeds, its test is repeated. A p-value is multiplied
 by the number of planned looks (Bonferroni), which is valid for any rule of stopping, whatever data it reads. Group
-sequential boundaries (Jennison and Turnbull, Group Sequential Methods, 1999) need fewer seeds, but fix the rule. The
-pooled variance comes from the first look, so that it does not depend on who gets more seeds (Stein, Annals of
-Mathematical Statistics 16, 1945).
+sequential boundaries (Jennison and Turnbull, Group Sequential Methods, 1999) need fewer seeds, but fix the rule.
+Intervals over seeds are widened to the same level. The pooled variance comes from the first look, so that it does not
+depend on who gets more seeds (Stein, Annals of Mathematical Statistics 16, 1945).
 """
 
 import math
@@ -93,10 +93,10 @@ class Estimate:
         return min(1.0, self.looks * max(by_seeds, by_images))
 
     def over_seeds(self) -> Interval:
-        """Return the interval over seeds, for this difference alone."""
+        """Return the interval over seeds, for this difference alone, corrected for the looks as ``p`` is."""
         from scipy.special import stdtrit
 
-        reach = float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) * self.error
+        reach = float(stdtrit(self.freedom, 1 - (1 - CONFIDENCE) / 2 / self.looks)) * self.error
         return Interval(self.value - reach, self.value + reach)
 
 

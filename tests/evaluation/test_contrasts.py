@@ -68,6 +68,13 @@ def test_a_difference_needs_both_seeds_and_images() -> None:
     assert Estimate(0.0, 3, error=0.0, freedom=10).p() == 1.0, "two copies of one network"
 
 
+def test_an_interval_excludes_zero_where_the_test_does() -> None:
+    for looks in (1, 3):
+        for value in np.linspace(0.005, 0.05, 50):
+            one = Estimate(float(value), 3, error=0.01, freedom=10, looks=looks)
+            assert one.over_seeds().excludes_zero is (one.p() < ALPHA)
+
+
 def test_holm_corrects_for_the_number_of_differences() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []

@@ -34,8 +34,8 @@ def method(data: AblationData, counted_: Counts) -> list[str]:
         said.append(
             f"Seeds were added to undecided differences, up to {looks[-1]}, after looks at "
             f"{', '.join(map(str, looks))} seeds. Whether a difference is undecided was read from the search split. "
-            f"Every p-value is multiplied by the {counted(len(looks), 'look')}, which keeps the error rate under any "
-            "rule of stopping."
+            f"Every p-value is multiplied by the {counted(len(looks), 'look')}, and intervals over seeds are widened "
+            "alike, which keeps the error rate under any rule of stopping."
         )
     if config.distill.uses_teacher:
         said.append(f"Distillation from {data.study.study.teacher.label}: α {config.distill.alpha:g}.")
