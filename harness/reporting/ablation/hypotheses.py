@@ -59,7 +59,8 @@ def _effects(hypothesis: Hypothesis, data: AblationData) -> list[Effect]:
         found = data.estimated({hypothesis.claimed.label: 1.0, other.label: -1.0})
         if found is None:
             return []
-        effects.append(Effect(other.label, *found, limit=hypothesis.limit(fmean(data.aps[other.label]))))
+        aps = data.aps[other.label][: found[0].seeds]
+        effects.append(Effect(other.label, *found, limit=hypothesis.limit(fmean(aps))))
     return effects
 
 

@@ -201,6 +201,20 @@ def test_the_claims_are_judged(runs: Path, faces: FaceSet) -> None:
     assert -0.05 < limits["cbam_plus"] < -0.02, "5 % of V1's AP"
 
 
+def test_a_limit_is_a_share_of_the_ap_that_is_compared(runs: Path, faces: FaceSet) -> None:
+    """V1 has further seeds, which the other network has not."""
+    claims = Ablation("hypotheses", *designs.hypotheses(["cbam_plus"]), (2,))
+    found = load(write_ablation(runs, faces, claims, {"v1-with-attention": 0.3}, name="ablation-limit"))
+    new, v1 = found.members["v1-with-attention"], found.members["v1-arm"]
+    seen = replace(
+        found,
+        ablation=replace(claims, looks=(2, 4)),
+        members={"v1-with-attention": new, "v1-arm": [*v1, *new]},
+    )
+    (one,) = judged(seen)
+    assert one.effects[0].limit == pytest.approx(-0.05 * sum(found.aps["v1-arm"]) / 2)
+
+
 def test_one_network_that_is_better_refutes_an_optimum(runs: Path, faces: FaceSet) -> None:
     claims = Ablation("hypotheses", *designs.hypotheses(["groups_4"]), (3,))
     folder = write_ablation(runs, faces, claims, {"v2-context-groups-8": 0.95}, name="ablation-groups")
