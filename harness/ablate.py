@@ -1,7 +1,6 @@
 """``python -m harness.ablate``: which of the changes from V1 to V2 pays, with seeds, intervals and verdicts."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from harness.core.hypotheses import HYPOTHESES
 from harness.core.names import load_space
 from harness.core.numbers import integer
 from harness.core.protocol import StudyConfig
-from harness.core.secrets import mask_command
 from harness.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -49,19 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Imported here so that help and refused input answer at once.
     from harness.search.outlook import outlook
-    from harness.search.resources import Resources
     from harness.search.run import run_study
 
-    resources = Resources(
-        runs=given.runs,
-        workers=given.workers,
-        threads=given.threads,
-        device=cli.device(given.device),
-        teacher=given.teacher,
-        init_backbone=given.init_backbone,
-        tracking_uri=given.tracking_uri,
-        command=mask_command(["python", "-m", "harness.ablate", *(sys.argv[1:] if argv is None else argv)]),
-    )
+    resources = cli.resources(given, "harness.ablate", argv)
     if given.publish:
         from harness.reporting.publish import check_target
 

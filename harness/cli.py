@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from harness.core.names import load_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import Budget, StudyConfig
-from harness.core.secrets import mask_text
+from harness.core.secrets import mask_command, mask_text
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from harness.search.progress import Board
+    from harness.search.resources import Resources
 
 RUNS = Path("runs")
 """The folder of studies, teachers and caches unless ``--runs`` names another."""
@@ -212,6 +213,22 @@ def device(name: str) -> str:
     import torch  # Takes seconds to load, and most refusals come earlier.
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resources(given: argparse.Namespace, module: str, argv: Sequence[str] | None) -> "Resources":
+    """Return the hardware, files and addresses that the arguments name, and the command that repeats the call.
+
+    Args:
+        given: the arguments; those with the name of a field of ``Resources`` give its value.
+        module: the entry point, such as ``harness.study``.
+        argv: its arguments; None for those of this process.
+    """
+    from harness.search.resources import Resources  # Takes seconds to load, and most refusals come earlier.
+
+    named = {field.name for field in fields(Resources)} & vars(given).keys()
+    words = ["python", "-m", module, *(sys.argv[1:] if argv is None else argv)]
+    own = {"device": device(given.device), "command": mask_command(words)}
+    return Resources(**{name: getattr(given, name) for name in named} | own)
 
 
 def require_writable(option: str, folder: Path) -> None:

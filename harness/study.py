@@ -10,7 +10,6 @@ from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
-from harness.core.secrets import mask_command
 from harness.errors import InputError
 
 EXAMPLES = """
@@ -36,20 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = configure(given)
 
     # Imported here so that help and refused input answer at once.
-    from harness.search.resources import Resources
     from harness.search.run import run_study
 
-    resources = Resources(
-        runs=given.runs,
-        workers=given.workers,
-        threads=given.threads,
-        device=cli.device(given.device),
-        teacher=given.teacher,
-        init_backbone=given.init_backbone,
-        storage=given.storage,
-        tracking_uri=given.tracking_uri,
-        command=mask_command(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
-    )
+    resources = cli.resources(given, "harness.study", argv)
     try:
         with cli.Progress() as progress:
             report = run_study(config, resources, progress)

@@ -321,3 +321,14 @@ def test_bytes_are_shown_in_their_units() -> None:
         clock.now = 3.0
         shown.stage("fetching WIDER_val.zip", 1_500_000, 362_752_168)
     assert output.getvalue() == "fetching WIDER_val.zip: 1.5 MB of 362.8 MB\n"
+
+
+@pytest.mark.parametrize("module", ["harness.study", "harness.ablate"])
+def test_options_become_resources(module: str) -> None:
+    argv = ["--runs", "there", "--threads", "2", "--device", "cpu", "--tracking-uri", "http://me:secret@host:5000"]
+    given = importlib.import_module(module)._parser().parse_args(argv)
+    found = cli.resources(given, module, argv)
+    assert (found.runs, found.threads, found.device, found.workers) == (Path("there"), 2, "cpu", None)
+    assert (found.tracking_uri, found.teacher) == ("http://me:secret@host:5000", "auto")
+    assert found.command.startswith(f"python -m {module} --runs there")
+    assert "secret" not in found.command
