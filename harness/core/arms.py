@@ -6,6 +6,9 @@ from harness.core.ablation import Arm
 from harness.core.arch import ARCHS, PARTS, ArchConfig, OptionValue
 from harness.core.space import SearchSpace
 
+ALL = "all five"
+"""The change from V1 to V2."""
+
 EXCHANGED = tuple(part for part in PARTS if part != "backbone")
 """The parts in which V1 and V2 differ, in the order of the forward pass. The backbone is the same."""
 

@@ -1,20 +1,19 @@
 """The designs of an ablation: which networks are trained, and which differences between them are tested."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from harness.core.ablation import Arm, Difference
 from harness.core.arch import ARCHS, SLOTS, OptionValue
 from harness.core.arch import part as part_named
-from harness.core.arms import EXCHANGED, exchanged, varied
+from harness.core.arms import ALL, EXCHANGED, exchanged, varied
 from harness.core.hypotheses import HYPOTHESES
+from harness.core.numbers import integer
 from harness.core.space import Choice, SearchSpace
 from harness.counting.combinations import Chosen, buildable
 from harness.errors import InputError, unknown_name
 from harness.models.builder import validate
-
-ALL = "all five"
 
 Asked = tuple[tuple[Arm, ...], tuple[Difference, ...]]
 """Networks, and differences between them."""
@@ -31,7 +30,7 @@ def ladder() -> Asked:
         smaller = (down[-1] - {part} for part in EXCHANGED if part in down[-1])
         down.append(next(parts for parts in smaller if parts in known))
     up = [frozenset(EXCHANGED[:step]) for step in range(len(EXCHANGED) + 1)]
-    steps = [*zip(up[1:], up, strict=False), *pairwise(down)]
+    steps = [*((b, a) for a, b in pairwise(up)), *pairwise(down)]
     return _between([*up, *reversed(down)], [*steps, (up[-1], up[0])])
 
 
@@ -124,7 +123,10 @@ def _axis(given: str) -> Choice:
 
 
 def _value(text: str) -> OptionValue:
-    words: Mapping[str, bool] = {"true": True, "false": False}
+    words = {"true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    try:
+        return integer(text)
+    except ValueError:
+        return text

@@ -79,6 +79,8 @@ def test_a_grid_varies_v2() -> None:
         ("context.gruops=2", "unknown option of context=ssh_grouped: 'gruops'; did you mean 'groups'"),
         ("context.groups=4", "holds nothing but V2"),
         ("context.groups=2,2", "no value twice"),
+        (f"context.groups={5_000 * '9'}", "context"),
+        ("context.groups=٢", "context"),
     ],
 )
 def test_a_grid_that_cannot_be_built_is_refused(given: str, words: str) -> None:

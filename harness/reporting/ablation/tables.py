@@ -7,7 +7,7 @@ import pandas as pd
 from rich.table import Table
 
 from harness.core.ablation import Difference
-from harness.core.arms import EXCHANGED
+from harness.core.arms import ALL, EXCHANGED
 from harness.counting.combinations import every_combination
 from harness.evaluation.contrasts import holm
 from harness.evaluation.stats import LEVELS, average, spread
@@ -15,8 +15,6 @@ from harness.reporting.ablation.counts import Counts
 from harness.reporting.ablation.data import AblationData, Measured
 from harness.reporting.ablation.hypotheses import Judged
 from harness.reporting.format import NOTHING, bounds, deviation, minus, percent, points, signed, terminal
-
-ALL = "all five"
 
 LATEX = {"−": "$-$", "×": r"$\times$", "–": "--", "±": r"$\pm$"}
 """Signs that LaTeX's text fonts may lack → their commands."""
