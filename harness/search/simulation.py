@@ -121,8 +121,8 @@ def _replays(
 ) -> dict[str, list[Replay]]:
     """Return sampler → its searches by seed."""
     waiting = {f"{job.sampler}, seed {job.seed}": job for job in jobs(world, searches, trials, pruner)}
-    # The Gaussian process takes longest, so that its searches start first.
-    order = sorted(waiting, key=lambda label: not waiting[label].sampler.endswith("gp"), reverse=True)
+    # The Gaussian process takes longest, so that its searches are last in this list, from whose end jobs are taken.
+    order = sorted(waiting, key=lambda label: waiting[label].sampler.endswith("gp"))
     found: list[Replay] = []
     pool = Pool(replay, min(workers, len(waiting)), threads=1)
     try:

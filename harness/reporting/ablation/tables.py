@@ -1,6 +1,5 @@
 """The tables of an ablation, as text. Each is written as Markdown, CSV and LaTeX."""
 
-from collections.abc import Mapping
 from fractions import Fraction
 
 import pandas as pd
@@ -161,12 +160,12 @@ def terminal_table(data: AblationData) -> Table:
     return terminal(arms(data)[["network", "parameters", "latency / V1", "seeds", "AP mean, %"]])
 
 
-def latex(frame: pd.DataFrame, text: Mapping[str, str] = LATEX) -> str:
+def latex(frame: pd.DataFrame) -> str:
     """Return a frame of text as a LaTeX table with the rules of the package ``booktabs``; empty without rows."""
     if not len(frame):
         return ""
     styled = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     found: str = styled.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1))
-    for sign, command in text.items():
+    for sign, command in LATEX.items():
         found = found.replace(sign, command)
     return found
