@@ -99,6 +99,17 @@ class Estimate:
         reach = float(stdtrit(self.freedom, 1 - (1 - CONFIDENCE) / 2 / self.looks)) * self.error
         return Interval(self.value - reach, self.value + reach)
 
+    def least(self, tests: int) -> float:
+        """Return the lower bound of the difference over seeds and images, with a probability of error of ``ALPHA``.
+
+        Args:
+            tests: number of bounds that are to hold together (Bonferroni).
+        """
+        from scipy.special import ndtri, stdtrit
+
+        level = 1 - ALPHA / tests / self.looks
+        return self.value - float(max(stdtrit(self.freedom, level) * self.error, ndtri(level) * self.image_error))
+
 
 def estimate(
     factors: Mapping[str, float],

@@ -1,6 +1,7 @@
 """Tests of differences: error rates by simulation, and agreement with textbook tests."""
 
 import gc
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -73,6 +74,20 @@ def test_an_interval_excludes_zero_where_the_test_does() -> None:
         for value in np.linspace(0.005, 0.05, 50):
             one = Estimate(float(value), 3, error=0.01, freedom=10, looks=looks)
             assert one.over_seeds().excludes_zero is (one.p() < ALPHA)
+
+
+def test_lower_bounds_hold_together() -> None:
+    """Five differences, whose bounds are one-sided at 1 % each, for two looks at 0.5 %."""
+    one = Estimate(0.02, 3, error=0.01, freedom=10, image_error=0.001)
+    assert one.least(5) == pytest.approx(0.02 - 0.01 * stats.t.ppf(0.99, 10))
+    assert replace(one, image_error=0.05).least(5) == pytest.approx(0.02 - 0.05 * stats.norm.ppf(0.99))
+    assert replace(one, looks=2).least(5) == pytest.approx(0.02 - 0.01 * stats.t.ppf(0.995, 10))
+    rng = np.random.default_rng(6)
+    wrong = [
+        any(found.least(9) > 0 for pair, found in pairs(table([0.0] * 10, 3, rng), 3).items() if "n0" in pair)
+        for _ in range(1_000)
+    ]
+    assert np.mean(wrong) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / 1_000)
 
 
 def test_holm_corrects_for_the_number_of_differences() -> None:

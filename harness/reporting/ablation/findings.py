@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from harness.core.ablation import MARGIN
-from harness.core.arms import EXCHANGED
 from harness.evaluation.contrasts import BETTER, TIE, WORSE
 from harness.evaluation.stats import CONFIDENCE
 from harness.reporting.ablation.counts import Counts
@@ -50,10 +49,10 @@ def headline(data: AblationData) -> str:
 
 def part_findings(data: AblationData, counted_: Counts) -> list[str]:
     """Return for every exchanged part its parameters, its effect on AP, and whether it pays; empty if not measured."""
-    return [_part(part, counted_, data.parts[part]) for part in EXCHANGED if part in data.parts]
+    return [_part(part, counted_, one, len(data.parts)) for part, one in data.parts.items()]
 
 
-def _part(part: str, counted_: Counts, found: Measured) -> str:
+def _part(part: str, counted_: Counts, found: Measured, parts: int) -> str:
     params, multiply = counted_.parts["params"][part], counted_.parts["macs"][part]
     text = f"**{part}**: {number(params)} parameters, {number(multiply)} MACs."
     if not params and not multiply:
@@ -66,16 +65,17 @@ def _part(part: str, counted_: Counts, found: Measured) -> str:
     if not params and not multiply and found.verdict == TIE:
         return f"{text} No difference is shown at all."
     if params < 0 and found.verdict == TIE:
-        return f"{text} {_tie(min(over_seeds.low, over_seeds.low if over_images is None else over_images.low))}"
+        return f"{text} {_tie(found.estimate.least(parts), parts)}"
     return f"{text} {_PAYS[params < 0, found.verdict]}"
 
 
-def _tie(low: float) -> str:
-    """Return what follows from a tie with fewer parameters, given the lower end of the wider interval."""
-    loss = percent(max(-low, 0.0))
-    if low >= -MARGIN:
+def _tie(least: float, parts: int) -> str:
+    """Return what follows from a tie with fewer parameters, given a lower bound that holds for all parts together."""
+    loss = percent(max(-least, 0.0))
+    if least >= -MARGIN:
         return (
-            f"It pays: fewer parameters, and a loss of more than {loss} points is excluded at {100 * CONFIDENCE:.0f} %."
+            f"It pays: fewer parameters, and a loss of more than {loss} points is excluded (one-sided, "
+            f"{100 * CONFIDENCE:.0f} % for {counted(parts, 'part')} together)."
         )
     return f"Open: fewer parameters, and no loss is shown, but one of up to {loss} points is not excluded."
 

@@ -112,6 +112,8 @@ def test_the_report_has_tables_and_pictures_and_equal_bytes(folder: Path) -> Non
     text = report.read_text(encoding="utf-8")
     assert "**neck**: −212,565.5 parameters" in text
     assert "It saves parameters at the price of AP." in text
+    loss = -100 * load(folder).parts["context"].estimate.least(5)
+    assert f"no loss is shown, but one of up to {loss:.1f} points is not excluded" in text
     assert "| all five | −230,947 |" in text
     assert "12 of the 32 combinations cannot be built" in text
     assert text.index("## Which of the five changes pays") < 1_500, "findings come first"
