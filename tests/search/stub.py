@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import torch
+from optuna.trial import FrozenTrial
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -32,6 +34,12 @@ from harness.training.sharing import SharedJob
 
 QUICK = replace(load_study("quick"), name="stub", trials=4, pruner="none")
 
+SEARCH: dict[str, Any] = {"trials": 14, "pruner": "halving"}
+"""Long enough that the sampler is asked: the first trials are drawn uniformly."""
+
+DOMINATED: dict[str, Any] = {"trials": 26, "sampler": "random", "objectives": ("ap", "params", "latency")}
+"""Uniform draws, so that a study with and one without early stopping have the same candidates."""
+
 Steps = Generator[dict[str, Any], bool, TrainResult | Score | list[dict[str, Any]]]
 
 
@@ -46,7 +54,6 @@ class Plan:
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
         trained: labels of the trainings and gradings that were started; ``scored``: those of the scores.
-        pool: the one that runs it.
     """
 
     ap: dict[str, list[float]] = field(default_factory=dict)
@@ -56,7 +63,6 @@ class Plan:
     jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
     scored: list[str] = field(default_factory=list)
-    pool: "Pool | None" = None
 
     def mean(self, job: Job, epoch: int) -> float:
         """Return the AP on the search split after an epoch."""
@@ -137,7 +143,6 @@ class Pool:
     """As ``harness.search.workers.Pool``; ``wait`` gets one job, drawn by the plan's order, one epoch further."""
 
     def __init__(self, plan: Plan, count: int) -> None:
-        plan.pool = self
         self._plan = plan
         self._count = count
         self._draw = random.Random(plan.order)
@@ -214,6 +219,16 @@ class Stub:
         finally:
             self.lines = output.getvalue().splitlines()
         return self.runs / config.name
+
+
+def rising(count: int, **others: list[float]) -> dict[str, list[float]]:
+    """Return planted APs after two epochs, each trial's a little above the one before."""
+    return {f"{n:04d}": [0.4 + n / 100, 0.5 + n / 100] for n in range(count)} | others
+
+
+def trials(folder: Path) -> list[FrozenTrial]:
+    """Return a study's trials in its database."""
+    return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.db'}").trials
 
 
 def records(folder: Path) -> dict[str, TrialRecord]:

@@ -20,8 +20,7 @@ from harness.errors import HarnessError, InputError
 from harness.evaluation.fronts import hypervolume
 from harness.reporting.study.page import build_report, summary
 from harness.search.plan import INITIAL
-from tests.search.stub import Plan, Stub, outcome, records
-from tests.search.test_study import trials
+from tests.search.stub import Plan, Stub, outcome, records, trials
 
 pytestmark = pytest.mark.slow
 
