@@ -28,8 +28,8 @@ from harness.data import load_split
 from harness.data.faces import FaceSet
 from harness.errors import InputError
 from harness.training import grade
-from tests.benchmarks.in_process import Pool
 from tests.data.tiny_widerface import write_retinaface
+from tests.pool import Pool, whole
 
 CANDIDATES = 3
 TOY = replace(
@@ -38,15 +38,17 @@ TOY = replace(
     teacher=TrainConfig(epochs=1, batch=8),
 )
 
+STARTED: list[str] = []
+"""The labels of all trainings that were started."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def in_process() -> Iterator[None]:
     """Trainings run in this process, on a few scenes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(protocols, "load_study", lambda name: TOY if name == "quick" else load_study(name))
-        patch.setattr(Pool, "started", [], raising=False)
         for module in (setting, tabular_make):
-            patch.setattr(module, "Pool", Pool)
+            patch.setattr(module, "Pool", lambda work, *_: Pool(whole(work), 1, started=STARTED))
         yield
 
 
@@ -167,7 +169,7 @@ class TestCommand:
             assert list(values(tmp_path / "again.json")) == names[:done]
 
         def stop(self: Pool, timeout: float | None = None) -> Any:
-            if self._job is not None and self._job[0] == "0001":
+            if self.running == ["0001"]:
                 raise KeyboardInterrupt
             return wait(self, timeout)
 
@@ -177,9 +179,9 @@ class TestCommand:
             with pytest.raises(KeyboardInterrupt):
                 command.main(given)
         budget = 1
-        Pool.started.clear()
+        STARTED.clear()
         assert command.main(given) == 0
-        assert Pool.started == ["0001", "0002"], "0000 was trained before"
+        assert STARTED == ["0001", "0002"], "0000 was trained before"
         whole, again = values(found), values(tmp_path / "again.json")
         assert list(again) == names
         assert again == {name: whole[name] for name in names}

@@ -9,7 +9,8 @@ from harness.data.faces import FaceSet
 from harness.models.detector import Detector
 from harness.training.job import Job, TrainResult
 from tests.planted_latencies import planted
-from tests.search.stub import Plan, Pool, Stub
+from tests.pool import Pool
+from tests.search.stub import Plan, Stub
 
 SPEED: dict[str, Any] = {
     "fps": 50.0,
@@ -47,7 +48,10 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
         return [np.zeros((0, 15), dtype=np.float32)] * len(faces)
 
     def use(plan: Plan) -> None:
-        monkeypatch.setattr("harness.search.run.Pool", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
+        def pool(_: Any, count: int, threads: int) -> Pool:  # noqa: ARG001
+            return Pool(plan.work, count, order=plan.order, interrupt=plan.interrupt)
+
+        monkeypatch.setattr("harness.search.run.Pool", pool)
 
     monkeypatch.setattr("harness.training.teacher.train", train)
     monkeypatch.setattr("harness.search.resources.available_cores", lambda: 8)

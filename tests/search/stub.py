@@ -1,4 +1,4 @@
-"""A search without training: the APs are planted, and every job is a coroutine of this process.
+"""A search without training: the APs are planted, and every job is a coroutine of this process (``tests.pool``).
 
 What a search does with results is tested here to the last detail, in any order in which workers may end and at every
 point where it may be interrupted. That real trainings and real workers behave as these do is tested beside them.
@@ -21,16 +21,15 @@ from harness import cli
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, load_records
-from harness.errors import HarnessError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.costs import count
 from harness.search.resources import Resources
 from harness.search.run import run_study
-from harness.search.workers import Event
 from harness.training.grade import grade
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.score import Score, ScoreJob
 from harness.training.sharing import SharedJob
+from tests.pool import KilledError, Steps
 
 QUICK = replace(load_study("quick"), name="stub", trials=4, pruner="none")
 
@@ -39,8 +38,6 @@ SEARCH: dict[str, Any] = {"trials": 14, "pruner": "halving"}
 
 DOMINATED: dict[str, Any] = {"trials": 26, "sampler": "random", "objectives": ("ap", "params", "latency")}
 """Uniform draws, so that a study with and one without early stopping have the same candidates."""
-
-Steps = Generator[dict[str, Any], bool, TrainResult | Score | list[dict[str, Any]]]
 
 
 @dataclass
@@ -93,7 +90,7 @@ class Plan:
         self.scored.append(job.label)
         failure = self.fail.pop((job.label, 0), None)
         if failure is not None:
-            raise failure if isinstance(failure, Exception) else _KilledError(failure)
+            raise failure if isinstance(failure, Exception) else KilledError(failure)
         if job.keep is not None:
             job.keep.parent.mkdir(parents=True, exist_ok=True)
             save_file({"slices": torch.zeros(1)}, job.keep)
@@ -109,7 +106,7 @@ class Plan:
         for epoch in range(1, job.train.epochs + 1):
             failure = self.fail.pop((job.label, epoch), None)
             if failure is not None:
-                raise failure if isinstance(failure, Exception) else _KilledError(failure)
+                raise failure if isinstance(failure, Exception) else KilledError(failure)
             mean = self.mean(job, epoch)
             ap = {"easy": mean, "medium": mean, "hard": mean, "mean": mean} if job.train.evaluates(epoch) else {}
             losses = {"box": 1 / epoch, "total": 3 / epoch}
@@ -125,71 +122,6 @@ class Plan:
         with torch.device("meta"):
             graded = grade(job, build(job.arch))  # The fixture lets it find nothing.
         return replace(result, ap=graded.ap, curves=graded.curves, landmark=graded.landmark)
-
-
-class _KilledError(Exception):
-    """A worker was killed from outside."""
-
-
-@dataclass
-class _Worker:
-    label: str
-    steps: Steps
-    answer: bool | None = None
-    waiting: bool = False
-
-
-class Pool:
-    """As ``harness.search.workers.Pool``; ``wait`` gets one job, drawn by the plan's order, one epoch further."""
-
-    def __init__(self, plan: Plan, count: int) -> None:
-        self._plan = plan
-        self._count = count
-        self._draw = random.Random(plan.order)
-        self._workers: dict[str, _Worker] = {}
-        self._events = 0
-
-    def ready(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    @property
-    def idle(self) -> int:
-        return self._count - len(self._workers)
-
-    def start(self, label: str, job: Job | SharedJob | ScoreJob) -> None:
-        assert self.idle
-        self._workers[label] = _Worker(label, self._plan.work(job))
-
-    def answer(self, label: str, go_on: bool) -> None:
-        worker = self._workers[label]
-        assert worker.waiting
-        worker.waiting, worker.answer = False, go_on
-
-    def wait(self, timeout: float | None = None) -> list[Event]:  # noqa: ARG002
-        if self._events == self._plan.interrupt:
-            raise KeyboardInterrupt
-        self._events += 1
-        able = sorted(label for label, worker in self._workers.items() if not worker.waiting)
-        worker = self._workers[self._draw.choice(able)]
-        try:
-            info = next(worker.steps) if worker.answer is None else worker.steps.send(worker.answer)
-            worker.waiting = True
-            return [Event("epoch", worker.label, info)]
-        except StopIteration as ended:
-            event = Event("result", worker.label, ended.value)
-        except _KilledError as error:
-            event = Event("killed", worker.label, str(error))
-        except NonFiniteLossError as error:
-            event = Event("failed", worker.label, str(error))
-        except (HarnessError, OSError) as error:
-            event = Event("fatal", worker.label, error)
-        except Exception as error:
-            event = Event("failed", worker.label, str(error), "Traceback")
-        del self._workers[worker.label]
-        return [event]
 
 
 @dataclass
