@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import cli
+from harness.core.evaluation import SpeedConfig
 from harness.core.names import load_space, load_study
 from harness.core.numbers import integer
-from harness.core.protocol import SpeedConfig, StudyConfig
+from harness.core.protocol import StudyConfig
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord, load_records
 from harness.evaluation.stats import CONFIDENCE

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.timing import Case, Given, Variant
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.counting.spaces import _part_cost

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.provenance import provenance
+from harness.core.training import TrainConfig
 from harness.data import load_split
 from harness.models.builder import build
 from harness.models.detector import Detector

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.timing import Case, Given, Variant
 from harness.core.arch import ARCHS
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.synthetic.generate import render_scene
 from harness.detection.boxes import make_priors

@@ -29,9 +29,10 @@ from scipy.stats import kendalltau, spearmanr
 
 from harness import cli
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.budget import Budget
+from harness.core.evaluation import SpeedConfig
 from harness.core.names import load_space
 from harness.core.numbers import integer
-from harness.core.protocol import Budget, SpeedConfig
 from harness.core.provenance import provenance
 from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts

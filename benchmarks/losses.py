@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.steps import BATCH, bare_network, bare_step
 from benchmarks.timing import Case, Given, Variant
-from harness.core.protocol import TrainConfig
+from harness.core.training import TrainConfig
 from harness.detection.boxes import make_priors
 from harness.detection.losses import multibox_loss
 from harness.detection.matching import Targets, match

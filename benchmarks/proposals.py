@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.steps import v2_training
 from benchmarks.timing import Case, Given, Variant
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.search.candidates import Proposer, identity
 

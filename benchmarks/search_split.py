@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from harness import cli
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.names import load_study
-from harness.core.protocol import EvalConfig
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.data import load_split

@@ -9,7 +9,7 @@ import torch
 from benchmarks.steps import BATCH, epoch, prepared
 from benchmarks.timing import Case, Given, Variant
 from harness.core.arch import ARCHS
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from harness.models.builder import build
 from harness.models.device import precision
 from harness.models.weights import save_weights

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness import cli
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.budget import Budget
+from harness.core.evaluation import SpeedConfig
 from harness.core.names import load_space
 from harness.core.numbers import integer
-from harness.core.protocol import Budget, SpeedConfig
 from harness.core.record import TrialRecord, find_trial
 from harness.counting import SpaceCounts
 from harness.counting.summary import histogram, summarise_arch, summarise_space

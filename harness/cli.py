@@ -21,9 +21,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness.core.budget import Budget
 from harness.core.names import load_study
 from harness.core.numbers import integer, number
-from harness.core.protocol import Budget, StudyConfig
+from harness.core.protocol import StudyConfig
 from harness.core.secrets import mask_command, mask_text
 from harness.errors import HarnessError, InputError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.limits import check_name
 from harness.core.numbers import integer
-from harness.core.protocol import check_name
 from harness.errors import InputError
 from harness.evaluation.stats import RESAMPLES
 

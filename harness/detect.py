@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 
 from harness import cli
+from harness.core.evaluation import EvalConfig
 from harness.core.files import write_atomically
 from harness.core.numbers import integer, number
-from harness.core.protocol import EvalConfig
 from harness.deployment.draw import LARGEST_JPEG, draw
 from harness.deployment.pictures import UnreadableError, read_picture
 from harness.deployment.videos import SUFFIXES, Video, writing

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import cli
+from harness.core.data import DataConfig
+from harness.core.limits import LARGEST_SIDE
 from harness.core.numbers import integer
-from harness.core.protocol import LARGEST_SIDE, DataConfig
 from harness.data.truth import load_ids
 from harness.errors import InputError
 from harness.evaluation.predictions import write_predictions

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__, cli
+from harness.core.data import DataConfig
+from harness.core.evaluation import SpeedConfig
 from harness.core.files import write_atomically
 from harness.core.numbers import integer
-from harness.core.protocol import DataConfig, SpeedConfig
 from harness.errors import InputError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import cli
-from harness.core.protocol import check_name
+from harness.core.limits import check_name
 
 REPORTS = Path("reports")
 

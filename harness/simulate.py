@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.limits import check_name
 from harness.core.machine import available_cores
 from harness.core.names import load_space
 from harness.core.numbers import integer
-from harness.core.protocol import OBJECTIVES, PRUNERS, check_name
+from harness.core.protocol import OBJECTIVES, PRUNERS
 from harness.core.replay import REPLAYED
 from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name

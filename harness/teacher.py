@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.limits import check_name
 from harness.core.machine import available_cores
 from harness.core.names import load_study
 from harness.core.numbers import integer, number
-from harness.core.protocol import check_name
 from harness.core.record import TrialRecord
 from harness.errors import InputError
 

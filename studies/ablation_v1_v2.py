@@ -6,7 +6,7 @@ backbone of the same trained V1. ``python -m harness.ablate`` chooses the networ
 
 from dataclasses import replace
 
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from studies.scenes import STUDY as SCENES
 
 STUDY = replace(

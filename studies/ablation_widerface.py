@@ -5,7 +5,7 @@ The schedule is that of ``widerface_long`` with half of its epochs, so that ten 
 
 from dataclasses import replace
 
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from studies.widerface_long import STUDY as LONG
 
 STUDY = replace(

@@ -6,7 +6,10 @@ harness (``harness/weights``), trained by the schedule ``teacher``; students sta
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, DistillConfig, SharingConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import SpeedConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import DistillConfig, SharingConfig, TrainConfig
 
 # V1 starts from random weights, so that all of it is trained at the full rate.
 _TEACHER = TrainConfig(epochs=60, batch=8, lr=1e-2, clip=35.0, landmark_weight=0.1, evaluate_every=8)

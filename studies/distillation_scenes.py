@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from harness.core.protocol import Budget, SpeedConfig
+from harness.core.budget import Budget
+from harness.core.evaluation import SpeedConfig
 from studies.default import STUDY as DEFAULT
 
 STUDY = replace(

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from harness.core.protocol import Budget, DistillConfig
+from harness.core.budget import Budget
+from harness.core.training import DistillConfig
 from studies.widerface_long import STUDY as LONG
 
 STUDY = replace(

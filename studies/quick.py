@@ -1,6 +1,9 @@
 """A tiny study that runs every step within a minute; its results are meaningless."""
 
-from harness.core.protocol import DataConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import SpeedConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import TrainConfig
 
 STUDY = StudyConfig(
     name="quick",

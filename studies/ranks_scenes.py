@@ -6,7 +6,8 @@ harness.compare`` says how far the two orders agree.
 
 from dataclasses import replace
 
-from harness.core.protocol import DistillConfig, SpeedConfig
+from harness.core.evaluation import SpeedConfig
+from harness.core.training import DistillConfig
 from studies.default import STUDY as DEFAULT
 
 STUDY = replace(

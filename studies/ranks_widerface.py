@@ -7,7 +7,7 @@ harness.compare`` says how far the two orders agree. The first candidate is the 
 
 from dataclasses import replace
 
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from studies.widerface_mini import STUDY as MINI
 
 STUDY = replace(

@@ -1,6 +1,10 @@
 """Which schedule teaches V2 most on synthetic scenes in a minute of one core, without a teacher."""
 
-from harness.core.protocol import Budget, DataConfig, DistillConfig, SpeedConfig, StudyConfig, TrainConfig
+from harness.core.budget import Budget
+from harness.core.data import DataConfig
+from harness.core.evaluation import SpeedConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import DistillConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="recipe_scenes",

@@ -1,6 +1,9 @@
 """Which schedule teaches V2 most on WIDER FACE images, without a teacher. Needs ``--data`` and trained weights."""
 
-from harness.core.protocol import Budget, DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.budget import Budget
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import DistillConfig, TrainConfig
 
 STUDY = StudyConfig(
     name="recipe_widerface",

@@ -6,7 +6,9 @@ the whole of WIDER FACE yet.
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import DistillConfig, TrainConfig
 
 _SCHEDULE = TrainConfig(
     epochs=40,

@@ -3,7 +3,9 @@
 It has 12 epochs instead of 3, so that a training takes about as long as one of ``widerface_long``.
 """
 
-from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import TrainConfig
 
 STUDY = StudyConfig(
     name="widerface_before",

@@ -5,7 +5,9 @@ Trainings resume after their last complete epoch, so that the study can be run i
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import TrainConfig
 
 _SCHEDULE = TrainConfig(
     epochs=150,

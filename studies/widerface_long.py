@@ -5,7 +5,9 @@ Nothing is searched, so that few images are held out for selection: they only dr
 
 from dataclasses import replace
 
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.training import DistillConfig, TrainConfig
 
 _SCHEDULE = TrainConfig(
     epochs=34,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.ablation import Ablation
+from harness.core.digest import digest
 from harness.core.names import load_study
-from harness.core.protocol import digest
 from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet
 from harness.evaluation.ap import evaluate_ap

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from harness.core.arch import ARCHS
+from harness.core.data import DataConfig
+from harness.core.digest import digest
 from harness.core.manifest import Images, Start, UsedTeacher
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
+from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.truth import GroundTruth
 from harness.evaluation.ap import evaluate_ap

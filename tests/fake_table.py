@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from harness.core.arch import ARCHS
+from harness.core.budget import Budget
 from harness.core.names import load_space, load_study
-from harness.core.protocol import Budget
 from harness.core.space import Choice, Configuration, IntRange, SearchSpace
 from harness.core.table import Network, Table, Trained
 from harness.counting import SpaceCounts

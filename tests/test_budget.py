@@ -12,8 +12,8 @@ import torch
 from harness import cli, study
 from harness.budget import main
 from harness.core.arch import ARCHS
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
 from harness.errors import InputError

@@ -11,10 +11,12 @@ import torch
 
 from harness import cli
 from harness.core.arch import ARCHS
+from harness.core.data import DataConfig
 from harness.core.manifest import Images, Manifest, Space, Standing, Start, UsedTeacher
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import StudyConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data import load_split
 from harness.diagnose import main
 from harness.diagnosis.study import find_start

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS, MOBILENET_STAGES, ArchConfig, in_stages
+from harness.core.budget import Budget
 from harness.core.names import load_space, space_names
-from harness.core.protocol import Budget, DistillConfig, TrainConfig
 from harness.core.space import Choice, Configuration, IntRange, SearchSpace
+from harness.core.training import DistillConfig, TrainConfig
 from harness.counting import SpaceCounts
 from harness.counting.spaces import part_cost
 from harness.errors import BudgetError, InputError

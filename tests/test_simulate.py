@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, simulate
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.core.table import Table
 from harness.errors import InputError
 from tests import fake_table

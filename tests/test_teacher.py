@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.names import load_study
-from harness.core.protocol import DataConfig, EvalConfig, StudyConfig, TrainConfig
+from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
+from harness.core.training import TrainConfig
 from harness.data import load_split
 from harness.errors import DataError, InputError
 from harness.models.builder import build

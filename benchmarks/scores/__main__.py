@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.scores.catalogue import CATALOGUE
 from harness import cli
+from harness.core.limits import check_name
 from harness.core.numbers import integer
-from harness.core.protocol import check_name
 from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scores.data import Candidate, Scores
-from harness.core.protocol import SharingConfig, digest
+from harness.core.digest import digest
 from harness.core.table import Network, Table
+from harness.core.training import SharingConfig
 from harness.errors import InputError
 
 

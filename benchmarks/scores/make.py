@@ -11,8 +11,9 @@ from benchmarks.scores.data import Scores
 from benchmarks.scores.measured import measured
 from benchmarks.scores.setting import Setting
 from benchmarks.tabular.prepared import Prepared, prepare
-from harness.core.protocol import SharingConfig, StudyConfig
+from harness.core.protocol import StudyConfig
 from harness.core.table import Network, Table
+from harness.core.training import SharingConfig
 from harness.errors import InputError
 from harness.models.weights import file_digest
 from harness.search.progress import Progress

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.core.protocol import STRIDES, DataConfig, StudyConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
+from harness.core.retinaface import STRIDES
+from harness.core.training import TrainConfig
 
 FULL = "full"
 """Name of the full training, which a few candidates repeat for a measure of its cost."""

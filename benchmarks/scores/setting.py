@@ -11,7 +11,7 @@ from benchmarks.scores.recipes import FULL, Recipe, recipes
 from benchmarks.scores.trained import plan_of, trained
 from benchmarks.scores.untrained import Untrained
 from harness.core.arch import ArchConfig
-from harness.core.protocol import digest
+from harness.core.digest import digest
 from harness.core.record import TrialRecord
 from harness.core.table import Network
 from harness.data import load_split

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from harness.core.names import load_study
-from harness.core.protocol import SharingConfig, StudyConfig, TrainConfig
+from harness.core.protocol import StudyConfig
 from harness.core.scores import SHARED
+from harness.core.training import SharingConfig, TrainConfig
 from harness.errors import InputError
 from harness.search.plan import Plan
 from harness.search.progress import Progress

@@ -10,7 +10,8 @@ from benchmarks.tabular.prepared import prepare
 from benchmarks.tabular.protocol import DRAWS, drawn, portable
 from benchmarks.tabular.rows import ENDED, network, rounded
 from benchmarks.tabular.trainings import Trainings, resumed
-from harness.core.protocol import StudyConfig, digest
+from harness.core.digest import digest
+from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.core.table import Table
 from harness.counting import SpaceCounts

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from benchmarks.tabular.protocol import portable
+from harness.core.digest import digest
 from harness.core.names import load_space
-from harness.core.protocol import StudyConfig, digest
+from harness.core.protocol import StudyConfig
 from harness.core.provenance import provenance
 from harness.data import SPLITS, load_split
 from harness.evaluation.protocol import ap_protocol

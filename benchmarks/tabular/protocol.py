@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.core.data import DataConfig
 from harness.core.names import load_study
-from harness.core.protocol import DataConfig, StudyConfig
+from harness.core.protocol import StudyConfig
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import InputError

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
-from harness.core.protocol import DistillConfig, TrainConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.errors import InputError, unknown_name
 
 Configuration = dict[str, OptionValue]

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.core.budget import Budget
 from harness.core.files import write_atomically
-from harness.core.protocol import Budget, StudyConfig
+from harness.core.protocol import StudyConfig
 from harness.core.space import Configuration
 from harness.errors import DataError, InputError
 

@@ -17,7 +17,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from harness.core.arch import SLOTS, OptionValue, Part
-from harness.core.protocol import PARAMS, Budget, Measure
+from harness.core.budget import PARAMS, Budget, Measure
 from harness.core.space import Configuration, SearchSpace
 from harness.counting.totals import Counts, Ints, Link, Table, Totals, below, draw
 from harness.errors import BudgetError, InputError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.core.space import Configuration, SearchSpace
 from harness.counting.spaces import SpaceCounts
 from harness.counting.totals import Totals

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.protocol import Measure
+from harness.core.budget import Measure
 from harness.core.space import Configuration
 from harness.models.costs import value
 from harness.models.modules.part import Cost

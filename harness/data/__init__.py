@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from harness.core.protocol import DataConfig, digest
+from harness.core.data import DataConfig
+from harness.core.digest import digest
 from harness.data.augment import Augmentation
 from harness.data.decode import Progress, decode_split
 from harness.data.faces import FORMAT, FaceSet, choose, open_faceset

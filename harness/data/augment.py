@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

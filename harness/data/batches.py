@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.data.augment import Augmentation, augment
 from harness.data.faces import FaceSet
 from harness.detection.matching import Targets

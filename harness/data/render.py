@@ -14,7 +14,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.data.augment import SMOOTH, Plan, visible
 from harness.models.device import to_device
 

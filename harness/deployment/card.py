@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from harness.core.protocol import LARGEST_SIDE, MEAN, EvalConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.limits import LARGEST_SIDE
+from harness.core.retinaface import MEAN
 from harness.core.typed import built
 from harness.errors import DataError
 

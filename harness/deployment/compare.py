@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.core.evaluation import SpeedConfig
 from harness.core.machine import available_cores
-from harness.core.protocol import SpeedConfig
 from harness.data.faces import FaceSet
 from harness.deployment.card import INPUT, OUTPUTS
 from harness.deployment.session import Floats, OnnxDetector, session

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.deployment.formulation import reformulate
 from harness.detection.boxes import decode, decode_landmarks, grid_priors
 from harness.models.detector import Detector

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 from harness.deployment.card import INPUT, Card
 from harness.deployment.packages import DETECT, EXPORT, need
 from harness.detection.framing import Image, frame, plan, restore

@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from harness.core.protocol import ANCHORS, STRIDES
+from harness.core.retinaface import ANCHORS, STRIDES
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2

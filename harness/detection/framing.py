@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.detection.suppression import Detections
 
 Image = NDArray[np.uint8]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.core.protocol import TrainConfig
+from harness.core.training import TrainConfig
 from harness.detection.boxes import encode, encode_landmarks
 from harness.detection.matching import Targets, match
 from harness.models.detector import RawOutput

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 
 Detections = NDArray[np.float32]
 """(k, 15): x1, y1, x2, y2, score, then five landmarks x, y; pixels, by descending score."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import DistillConfig, TrainConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data.batches import Batch
 from harness.detection.losses import multibox_loss
 from harness.models.detector import Detector, RawOutput

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from harness.core.protocol import DistillConfig, TrainConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.detection.boxes import decode, iou
 from harness.detection.losses import multibox_loss
 from harness.detection.matching import Targets, match

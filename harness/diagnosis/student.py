@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from harness.data import load_split
 from harness.data.batches import batches, steps_per_epoch
 from harness.detection.boxes import make_priors

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.core.protocol import MEAN, EvalConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.retinaface import MEAN
 from harness.data.faces import FaceSet
 from harness.detection.boxes import decode, decode_landmarks, make_priors
 from harness.detection.framing import Image, Shape, frame, plan, restore

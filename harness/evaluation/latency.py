@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from harness.core.protocol import STRIDES, SpeedConfig, digest
+from harness.core.digest import digest
+from harness.core.evaluation import SpeedConfig
 from harness.core.provenance import provenance
+from harness.core.retinaface import STRIDES
 from harness.evaluation.speed import Pass, alternate, image_noise, noise, ready
 from harness.models.builder import build
 from harness.models.device import device_name

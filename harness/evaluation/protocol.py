@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.protocol import EvalConfig, digest
+from harness.core.digest import digest
+from harness.core.evaluation import EvalConfig
 from harness.data.faces import FaceSet
 from harness.data.truth import LISTS, GroundTruth
 from harness.evaluation.ap import EVALUATOR_VERSION, IOU_THRESHOLD, THRESHOLDS

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 import harness
 from harness.core.arch import ArchConfig
-from harness.core.protocol import EvalConfig, digest
+from harness.core.digest import digest
+from harness.core.evaluation import EvalConfig
 from harness.data.faces import FaceSet
 from harness.data.truth import GroundTruth, load_ground_truth
 from harness.evaluation.ap import APResult, evaluate_ap

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.core.protocol import SpeedConfig
+from harness.core.evaluation import SpeedConfig
 from harness.models.detector import Detector
 from harness.models.device import place
 from harness.models.fold import freeze

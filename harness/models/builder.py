@@ -1,7 +1,7 @@
 """``build`` makes a ``Detector`` from an ``ArchConfig``; it first checks the budget, if one is given."""
 
 from harness.core.arch import ARCHS, ArchConfig
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.errors import unknown_name
 from harness.models.costs import check_budget
 from harness.models.detector import Detector

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from harness.core.arch import ArchConfig, OptionValue, Part
-from harness.core.protocol import LATENCY, PARAMS, Budget, Measure
+from harness.core.budget import LATENCY, PARAMS, Budget, Measure
 from harness.errors import BudgetError, InputError
 from harness.models.modules.part import Cost
 from harness.models.wiring import REGISTRIES, component, resolve

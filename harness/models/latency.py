@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.arch import ARCHS, ArchConfig, Part
-from harness.core.protocol import LATENCY_UNIT, digest
+from harness.core.budget import LATENCY_UNIT
+from harness.core.digest import digest
 from harness.core.record import write_json
 from harness.core.space import SearchSpace
 from harness.errors import DataError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from harness.core.arch import SLOTS, ArchConfig, OptionValue, Part
-from harness.core.protocol import STRIDES
+from harness.core.retinaface import STRIDES
 from harness.errors import InputError, unknown_name
 from harness.models.detector import Detector
 from harness.models.modules import ATTENTIONS, BACKBONES, CONTEXTS, HEADS, NECKS, SHUFFLES

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from harness.core.protocol import LATENCY, LATENCY_UNIT
+from harness.core.budget import LATENCY, LATENCY_UNIT
 from harness.evaluation.stats import Interval
 
 NOTHING = "–"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.core.protocol import digest
+from harness.core.digest import digest
 from harness.errors import InputError
 
 Protocol = Mapping[str, Any]

@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.core.arch import OptionValue
-from harness.core.protocol import LATENCY, Budget
+from harness.core.budget import LATENCY, Budget
 from harness.core.space import Axis, Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError, InputError

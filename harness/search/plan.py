@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig, in_stages
-from harness.core.protocol import ALONE, INHERITED, DistillConfig, StudyConfig, TrainConfig
+from harness.core.protocol import ALONE, INHERITED, StudyConfig
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.scores import SHARED, Scored
 from harness.core.space import Configuration, SearchSpace
+from harness.core.training import DistillConfig, TrainConfig
 from harness.models.builder import resolve_arch
 from harness.models.costs import count_parts, macs
 from harness.models.latency import LatencyTable

@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.core.replay import FEASIBLE, NEW, REPEATED, WASTED, Replay, Step
 from harness.core.space import Configuration, SearchSpace
 from harness.counting import SpaceCounts

@@ -3,7 +3,7 @@
 import time
 
 from harness.core.arch import ARCHS, ArchConfig
-from harness.core.protocol import SpeedConfig
+from harness.core.evaluation import SpeedConfig
 from harness.core.record import TrialRecord
 from harness.evaluation.speed import measure
 from harness.models.builder import build

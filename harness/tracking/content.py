@@ -13,8 +13,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from harness.core.arch import SLOTS
+from harness.core.digest import digest
 from harness.core.manifest import Manifest
-from harness.core.protocol import digest
 from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.core.arch import SLOTS, ArchConfig
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.core.space import Configuration, IntRange, SearchSpace
 from harness.counting import SpaceCounts
 

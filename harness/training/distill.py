@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.core.protocol import STRIDES, DistillConfig
+from harness.core.retinaface import STRIDES
+from harness.core.training import DistillConfig
 from harness.detection.losses import MultiboxResult, picker
 from harness.models.detector import RawOutput
 

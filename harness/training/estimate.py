@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import DataConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.training import TrainConfig
 from harness.models.builder import build
 from harness.models.device import place, precision, resolve_device
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.core.arch import SLOTS
-from harness.core.protocol import STRIDES
+from harness.core.retinaface import STRIDES
 from harness.core.space import SearchSpace
 from harness.models.modules.part import Features
 from harness.models.wiring import neck_widths

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.arch import ArchConfig
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.record import TrialRecord
+from harness.core.training import DistillConfig, TrainConfig
 from harness.errors import InputError
 from harness.models.weights import file_digest
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import TrainConfig
+from harness.core.training import TrainConfig
 from harness.detection.losses import multibox_loss
 from harness.detection.matching import Targets
 from harness.errors import NonFiniteLossError

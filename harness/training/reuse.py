@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from harness.core.digest import digest
 from harness.core.files import write_atomically
-from harness.core.protocol import digest
 from harness.core.record import TrialRecord
 from harness.errors import DataError
 from harness.models.device import device_name, precision, resolve_device

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import TrainConfig
+from harness.core.training import TrainConfig
 from harness.errors import InputError
 from harness.models.detector import Detector
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import CROPS, TrainConfig
+from harness.core.training import CROPS, TrainConfig
 from harness.data import load_split
 from harness.data.augment import Augmentation
 from harness.data.batches import batches, steps_per_epoch

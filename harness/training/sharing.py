@@ -23,9 +23,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from harness.core.arch import ArchConfig, Part
+from harness.core.budget import Budget
 from harness.core.files import write_atomically
-from harness.core.protocol import Budget, SharingConfig
 from harness.core.space import SearchSpace
+from harness.core.training import SharingConfig
 from harness.detection.losses import multibox_loss
 from harness.detection.matching import Targets
 from harness.errors import DataError, InputError

@@ -12,7 +12,8 @@ import cv2
 import torch
 from torch import Tensor
 
-from harness.core.protocol import MEAN, digest
+from harness.core.digest import digest
+from harness.core.retinaface import MEAN
 from harness.data.batches import Batch, batch_makers
 from harness.detection.matching import Targets
 from harness.models.detector import RawOutput

@@ -15,7 +15,8 @@ import torch
 from filelock import FileLock
 
 from harness.core.arch import ARCHS, ArchConfig
-from harness.core.protocol import StudyConfig, digest
+from harness.core.digest import digest
+from harness.core.protocol import StudyConfig
 from harness.core.provenance import provenance
 from harness.core.record import TrialRecord
 from harness.data import SPLITS, is_ready, load_split

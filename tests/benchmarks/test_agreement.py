@@ -13,8 +13,9 @@ from benchmarks.scores.catalogue import CATALOGUE
 from benchmarks.scores.chosen import chosen, spread, unmeasured
 from benchmarks.scores.data import Full, Score, Scores
 from benchmarks.scores.findings import findings, remarks
-from harness.core.protocol import SharingConfig, TrainConfig, digest
+from harness.core.digest import digest
 from harness.core.table import Network, Table
+from harness.core.training import SharingConfig, TrainConfig
 from harness.errors import DataError, InputError
 from tests import fake_table
 

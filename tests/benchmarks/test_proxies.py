@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scores.proxies import fisher, flows, gradient_norm, naswot, synflow
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.models.builder import build
 from harness.models.initial import initialise

@@ -21,9 +21,10 @@ from benchmarks.scores.slices import sharing
 from benchmarks.tabular import make as tabular_make
 from benchmarks.tabular.protocol import FOLDER, protocol
 from harness import cli
+from harness.core.data import DataConfig
 from harness.core.names import load_study
-from harness.core.protocol import DataConfig, DistillConfig, TrainConfig
 from harness.core.table import Table
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data import load_split
 from harness.data.faces import FaceSet
 from harness.errors import InputError

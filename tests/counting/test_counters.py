@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from harness.core.arch import ARCHS, ArchConfig, part
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts, compare
 from harness.counting.counters import Comparison, _require_explained
 from harness.errors import HarnessError

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from harness.core.arch import ARCHS, ArchConfig, part
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.models.builder import build
 from harness.models.costs import costs

@@ -11,8 +11,8 @@ import torch
 from scipy.stats import binomtest, chisquare
 
 from harness.core.arch import ARCHS, MOBILENET_STAGES, SLOTS, Part
+from harness.core.budget import PARAMS, Budget, Measure
 from harness.core.names import load_space, space_names
-from harness.core.protocol import PARAMS, Budget, Measure
 from harness.core.space import Choice, Configuration, IntRange, SearchSpace, When
 from harness.counting import SpaceCounts
 from harness.counting.spaces import _part_cost, part_cost

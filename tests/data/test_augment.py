@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.data.augment import Augmentation, Image, augment, draw_crop, jitter, mirror, move
 
 PLAIN = Augmentation(colour=0.0)

@@ -11,7 +11,9 @@ import pytest
 from filelock import FileLock, Timeout
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import TrainConfig
 from harness.data import SPLITS, cached, load_held_out, load_split
 from harness.data.faces import FaceSet, FaceSetWriter, choose
 from harness.data.lists import lists_by_height

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.core.protocol import MEAN
+from harness.core.retinaface import MEAN
 from harness.data import augment as opencv
 from harness.data import on_device
 from harness.data.augment import SMOOTH, Augmentation, Colours, Image, Plan, draw, draw_colours

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 from harness.deployment.draw import BOX, POINTS, draw
 from harness.deployment.session import select
 

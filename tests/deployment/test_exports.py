@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 from harness.data.synthetic.generate import render_scene
 from harness.deployment.card import Card
 from harness.deployment.compare import differences, expected

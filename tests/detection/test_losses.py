@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.core.protocol import TrainConfig
+from harness.core.training import TrainConfig
 from harness.detection.boxes import iou, make_priors
 from harness.detection.losses import mine, multibox_loss
 from harness.detection.matching import Targets, match

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data import load_split
 from harness.data.batches import Batch, batches
 from harness.detection.boxes import encode, encode_landmarks, make_priors

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.core.protocol import EvalConfig
+from harness.core.evaluation import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.detection.boxes import corners, encode, encode_landmarks, make_priors
 from harness.detection.framing import plan

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from harness.core.arch import ARCHS
+from harness.core.evaluation import SpeedConfig
 from harness.core.names import load_space
-from harness.core.protocol import SpeedConfig
 from harness.evaluation import latency
 from harness.evaluation.latency import AT_ONCE, conditions, ensure_latencies
 from harness.evaluation.speed import Pass, ready

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from harness.core.protocol import Budget, StudyConfig
+from harness.core.budget import Budget
+from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.errors import DataError
 from harness.evaluation.objectives import costs, limits, normalised

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.core.protocol import EvalConfig, digest
+from harness.core.digest import digest
+from harness.core.evaluation import EvalConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.truth import LISTS, GroundTruth
 from harness.evaluation import protocol as module

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.core.protocol import SpeedConfig
+from harness.core.evaluation import SpeedConfig
 from harness.evaluation import speed
 from harness.evaluation.speed import measure
 from harness.models.builder import build, resolve_arch

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS, SLOTS, ArchConfig
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.errors import BudgetError, InputError
 from harness.models.builder import build, registries, resolve_arch, validate
 

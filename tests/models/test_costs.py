@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import Budget
+from harness.core.budget import Budget
 from harness.errors import BudgetError, InputError
 from harness.models.costs import broken, check_budget, count, count_parts, macs, savings, shares
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS, MOBILENET_STAGES, Part
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.models.builder import build

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from harness.core.arch import ARCHS, ArchConfig
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError, DataError, InputError
 from harness.models.latency import LatencyTable, Placed, parts_in, parts_of

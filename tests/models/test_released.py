@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.data import load_split
 from harness.errors import InputError
 from harness.evaluation.ap import evaluate_ap

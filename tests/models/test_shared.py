@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from harness.core.arch import ARCHS, MOBILENET_STAGES, SLOTS, ArchConfig, Part, part
+from harness.core.budget import Budget
 from harness.core.names import load_space, space_names
-from harness.core.protocol import Budget
 from harness.core.space import IntRange, SearchSpace
 from harness.counting import SpaceCounts
 from harness.errors import InputError

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from harness.core.arch import ARCHS, SLOTS, ArchConfig
+from harness.core.data import DataConfig
+from harness.core.digest import digest
 from harness.core.manifest import Space, Standing
-from harness.core.protocol import DataConfig, DistillConfig, StudyConfig, TrainConfig, digest
+from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, write_json
 from harness.core.space import Choice, IntRange, SearchSpace, When
+from harness.core.training import DistillConfig, TrainConfig
 from tests.fake_landmarks import landmark_error
 from tests.fake_manifest import fake_manifest
 

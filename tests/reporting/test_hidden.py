@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.protocol import DataConfig, StudyConfig
+from harness.core.data import DataConfig
+from harness.core.protocol import StudyConfig
 from harness.reporting.hidden import without_paths
 from tests.fake_manifest import fake_manifest
 

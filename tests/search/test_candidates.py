@@ -11,8 +11,9 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import SAMPLERS, Budget
+from harness.core.protocol import SAMPLERS
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.errors import BudgetError, InputError

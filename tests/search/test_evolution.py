@@ -8,8 +8,8 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts
 from harness.search.candidates import distribution

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from harness.core.arch import ArchConfig
+from harness.core.budget import Budget
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.record import TrialRecord
 from harness.counting import SpaceCounts
 from harness.errors import InputError

@@ -11,8 +11,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.space import Choice, Configuration
 from harness.counting import SpaceCounts
 from harness.search import memory

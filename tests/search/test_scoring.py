@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from optuna.trial import TrialState
 
+from harness.core.budget import Budget
 from harness.core.names import load_space
-from harness.core.protocol import Budget
 from harness.core.scores import FILE, Scored, append_score, load_scores
 from harness.core.space import Configuration
 from harness.counting import SpaceCounts

@@ -13,8 +13,8 @@ import pytest
 from harness.core.arch import ARCHS, in_stages
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
-from harness.core.protocol import SharingConfig, TrainConfig
 from harness.core.scores import FILE, load_scores
+from harness.core.training import SharingConfig, TrainConfig
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
 from harness.evaluation.fronts import hypervolume

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
+from harness.core.budget import Budget
+from harness.core.digest import digest
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
-from harness.core.protocol import Budget, TrainConfig, digest
+from harness.core.training import TrainConfig
 from harness.counting import SpaceCounts
 from harness.errors import InputError
 from harness.models.builder import build

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.models.builder import build
 from harness.models.weights import read_tensors, save_weights

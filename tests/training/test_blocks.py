@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DistillConfig, TrainConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.models.builder import build
 from harness.models.detector import Detector
 from harness.models.device import place

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import TrainConfig
 from harness.errors import DataError
 from harness.training.checkpoint import CHECKPOINT, EARLIER, load_network, read_checkpoint, write_checkpoint
 from harness.training.job import Job

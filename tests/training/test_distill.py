@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DistillConfig
+from harness.core.training import DistillConfig
 from harness.detection.losses import MultiboxResult
 from harness.models.builder import build
 from harness.models.detector import RawOutput

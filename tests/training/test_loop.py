@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.data import load_split
 from harness.data.batches import batches
 from harness.data.truth import GroundTruth

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import CROPS, DataConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import CROPS, TrainConfig
 from harness.errors import InputError
 from harness.models.builder import build
 from harness.models.detector import Detector, RawOutput

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.record import TrialRecord
+from harness.core.training import TrainConfig
 from harness.models.weights import file_digest
 from harness.training.checkpoint import CHECKPOINT, write_checkpoint
 from harness.training.job import WEIGHTS, Job

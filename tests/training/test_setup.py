@@ -10,7 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.core.arch import ARCHS, MOBILENET_STAGES, Part
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.models.builder import build
 from harness.models.device import precision
 from harness.models.inherit import fpgm, inherit

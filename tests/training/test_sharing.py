@@ -12,8 +12,11 @@ import torch
 from torch import nn
 
 from harness.core.arch import ARCHS
+from harness.core.budget import Budget
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.names import load_space
-from harness.core.protocol import Budget, DataConfig, DistillConfig, EvalConfig, SharingConfig, TrainConfig
+from harness.core.training import DistillConfig, SharingConfig, TrainConfig
 from harness.data import load_split
 from harness.data.faces import choose
 from harness.detection.losses import multibox_loss

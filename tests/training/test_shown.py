@@ -8,7 +8,9 @@ import torch
 
 import harness.data.batches
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
+from harness.core.training import DistillConfig, TrainConfig
 from harness.models.builder import build
 from harness.models.weights import file_digest, save_weights
 from harness.training.job import WEIGHTS, Job

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.data import DataConfig
 from harness.core.machine import available_cores
 from harness.core.processes import end_with_parent
-from harness.core.protocol import DataConfig
 from harness.data.faces import FaceSet, FaceSetWriter
 from harness.data.synthetic.backdrop import paint_backdrop
 from harness.data.synthetic.body import render_body, render_hand

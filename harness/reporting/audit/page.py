@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from harness.core.arch import ARCHS, SLOTS
+from harness.core.budget import Budget
 from harness.core.documented import CLAIMS
-from harness.core.protocol import Budget
 from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.errors import DataError

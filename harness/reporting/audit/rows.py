@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from harness.core import documented
 from harness.core.arch import ARCHS, ArchConfig
 from harness.core.documented import CLAIMS, Claim
-from harness.core.protocol import ANCHORS, STRIDES, DistillConfig, SpeedConfig
+from harness.core.evaluation import SpeedConfig
+from harness.core.retinaface import ANCHORS, STRIDES
+from harness.core.training import DistillConfig
 from harness.models.costs import count_parts
 from harness.models.wiring import backbone_widths
 from harness.reporting.parts import part_counts

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.core.protocol import digest
+from harness.core.digest import digest
 from harness.core.record import TrialRecord
 from harness.evaluation.stats import CONFIDENCE, Interval
 from harness.reporting.compare.data import Comparison

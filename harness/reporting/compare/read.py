@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.core.protocol import ALONE, digest
+from harness.core.digest import digest
+from harness.core.protocol import ALONE
 from harness.core.record import TrialRecord
 from harness.data.faces import open_faceset
 from harness.data.truth import GroundTruth, load_ground_truth

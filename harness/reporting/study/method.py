@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.manifest import Manifest
-from harness.core.protocol import SharingConfig
 from harness.core.provenance import Provenance
+from harness.core.training import SharingConfig
 from harness.reporting import landmarks
 from harness.reporting.format import counted
 from harness.reporting.lock import caption, protocol_digest

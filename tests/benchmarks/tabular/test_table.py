@@ -11,10 +11,11 @@ from benchmarks.tabular import make, rows
 from benchmarks.tabular.make import Maker
 from benchmarks.tabular.protocol import FOLDER, protocol
 from harness.core.arch import ARCHS
+from harness.core.data import DataConfig
 from harness.core.names import load_space, load_study
-from harness.core.protocol import DataConfig, TrainConfig
 from harness.core.record import TrialRecord
 from harness.core.table import TABLE, Table
+from harness.core.training import TrainConfig
 from harness.counting import SpaceCounts
 from harness.search.speeds import Stopwatch
 from tests.benchmarks.tabular.stub import COMMAND, EPOCHS, Disk, ap_of, epoch_of, made, resources

@@ -12,8 +12,10 @@ import benchmarks.tabular.__main__ as command
 from benchmarks.tabular import graded
 from benchmarks.tabular.graded import Graded, train_graded
 from harness.core.arch import ARCHS
-from harness.core.protocol import DataConfig, DistillConfig, EvalConfig, TrainConfig
+from harness.core.data import DataConfig
+from harness.core.evaluation import EvalConfig
 from harness.core.table import Table
+from harness.core.training import DistillConfig, TrainConfig
 from harness.errors import DataError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights, state_digest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.core.protocol import DataConfig
+from harness.core.data import DataConfig
 from harness.data import load_split
 from harness.data.contact import COLOURS, contact_sheet
 from harness.data.synthetic import generate as synthetic
