@@ -106,6 +106,7 @@ def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.
             ["--name", "cache"],
             "a study cannot be called 'cache': that folder holds something else; choose another --name",
         ),
+        (["--name", "exports"], "a study cannot be called 'exports': that folder holds something else"),
         (["--seed", "-1"], "seed lies in 0 … 4,294,967,295, got -1"),
         (["--seed", "1" + 23 * "0"], "seed lies in 0 … 4,294,967,295, got 100,000,000,000,000,000,000,000"),
         (["--size", "100000032"], "size must be at most 8,192, got 100,000,032"),

@@ -16,7 +16,7 @@ from harness.core.limits import check_name, require, require_bounded
 from harness.core.training import DistillConfig, SharingConfig, TrainConfig
 from harness.core.typed import built
 
-RESERVED = ("cache", "mlartifacts", "predictions", "search_split", "sheets", "teachers")
+RESERVED = ("cache", "exports", "mlartifacts", "predictions", "search_split", "sheets", "teachers")
 """Folders below ``runs/`` that are no studies."""
 
 ALONE = "-alone"
