@@ -1,15 +1,17 @@
 """JSON files that hold a digest of their content, so that a change from outside is found and not believed."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.core.digest import digest
 from harness.core.files import read_regular, write_atomically
 from harness.errors import DataError
 
 DIGEST = "digest"
 """The key that is added. A file without it, as earlier versions wrote them, is read as it is."""
+
+_DIGITS = 16
 
 MOST_BYTES = 2**28
 
@@ -22,7 +24,7 @@ def write_sealed(path: Path, data: dict[str, Any], *, private: bool = False) -> 
         ValueError: a number is not finite.
     """
     content = json.loads(json.dumps(data, allow_nan=False))  # As it will be read: keys are texts, tuples are lists.
-    text = json.dumps(content | {DIGEST: _digest(content)}, indent=1)
+    text = json.dumps(content | {DIGEST: digest(content, _DIGITS)}, indent=1)
     write_atomically(path, f"{text}\n".encode(), private=private)
 
 
@@ -34,22 +36,19 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(read_regular(path, MOST_BYTES).decode("utf-8"), parse_constant=_refuse)
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON object")
+        sealed = content.pop(DIGEST, None)
+        changed = sealed is not None and sealed != digest(content, _DIGITS)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except OSError as error:
         raise DataError(f"{path} is not readable: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is not readable: it holds no JSON object")
-    digest = content.pop(DIGEST, None)
-    if digest is not None and digest != _digest(content):
+    if changed:
         raise DataError(f"{path} was changed after it was written: its content does not match its digest")
     return content
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _refuse(constant: str) -> NoReturn:
