@@ -1,7 +1,8 @@
 """WIDER FACE on two CPU cores: V2 with and without its teacher, and designs from scenes. Needs ``--data``.
 
 The candidates are the best students of the study ``default`` with the seeds 0 and 1, and two networks drawn by hand
-from its space (``LOG.md``). Their backbones' last stages give parameters to neck and heads. Do they hold on photographs?
+from its space (``LOG.md``). Their backbones' last stages give parameters to neck and heads. Do they hold on
+photographs?
 
 The schedule is that of ``widerface_long``. Candidates are trained for as many epochs as the references: ranked after 3
 or 8 epochs, candidates have another order than after 25 (``reports/ranks_widerface/``). Long trainings leave time for

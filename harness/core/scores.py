@@ -1,4 +1,4 @@
-"""``scores.jsonl``: the candidates that a study scored with shared weights, one line each, in the order of scoring."""
+"""``scores.jsonl`` and ``shortlist.jsonl``: the candidates that a study scored, one line each, in that order."""
 
 import json
 import os
@@ -9,7 +9,8 @@ from typing import Any
 from harness.core.typed import built
 from harness.errors import DataError
 
-FILE = "scores.jsonl"
+FILE, SHORTLIST = "scores.jsonl", "shortlist.jsonl"
+"""Scores by shared weights; APs of the short list after one epoch of training."""
 
 SHARED, EPOCHS = "shared", "epochs.json"
 """Folder of the shared weights in a study's folder, and its file with one dict per epoch of their training."""
@@ -23,7 +24,8 @@ class Scored:
         number: the trial's number.
         configuration: axis → value.
         params: its number of parameters.
-        ap: easy, medium, hard and mean AP on the search split with its slices; empty if scoring failed.
+        ap: easy, medium, hard and mean AP on the search split with its slices, or after one epoch from them; empty if
+            scoring failed.
         reason: why scoring failed; otherwise empty.
         seconds: duration.
     """
@@ -36,26 +38,26 @@ class Scored:
     seconds: float = 0.0
 
 
-def append_score(folder: Path, scored: Scored) -> None:
+def append_score(folder: Path, scored: Scored, name: str = FILE) -> None:
     """Append one line, which is on disk when this returns.
 
     Raises:
         OSError: the disk is full or not writable.
     """
-    with (folder / FILE).open("a", encoding="utf-8") as file:
+    with (folder / name).open("a", encoding="utf-8") as file:
         file.write(f"{json.dumps(asdict(scored), allow_nan=False)}\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def load_scores(folder: Path) -> dict[int, Scored]:
+def load_scores(folder: Path, name: str = FILE) -> dict[int, Scored]:
     """Return number → candidate; empty if nothing was scored. A last line that was not written whole is removed.
 
     Raises:
         DataError: another line is no score.
         OSError: the file cannot be read or mended.
     """
-    path = folder / FILE
+    path = folder / name
     if not path.exists():
         return {}
     content = path.read_bytes()

@@ -167,7 +167,11 @@ class SharingConfig:
             learning rate.
         images: images of the search split on which candidates are scored; 0 uses all.
         side: longest side to which an image is resized for a score, pixels; 0 resizes as for an AP.
-        finalists: number of candidates with the highest scores that are trained to the end, from their slices.
+        shortlist: number of candidates that are trained for one epoch from their slices before the finalists are chosen
+            from them; 0 chooses the finalists by score.
+        apart: a candidate of the short list differs from every better one in at least this number of options, because
+            a score does not tell siblings apart, and prefers what learns fast.
+        finalists: number of candidates that are trained to the end, from their slices: the best of the short list.
         unshared: number of candidates where sharing is turned off, so that all of them are trained to the end.
     """
 
@@ -179,14 +183,21 @@ class SharingConfig:
     tuning_lr: float = 1e-2
     images: int = 0
     side: int = 0
+    shortlist: int = 24
+    apart: int = 4
     finalists: int = 4
     unshared: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "calibration", "finalists", "unshared"):
+        for name in ("candidates", "calibration", "apart", "finalists", "unshared"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("tuning", "images", "side"):
+        for name in ("tuning", "images", "side", "shortlist"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        require(
+            not self.shortlist or self.shortlist >= self.finalists,
+            f"the finalists are chosen from the short list: shortlist must be at least {self.finalists}, or 0, "
+            f"got {self.shortlist}",
+        )
         require(self.imitation >= 0, f"imitation must not be negative, got {self.imitation}")
         require(0 < self.tuning_lr < 1, f"tuning_lr must lie between 0 and 1, got {self.tuning_lr}")
         for name in ("ema", "frozen_stages", "patience"):

@@ -6,7 +6,7 @@ split; validation images are read at the end, for the references, the best stude
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,10 +25,11 @@ from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
 from harness.search.progress import Board, Progress, Running
 from harness.search.pruning import Rule, rule_for
-from harness.search.scoring import Scoring
+from harness.search.scoring import Scoring, in_order
 from harness.search.seeds import next_seeds
 from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
+from harness.search.shortlist import differing, looked_at
 from harness.search.trials import Trials
 from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
@@ -158,7 +159,7 @@ class Search:
         plan = self.plan
 
         def job(number: int, configuration: Configuration) -> ScoreJob:
-            return plan.scoring(label(number), plan.space.arch(configuration), keep=False)
+            return plan.scoring(label(number), plan.space.arch(configuration))
 
         def objectives(scored: Scored) -> list[float]:
             return self.objectives(plan.scored(scored))
@@ -180,13 +181,25 @@ class Search:
         self._line_up(due)
 
     def _finalists(self, scoring: Scoring) -> list[Scored]:
-        """Return the candidates with the highest scores; with several objectives, those that span the best front."""
-        config = self.plan.config
-        number = config.sharing.finalists if config.sharing is not None else 0
+        """Return the candidates that are trained to the end: the best of the short list, or by score without one.
+
+        With several objectives, both the short list and the finalists span the best front.
+        """
+        sharing, several = self.plan.config.sharing, len(self.plan.config.objectives) > 1
+        assert sharing is not None, "only scored candidates have finalists"
         ranked = scoring.ranked()
-        if len(config.objectives) == 1:
-            return ranked[:number]
-        points = normalised([self.plan.scored(one) for one in ranked], config)
+        if sharing.shortlist:
+            listed = (
+                self._spread(ranked, sharing.shortlist)
+                if several
+                else differing(ranked, sharing.shortlist, sharing.apart)
+            )
+            ranked = in_order(looked_at(listed, self.plan.folder, self.pool, self.progress, self.plan.look))
+        return self._spread(ranked, sharing.finalists) if several else ranked[: sharing.finalists]
+
+    def _spread(self, ranked: Sequence[Scored], number: int) -> list[Scored]:
+        """Return the candidates that span the best front of the objectives."""
+        points = normalised([self.plan.scored(one) for one in ranked], self.plan.config)
         return [ranked[position] for position in spread(points, number)]
 
     def _work(self) -> None:

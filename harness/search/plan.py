@@ -19,12 +19,16 @@ from harness.models.latency import LatencyTable
 from harness.models.weights import file_digest
 from harness.search.samplers import derive_seed
 from harness.training.job import WEIGHTS, Job, job_of
+from harness.training.look import LookJob
 from harness.training.score import ScoreJob
 from harness.training.sharing import SharedJob
 from harness.training.teacher import Teacher
 
 INITIAL = "initial.safetensors"
 """File of the slices that a network's trainings start from, in the folder of its first training."""
+
+LISTED = "shortlist"
+"""Folder of the trainings of the short list, in a study's folder."""
 
 
 def label(number: int) -> str:
@@ -162,10 +166,17 @@ class Plan:
         )
         return SharedJob(job, self.space, self.config.budget, sharing)
 
-    def scoring(self, name: str, arch: ArchConfig, *, keep: bool) -> ScoreJob:
-        """Return what a worker needs to score a network, and to keep its slices for its training if ``keep``."""
-        target = self.trial_folder(name) / INITIAL if keep else None
-        return ScoreJob(name, arch, self.shared, self.folder / SHARED / WEIGHTS, target)
+    def scoring(self, name: str, arch: ArchConfig, keep: Path | None = None) -> ScoreJob:
+        """Return what a worker needs to score a network, or to ``keep`` its slices in a file instead."""
+        return ScoreJob(name, arch, self.shared, self.folder / SHARED / WEIGHTS, keep)
+
+    def look(self, number: int, configuration: Configuration) -> LookJob:
+        """Return what a worker needs to train a candidate of the short list for one epoch."""
+        record = self.candidate(number, configuration)
+        record.train |= {"epochs": 1, "evaluate_every": 1}
+        folder = self.folder / LISTED / record.label
+        job = replace(self.job(record), folder=folder, initial=folder / INITIAL)
+        return LookJob(self.scoring(record.label, job.arch, keep=folder / INITIAL), job)
 
     def repeats(self, record: TrialRecord, seeds: int | None = None) -> Iterator[TrialRecord]:
         """Yield the records of a network's further trainings, up to a number of seeds, the study's by default."""

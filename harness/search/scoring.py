@@ -3,14 +3,14 @@
 Candidates are trials as in ``loop``: each is told its score instead of the AP of a full training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optuna.trial import TrialState
 
 from harness.core.scores import Scored, append_score, load_scores
 from harness.core.space import Configuration
-from harness.errors import HarnessError
+from harness.search.batch import run_all
 from harness.search.plan import label
 from harness.search.progress import Progress
 from harness.search.trials import Trials
@@ -54,8 +54,6 @@ class Scoring:
         self._job, self._params, self._objectives = job, params, objectives
         self.scores = load_scores(folder)
         self._waiting = [t.number for t in trials.all if t.number not in self.scores]
-        self._running: dict[str, int] = {}
-        self._killed: set[int] = set()
 
     def run(self) -> None:
         """Score until all candidates are told.
@@ -64,44 +62,24 @@ class Scoring:
             HarnessError, OSError: an error that every later candidate would meet too; the study can be resumed.
         """
         self._tell()
-        while self._fill() or self._running:
-            self._show()
-            for event in self._pool.wait():
-                self._handle(event)
-        self._show()
+        run_all(self._next, self._pool, self._progress, self._ended, self._show)
 
     def ranked(self) -> list[Scored]:
-        """Return the candidates that have a score by mean AP, best first; fewer parameters break a tie."""
-        scored = [scored for scored in self.scores.values() if scored.ap.get("mean") is not None]
-        return sorted(scored, key=lambda one: (-(one.ap["mean"] or 0.0), one.params, one.number))
+        """Return the candidates that have a score, best first."""
+        return in_order([scored for scored in self.scores.values() if scored.ap.get("mean") is not None])
 
-    def _fill(self) -> bool:
-        started = False
-        while self._pool.idle and (self._waiting or self._propose()):
-            number = self._waiting.pop(0)
-            self._pool.start(label(number), self._job(number, self.trials.all[number].params))
-            self._running[label(number)] = number
-            started = True
-        return started
-
-    def _propose(self) -> bool:
-        """Propose the next candidate, and return whether there is one."""
-        trial = self.trials.propose()
-        if trial is not None:
+    def _next(self) -> tuple[str, ScoreJob] | None:
+        """Return the next candidate's job, if one can be proposed before another one ends."""
+        if not self._waiting:
+            trial = self.trials.propose()
+            if trial is None:
+                return None
             self._waiting.append(trial.number)
-        return trial is not None
+        number = self._waiting.pop(0)
+        return label(number), self._job(number, self.trials.all[number].params)
 
-    def _handle(self, event: Event) -> None:
-        number = self._running.pop(event.label)
-        if event.kind == "fatal":
-            raise event.content
-        if event.kind == "killed":
-            if number in self._killed:
-                raise HarnessError(f"{event.label}: {event.content}, for the second time; the same command resumes")
-            self._killed.add(number)
-            self._progress.line(f"{event.label}: {event.content}; it is scored again")
-            self._waiting.insert(0, number)
-            return
+    def _ended(self, event: Event) -> None:
+        number = int(event.label)
         configuration = self.trials.all[number].params
         params = self._params(configuration)
         if event.kind == "failed":
@@ -126,3 +104,8 @@ class Scoring:
         best = self.ranked()[:1]
         what = f", best {label(best[0].number)}: AP {100 * (best[0].ap['mean'] or 0):.1f}" if best else ""
         self._progress.stage(f"candidates scored{what}", len(self.scores), self.trials.wanted)
+
+
+def in_order(scored: Sequence[Scored]) -> list[Scored]:
+    """Return candidates by mean AP, best first; fewer parameters break a tie."""
+    return sorted(scored, key=lambda one: (-(one.ap["mean"] or 0.0), one.params, one.number))

@@ -6,10 +6,12 @@ from harness.core.arch import ArchConfig
 from harness.core.record import TrialRecord, write_json
 from harness.core.scores import EPOCHS, SHARED
 from harness.errors import HarnessError
+from harness.search.batch import run_all
 from harness.search.plan import INITIAL, Plan
 from harness.search.progress import Progress
 from harness.search.workers import Event, Pool
 from harness.training.job import WEIGHTS
+from harness.training.score import ScoreJob
 
 NAME = "shared weights"
 """Label of their training."""
@@ -52,7 +54,11 @@ class SharedTraining:
             write_json(self._plan.folder / SHARED / EPOCHS, event.content)
             self.running = False
         else:
-            self._kills = _counted(event, self._kills)
+            if event.kind == "fatal":
+                raise event.content
+            if event.kind != "killed" or self._kills:
+                raise HarnessError(f"{event.label}: {event.content}; the same command resumes")
+            self._kills += 1
             self.start()
 
 
@@ -63,25 +69,22 @@ def keep_slices(records: Sequence[TrialRecord], plan: Plan, pool: Pool, progress
         HarnessError: a network cannot be cut out, or its worker was killed twice.
     """
     due = [record for record in records if not (plan.trial_folder(record.label) / INITIAL).exists()]
-    waiting, running, kills = list(due), dict[str, TrialRecord](), 0
-    while waiting or running:
-        progress.stage("taking slices", len(due) - len(waiting) - len(running), len(due))
-        while waiting and pool.idle:
-            record = waiting.pop(0)
-            arch = ArchConfig.from_dict(record.arch)
-            pool.start(record.label, plan.scoring(record.label, arch, keep=True))
-            running[record.label] = record
-        for event in pool.wait():
-            record = running.pop(event.label)
-            if event.kind != "result":
-                kills = _counted(event, kills)
-                waiting.append(record)
+    waiting, left = list(due), len(due)
 
+    def following() -> tuple[str, ScoreJob] | None:
+        if not waiting:
+            return None
+        record = waiting.pop(0)
+        target = plan.trial_folder(record.label) / INITIAL
+        return record.label, plan.scoring(record.label, ArchConfig.from_dict(record.arch), keep=target)
 
-def _counted(event: Event, kills: int) -> int:
-    """Return the new number of kills; raise the error that another event stands for."""
-    if event.kind == "fatal":
-        raise event.content
-    if event.kind != "killed" or kills:
-        raise HarnessError(f"{event.label}: {event.content}; the same command resumes")
-    return kills + 1
+    def ended(event: Event) -> None:
+        nonlocal left
+        if event.kind == "failed":
+            raise HarnessError(f"{event.label}: {event.content}; the same command resumes")
+        left -= 1
+
+    def show() -> None:
+        progress.stage("taking slices", len(due) - left, len(due))
+
+    run_all(following, pool, progress, ended, show)

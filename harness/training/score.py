@@ -44,7 +44,7 @@ class ScoreJob:
         label: name in messages.
         arch: the network.
         shared: the training of the shared weights; ``weights``: the file that it wrote.
-        keep: file for the tuned slices, from which the network can be trained to the end; None keeps nothing.
+        keep: file for the tuned slices, from which the network can be trained to the end, instead of a score.
     """
 
     label: str
@@ -56,7 +56,10 @@ class ScoreJob:
 
 @dataclass(frozen=True)
 class Score:
-    """A network's AP on the search split (easy, medium, hard and mean), and the seconds that it took to find it."""
+    """A network's AP on the search split (easy, medium, hard and mean), and the seconds that it took to find it.
+
+    The AP is empty if the slices were kept instead.
+    """
 
     ap: dict[str, float | None]
     seconds: float
@@ -76,7 +79,7 @@ def score(job: ScoreJob) -> Score:
     if job.keep is not None:
         job.keep.parent.mkdir(parents=True, exist_ok=True)
         save_weights(detector, job.keep)
-    return Score(scorer.ap(detector), time.perf_counter() - started)
+    return Score(scorer.ap(detector) if job.keep is None else {}, time.perf_counter() - started)
 
 
 class _Seen(NamedTuple):

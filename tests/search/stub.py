@@ -27,6 +27,7 @@ from harness.search.resources import Resources
 from harness.search.run import run_study
 from harness.training.grade import grade
 from harness.training.job import WEIGHTS, Job, TrainResult
+from harness.training.look import LookJob
 from harness.training.score import Score, ScoreJob
 from harness.training.sharing import SharedJob
 from tests.pool import KilledError, Steps
@@ -46,11 +47,13 @@ class Plan:
 
     Attributes:
         ap: label → mean AP after each epoch; of all others it follows from architecture, distillation and seed.
-        fail: (label, epoch) → an exception that ends the training there, or ``killed``. Happens once.
+        fail: (label, epoch) → an exception that ends the training there, or ``killed``; the epoch of a score is 0, that
+            of the short list -1. Happens once.
         interrupt: number of the event at which Ctrl-C is pressed; None never.
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
-        trained: labels of the trainings and gradings that were started; ``scored``: those of the scores.
+        trained: labels of the trainings and gradings that were started; ``scored``: those of the scores; ``looks``:
+            label → the job of the short list.
     """
 
     ap: dict[str, list[float]] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Plan:
     jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
     scored: list[str] = field(default_factory=list)
+    looks: dict[str, LookJob] = field(default_factory=dict)
 
     def mean(self, job: Job, epoch: int) -> float:
         """Return the AP on the search split after an epoch."""
@@ -68,8 +72,10 @@ class Plan:
         reached = random.Random(repr((job.arch, job.distill, job.seed))).uniform(0.2, 0.8)
         return round(reached * (1 - 0.5**epoch), 4)
 
-    def work(self, job: Job | SharedJob | ScoreJob) -> Steps:
+    def work(self, job: Job | SharedJob | ScoreJob | LookJob) -> Steps:
         """Do what a worker does with a job."""
+        if isinstance(job, LookJob):
+            return self.look(job)
         if isinstance(job, ScoreJob):
             return self.score(job)
         return self.share(job) if isinstance(job, SharedJob) else self.train(job)
@@ -96,6 +102,16 @@ class Plan:
             save_file({"slices": torch.zeros(1)}, job.keep)
         reached = round(random.Random(repr(job.arch)).uniform(0.2, 0.8), 4)
         return Score(dict.fromkeys(("easy", "medium", "hard", "mean"), reached), 0.1)
+        yield {}  # A generator, as every other work.
+
+    def look(self, job: LookJob) -> Steps:
+        """Return the AP after one epoch, as ``train`` has it."""
+        label = job.training.label
+        self.looks[label] = job
+        failure = self.fail.pop((label, -1), None)
+        if failure is not None:
+            raise failure if isinstance(failure, Exception) else KilledError(failure)
+        return Score(dict.fromkeys(("easy", "medium", "hard", "mean"), self.mean(job.training, 1)), 0.2)
         yield {}  # A generator, as every other work.
 
     def train(self, job: Job) -> Generator[dict[str, Any], bool, TrainResult]:

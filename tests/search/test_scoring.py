@@ -36,11 +36,12 @@ def planted(configuration: Configuration) -> float:
 
 @dataclass
 class Workers:
-    """Workers that end in any order. ``fail``: number → kind of the event that comes instead of a score, once."""
+    """Workers that end in any order. ``fail``: number → kind of the event instead of a score, ``repeat`` times."""
 
     count: int = 2
     order: int = 0
     fail: dict[int, str] = field(default_factory=dict)
+    repeat: int = 1
     interrupt: int | None = None
     started: list[int] = field(default_factory=list)
 
@@ -61,7 +62,7 @@ class Workers:
             raise KeyboardInterrupt
         label = self._draw.choice(sorted(self._jobs))
         number, configuration = self._jobs.pop(label)
-        kind = self.fail.pop(number, None)
+        kind = self.fail.get(number) if self.started.count(number) <= self.repeat else None
         if kind is not None:
             return [Event(kind, label, OSError(28, "disk full") if kind == "fatal" else "its reason")]
         ap = planted(configuration)
@@ -135,8 +136,7 @@ def test_a_killed_worker_scores_again_once(tmp_path: Path) -> None:
     assert run.scores[1].ap
     again = tmp_path / "again"
     again.mkdir()
-    run = scoring(again, Workers(fail={1: "killed"}), trials=4)
-    run._killed.add(1)
+    run = scoring(again, Workers(fail={1: "killed"}, repeat=2), trials=4)
     with pytest.raises(HarnessError, match="0001: its reason, for the second time"):
         run.run()
 

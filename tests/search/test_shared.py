@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,28 @@ import pytest
 from harness.core.arch import ARCHS, in_stages
 from harness.core.manifest import Manifest
 from harness.core.names import load_space
-from harness.core.scores import FILE, load_scores
+from harness.core.scores import FILE, SHORTLIST, Scored, load_scores
 from harness.core.training import SharingConfig, TrainConfig
 from harness.counting import SpaceCounts
 from harness.errors import HarnessError, InputError
 from harness.evaluation.fronts import hypervolume
 from harness.reporting.study.page import build_report, summary
 from harness.search.plan import INITIAL
+from harness.search.shortlist import differing
 from tests.search.stub import Plan, Stub, outcome, records, trials
 
 pytestmark = pytest.mark.slow
 
-SHARING = SharingConfig(TrainConfig(epochs=2, batch=8), finalists=3)
+SHARING = SharingConfig(TrainConfig(epochs=2, batch=8), shortlist=5, apart=2, finalists=3)
 STUDY: dict[str, Any] = {"space": "architectures", "trials": 10, "sharing": SHARING, "seeds": 2}
 
 
-def best(folder: Path, number: int) -> list[str]:
-    scores = load_scores(folder)
+def best(folder: Path, number: int, name: str = SHORTLIST) -> list[str]:
+    scores = load_scores(folder, name)
     return [f"{n:04d}" for n in sorted(scores, key=lambda n: -(scores[n].ap["mean"] or 0))[:number]]
 
 
-def test_the_candidates_with_the_highest_scores_are_trained_from_their_slices(stub: Stub) -> None:
+def test_the_best_of_the_short_list_are_trained_from_their_slices(stub: Stub) -> None:
     plan = Plan()
     folder = stub.study(plan, **STUDY)
     found, standing = records(folder), Manifest.load(folder).standing
@@ -51,13 +53,58 @@ def test_the_candidates_with_the_highest_scores_are_trained_from_their_slices(st
     assert plan.trained.count("shared weights") == 1
 
 
+def test_the_short_list_is_trained_for_an_epoch_from_its_slices(stub: Stub) -> None:
+    plan = Plan()
+    folder = stub.study(plan, **STUDY)
+    listed = load_scores(folder, SHORTLIST)
+    assert {f"{number:04d}" for number in listed} == set(plan.looks)
+    assert len(listed) == 5
+    for label, job in plan.looks.items():
+        own = folder / "shortlist" / label
+        assert (job.training.folder, job.training.initial, job.slices.keep) == (own, own / INITIAL, own / INITIAL)
+        assert (job.training.train.epochs, job.training.train.evaluates(1)) == (1, True)
+        assert job.slices.arch == job.training.arch
+
+
+def test_the_short_list_has_the_best_scores_that_differ() -> None:
+    def one(number: int, **values: int) -> Scored:
+        return Scored(number, values, 0)
+
+    ranked = [one(0, a=1, b=1), one(1, a=1, b=2), one(2, a=1, b=1, c=1), one(3, a=2, b=2), one(4, a=2, b=1, c=1)]
+    assert [s.number for s in differing(ranked, 2, 1)] == [0, 1]
+    assert [s.number for s in differing(ranked, 2, 2)] == [0, 3]
+    assert [s.number for s in differing(ranked, 3, 2)] == [0, 3, 4], "an option that only one has counts"
+    assert [s.number for s in differing(ranked, 4, 2)] == [0, 3, 4, 1], "the best of the others are added"
+
+
+def test_without_a_short_list_the_highest_scores_are_trained(stub: Stub) -> None:
+    folder = stub.study(**STUDY | {"sharing": replace(SHARING, shortlist=0)})
+    assert {label for label, r in records(folder).items() if r.role == "candidate"} == set(best(folder, 3, FILE))
+    assert not load_scores(folder, SHORTLIST)
+
+
+def test_a_failed_epoch_is_kept_with_its_reason_and_a_killed_one_is_repeated(stub: Stub) -> None:
+    first = best(stub.study(**STUDY, name="first"), 2)
+    fail: dict[tuple[str, int], Exception | str] = {(first[0], -1): ValueError("no"), (first[1], -1): "killed"}
+    folder = stub.study(Plan(fail=fail), **STUDY)
+    assert load_scores(folder, SHORTLIST)[int(first[0])].reason == "no"
+    assert first[0] not in records(folder)
+    assert first[1] in records(folder)
+    assert f"{first[1]}: killed; it is run again" in stub.lines
+
+
 def test_the_report_has_every_score_beside_the_finalists(stub: Stub) -> None:
     folder = stub.study(**STUDY)
     text = build_report(folder).read_text(encoding="utf-8")
     scores = pd.read_csv(folder / "report" / "scores.csv")
     assert scores["number"].tolist() == list(range(10))
     assert scores["score_mean"].tolist() == [load_scores(folder)[n].ap["mean"] for n in range(10)]
-    assert "10 students of 10 were scored by shared weights" in text
+    assert scores["epoch_mean"].count() == 5
+    assert (
+        "10 students of 10 were scored by shared weights, and 5 with high scores that differ were trained for" in text
+    )
+    assert "differs from every better one in at least 2 options" in text
+    assert re.search(r"\| short list, an epoch each \| 1.0 \|", text), "five of 0.2 seconds"
     assert "| V2 from slices measured |" in text
     assert "after 64 steps of its own behind the common backbone" in text
     assert re.search(r"\| scores of the candidates \| 1.0 \|", text), "ten scores of 0.1 seconds"
@@ -80,9 +127,9 @@ def test_v2_is_trained_from_its_slices_where_the_backbone_is_searched(stub: Stub
     assert [label for label in outside if label.startswith("v2")] == ["v2", "v2-s2"]
 
 
-def test_finalists_of_several_objectives_span_the_front_of_scores(stub: Stub) -> None:
+def test_finalists_of_several_objectives_span_the_front_of_the_short_list(stub: Stub) -> None:
     folder = stub.study(**STUDY, objectives=("ap", "params"))
-    scores = load_scores(folder)
+    scores = load_scores(folder, SHORTLIST)
     points = {n: (1 - (s.ap["mean"] or 0), s.params / 256_148) for n, s in scores.items()}
     finalists = {int(label) for label, r in records(folder).items() if r.role == "candidate"}
     assert len(finalists) == 3
@@ -128,8 +175,9 @@ def test_interruptions_and_workers_do_not_change_the_result(stub: Stub) -> None:
             done += plan.scored
     assert run > 2, "it was interrupted"
     assert outcome(folder) == outcome(alone)
-    scores = [{n: (s.configuration, s.ap) for n, s in load_scores(f).items()} for f in (folder, alone)]
-    assert scores[0] == scores[1]
+    for name in (FILE, SHORTLIST):
+        scores = [{n: (s.configuration, s.ap) for n, s in load_scores(f, name).items()} for f in (folder, alone)]
+        assert scores[0] == scores[1]
 
 
 def test_a_failed_score_is_kept_with_its_reason_and_never_wins(stub: Stub) -> None:

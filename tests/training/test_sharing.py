@@ -32,6 +32,7 @@ from harness.training.distill import Distiller
 from harness.training.grade import search_ap
 from harness.training.imitation import BETWEEN, Imitation, widest_neck
 from harness.training.job import WEIGHTS, Job
+from harness.training.look import LookJob, look
 from harness.training.loop import train
 from harness.training.schedule import average_statistics, learning_rate, reset_statistics
 from harness.training.score import ScoreJob, Scorer, score
@@ -308,7 +309,8 @@ def test_tuned_slices_are_kept_and_a_training_starts_from_them(of_all: SharedJob
     train_shared(of_all, go_on)
     weights, kept = of_all.job.folder / WEIGHTS, tmp_path / "trials" / "0007" / "initial.safetensors"
     job = ScoreJob("0007", ARCHS["v2"], of_all, weights, kept)
-    assert score(job).ap == Scorer(of_all, weights).score(ARCHS["v2"])
+    assert score(job).ap == {}, "no AP is computed"
+    assert score(replace(job, keep=None)).ap == Scorer(of_all, weights).score(ARCHS["v2"])
     assert score(job).seconds > 0
     own = Job(**{**vars(of_all.job), "arch": ARCHS["v2"], "folder": tmp_path / "own", "initial": kept})
     train(replace(own, train=replace(SCHEDULE, epochs=1, lr=1e-12)), go_on)
@@ -317,6 +319,18 @@ def test_tuned_slices_are_kept_and_a_training_starts_from_them(of_all: SharedJob
         torch.testing.assert_close(end[name], start[name], rtol=0, atol=1e-9)
         assert start[name].shape == value.shape
     assert own.identity() != replace(own, initial=None).identity()
+
+
+@pytest.mark.trains
+def test_a_look_is_the_training_from_the_tuned_slices(of_all: SharedJob, tmp_path: Path) -> None:
+    train_shared(of_all, go_on)
+    kept = tmp_path / "slices" / "initial.safetensors"
+    slices = ScoreJob("0007", ARCHS["v2"], of_all, of_all.job.folder / WEIGHTS, kept)
+    own = replace(of_all.job, arch=ARCHS["v2"], folder=tmp_path / "own", initial=kept)
+    found = look(LookJob(slices, own))
+    assert not own.folder.exists()
+    assert found.ap == train(own, go_on).search_ap
+    assert found.seconds > 0
 
 
 def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
@@ -331,6 +345,7 @@ def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> 
     [
         ({"candidates": 0}, "candidates must be positive, got 0"),
         ({"finalists": 0}, "finalists must be positive, got 0"),
+        ({"shortlist": 3}, "shortlist must be at least 4, or 0, got 3"),
         ({"tuning": -1}, "tuning must not be negative"),
         ({"tuning_lr": 1.0}, "tuning_lr must lie between 0 and 1"),
         ({"imitation": -1.0}, "imitation must not be negative"),

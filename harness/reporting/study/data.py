@@ -12,7 +12,7 @@ from harness.core.files import BROKEN_ARCHIVE
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records, ranked
-from harness.core.scores import EPOCHS, SHARED, Scored, load_scores
+from harness.core.scores import EPOCHS, SHARED, SHORTLIST, Scored, load_scores
 from harness.core.sealed import read_sealed
 from harness.core.space import Configuration
 from harness.errors import DataError, InputError, unknown_name
@@ -41,6 +41,7 @@ class StudyData:
         records: records of the study's protocols: teacher, references, then candidates by number.
         foreign: label → how its protocols differ, for records that are left out because of another protocol.
         scores: candidates that were scored by shared weights, by number.
+        shortlist: number → one of them after an epoch of training.
         sharing: one dict per epoch of the training of the shared weights.
         importance: axis → share; empty if there were too few trials.
         examples: empty for WIDER FACE images.
@@ -51,6 +52,7 @@ class StudyData:
     records: list[TrialRecord]
     foreign: dict[str, str]
     scores: list[Scored]
+    shortlist: dict[int, Scored]
     sharing: list[dict[str, Any]]
     importance: dict[str, float]
     examples: list[Example]
@@ -175,7 +177,8 @@ def load(folder: Path) -> StudyData:
     scores = [scored for _, scored in sorted(load_scores(folder).items())]
     epochs = folder / SHARED / EPOCHS
     sharing: list[dict[str, Any]] = _read(epochs) if epochs.exists() else []
-    return StudyData(folder, study, records, foreign, scores, sharing, importance, examples)
+    shortlist = load_scores(folder, SHORTLIST)
+    return StudyData(folder, study, records, foreign, scores, shortlist, sharing, importance, examples)
 
 
 def _apart(record: TrialRecord, study: Manifest) -> str:

@@ -33,10 +33,14 @@ def headline(data: StudyData) -> str:
         f"{config.sampler} sampler. "
     )
     if config.sharing is not None:
-        chosen = "with the highest scores" if len(config.objectives) == 1 else "that dominate most of the objectives"
+        several = len(config.objectives) > 1
+        scored = f"{counted(len(data.scores), 'student')} of {config.trials:,} were scored by shared weights"
+        if config.sharing.shortlist:
+            listed = "with high scores that differ" if not several else "that dominate most of the objectives"
+            scored += f", and {len(data.shortlist):,} {listed} were trained for an epoch"
+        chosen = "that dominate most of the objectives" if several else "best"
         text += (
-            f"{counted(len(data.scores), 'student')} of {config.trials:,} were scored by shared weights; the "
-            f"{wanted:,} {chosen} are trained to the end, from their slices: {len(ended):,} ended, "
+            f"{scored}. The {wanted:,} {chosen} are trained to the end, from their slices: {len(ended):,} ended, "
             f"{len(data.candidates('failed')):,} failed."
         )
     else:

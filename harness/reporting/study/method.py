@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.manifest import Manifest
+from harness.core.protocol import StudyConfig
 from harness.core.provenance import Provenance
 from harness.core.training import SharingConfig
 from harness.reporting import landmarks
@@ -67,6 +68,8 @@ def method(data: StudyData) -> list[str]:
         said.append(caption(data.study.search_protocol, data.search_name, "Search AP"))
     if data.study.config.sharing is not None:
         said.append(_score(data.study.config.sharing))
+        if data.shortlist:
+            said.append(_short_list(data.study.config, data.study.config.sharing))
     said += comparison_notes(data)
     if data.study.config.predicts_latency:
         said.append(_predicted(data))
@@ -82,8 +85,21 @@ def _score(sharing: SharingConfig) -> str:
         "Score: search AP of a candidate with slices of weights that all networks of the space share (one-shot search, "
         f"arXiv 1904.00420), after {counted(sharing.tuning, 'step')} of its own behind the common backbone. The shared "
         f"weights were trained for {counted(sharing.train.epochs, 'epoch')}, {counted(sharing.candidates, 'network')} "
-        "in each step, while their maps between neck and heads imitated the teacher's (arXiv 1911.13053). Candidates "
-        "that were scored are not trained to the end unless they are among the best."
+        "in each step, while their maps between neck and heads imitated the teacher's (arXiv 1911.13053)."
+    )
+
+
+def _short_list(config: StudyConfig, sharing: SharingConfig) -> str:
+    which = (
+        f"the candidates with the highest scores of which each differs from every better one in at least "
+        f"{counted(sharing.apart, 'option')}"
+        if len(config.objectives) == 1
+        else "the candidates that dominate most of the objectives, with the score as AP"
+    )
+    return (
+        f"Short list: {which}. All their weights were trained for one epoch from their slices, and the finalists were "
+        "chosen by the search AP that followed. A score prefers networks that learn fast, and does not tell siblings "
+        "apart."
     )
 
 

@@ -50,11 +50,20 @@ def _scores(data: StudyData) -> Iterator[Picture]:
         return
     trained = {record.number: record.search_ap["mean"] for record in data.candidates("complete")}
     frame = pd.DataFrame(
-        [{"number": s.number, "params": s.params, "score": s.ap["mean"], "ap": trained.get(s.number)} for s in found]
+        [
+            {
+                "params": s.params,
+                "score": s.ap["mean"],
+                "epoch": data.shortlist[s.number].ap.get("mean") if s.number in data.shortlist else None,
+                "ap": trained.get(s.number),
+            }
+            for s in found
+        ]
     )
+    listed = "Middle: the short list after an epoch of training. " if data.shortlist else ""
     text = (
         "Small: the search AP of each candidate with slices of the shared weights, after a few steps of its own. "
-        f"Large: finalists after training to the end, joined to their scores. {_search(data)}"
+        f"{listed}Large: finalists after training to the end. Lines join APs of one candidate. {_search(data)}"
     )
     yield Picture("Scores against parameters", "scores", text, plots.scores(frame, data.budget))
 

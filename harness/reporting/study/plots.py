@@ -128,16 +128,26 @@ def scores(frame: pd.DataFrame, budget: int) -> Figure:
     """Scores of all candidates against parameters, and the search AP of those that were trained to the end.
 
     Args:
-        frame: one row per candidate: params, score and ap in [0, 1]; ap is missing for those that were only scored.
+        frame: one row per candidate: params, and in [0, 1] score, epoch (after an epoch of training) and ap; the last
+            two are missing for those that were only scored.
         budget: parameters.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = style.plain(figure.subplots())
     axes.scatter(frame["params"], 100 * frame["score"], s=12, color=style.SKY, linewidth=0, label="score", zorder=1)
-    ended = frame[frame["ap"].notna()]
-    for row in ended.to_dict("records"):
-        ends = [100 * row["score"], 100 * row["ap"]]
-        axes.plot([row["params"]] * 2, ends, color=style.BLUE, linewidth=1, zorder=2)
+    listed, ended = (frame[frame[column].notna()] for column in ("epoch", "ap"))
+    for row in frame.to_dict("records"):
+        aps = [100 * row[column] for column in ("score", "epoch", "ap") if pd.notna(row[column])]
+        axes.plot([row["params"]] * len(aps), aps, color=style.GREY, linewidth=0.6, zorder=0)
+    if len(listed):
+        axes.scatter(
+            listed["params"],
+            100 * listed["epoch"].astype(float),
+            s=22,
+            color=style.ORANGE,
+            label="after an epoch",
+            zorder=2,
+        )
     axes.scatter(
         ended["params"], 100 * ended["ap"].astype(float), s=42, color=style.BLUE, label="trained to the end", zorder=3
     )

@@ -152,7 +152,10 @@ def _above(record: TrialRecord, reference: TrialRecord | None, data: StudyData) 
 
 
 def scores(data: StudyData) -> pd.DataFrame:
-    """Return one row per candidate that was scored, in the order of scoring, with AP in [0, 1]."""
+    """Return one row per candidate that was scored, in the order of scoring, with AP in [0, 1].
+
+    ``epoch_mean`` is the mean search AP after the short list's epoch of training.
+    """
     axes = [axis["name"] for axis in data.study.space.definition["axes"]]
     return pd.DataFrame(
         [
@@ -160,6 +163,7 @@ def scores(data: StudyData) -> pd.DataFrame:
                 "number": scored.number,
                 "params": scored.params,
                 **{f"score_{level}": scored.ap.get(level) for level in LEVELS},
+                "epoch_mean": listed.ap.get("mean") if (listed := data.shortlist.get(scored.number)) else None,
                 "seconds": scored.seconds,
                 "reason": scored.reason,
                 **{axis: scored.configuration.get(axis) for axis in axes},
@@ -303,11 +307,14 @@ def timing(data: StudyData) -> pd.DataFrame:
         spent["sharing"] = sum(epoch.get("seconds", 0.0) for epoch in data.sharing)
     if spent and data.scores:
         spent["scores"] = sum(scored.seconds for scored in data.scores)
+    if spent and data.shortlist:
+        spent["shortlist"] = sum(scored.seconds for scored in data.shortlist.values())
     read = data.teacher is not None and data.teacher.read_from
     names = {
         "teacher": "teacher, evaluated" if read else "teacher, trained before the workers start",
         "sharing": "training of the shared weights",
         "scores": "scores of the candidates",
+        "shortlist": "short list, an epoch each",
         "train": "training",
         "evaluate": "evaluation",
         "speed": "speed measurement",
