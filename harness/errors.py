@@ -28,6 +28,10 @@ class NonFiniteLossError(HarnessError):
     """Training diverged; the message holds every loss term."""
 
 
+class Preempted(KeyboardInterrupt):
+    """SIGTERM: the machine is taken away within seconds. What is written is on disk, and the same command resumes."""
+
+
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
     """Return the error for an unknown name. It lists the known names and suggests the closest one, or a path's stem."""
     names = sorted(known)

@@ -41,7 +41,9 @@ class Plan:
 
     Attributes:
         ap: label → mean AP after each epoch; of all others it follows from architecture, distillation and seed.
-        fail: (label, epoch) → an exception that ends the training there, or ``killed``. Happens once.
+        fail: (label, epoch) → an exception that ends the training there, or the cause why it is killed. Happens once.
+        kills: label → how often its worker is killed in the first epoch.
+        exhausted: labels whose workers are killed because memory is exhausted.
         interrupt: number of the event at which Ctrl-C is pressed; None never.
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
@@ -51,6 +53,8 @@ class Plan:
 
     ap: dict[str, list[float]] = field(default_factory=dict)
     fail: dict[tuple[str, int], Exception | str] = field(default_factory=dict)
+    kills: dict[str, int] = field(default_factory=dict)
+    exhausted: set[str] = field(default_factory=set)
     interrupt: int | None = None
     order: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -101,6 +105,9 @@ class Plan:
         self.jobs[job.label] = job
         history: list[dict[str, Any]] = []
         for epoch in range(1, job.train.epochs + 1):
+            if self.kills.get(job.label, 0):
+                self.kills[job.label] -= 1
+                raise _KilledError("killed")
             failure = self.fail.pop((job.label, epoch), None)
             if failure is not None:
                 raise failure if isinstance(failure, Exception) else _KilledError(failure)
@@ -176,7 +183,7 @@ class Pool:
         except StopIteration as ended:
             event = Event("result", worker.label, ended.value)
         except _KilledError as error:
-            event = Event("killed", worker.label, str(error))
+            event = Event("killed", worker.label, str(error), exhausted=worker.label in self._plan.exhausted)
         except NonFiniteLossError as error:
             event = Event("failed", worker.label, str(error))
         except (HarnessError, OSError) as error:
