@@ -114,13 +114,13 @@ class Bench:
         """Return the outcome of a study that has ended."""
         return compare(study, self.undisturbed, failing, tracked)
 
-    def measure(self, fault: str, repetitions: int, say: Callable[[int], None]) -> Row:
+    def measure(self, fault: str, repetitions: int, say: Callable[[str], None]) -> Row:
         """Let a fault happen ``repetitions`` times, to one study after the other, and return its row.
 
         Args:
             fault: its name.
             repetitions: how often.
-            say: called with the number so far.
+            say: called with a line after every study.
         """
         row, disturb = Row(fault), import_module(f"benchmarks.faults.{fault}").disturb
         while row.repetitions < repetitions and row.studies < MOST_STUDIES:
@@ -129,18 +129,20 @@ class Bench:
                 happened = disturb(self, random.Random(f"{self.seed} {fault} {row.studies}"), most)
             except SkippedError as reason:
                 row.skipped = str(reason)
-                return row
+                break
             except FaultError as error:
                 row.error = str(error)
-                return row
+                break
             for study in happened.studies:
                 row.runs += study.started
                 row.notes |= {name: max(value, row.notes.get(name, 0.0)) for name, value in study.notes.items()}
             row.studies += len(happened.studies)
             row.outcome += happened.outcome
             row.repetitions += happened.times
-            say(row.repetitions)
-        if row.repetitions < repetitions:
+            say(f"{fault}: {row.repetitions:,} of {repetitions:,}")
+        if row.error or row.skipped:
+            say(f"{fault}: {row.error or row.skipped}")
+        elif row.repetitions < repetitions:
             row.error = f"it happened {row.repetitions:,} times only"
         return row
 

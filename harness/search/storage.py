@@ -92,7 +92,8 @@ def open_storage(url: str) -> RDBStorage:
     check_url(url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return RDBStorage(url)
+        # A connection that a restarted server has closed is opened again, where no statement was under way.
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, RuntimeError, ValueError, TypeError) as error:
         reason = mask_text(str(error).splitlines()[0], url)
         raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None

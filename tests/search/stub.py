@@ -19,7 +19,7 @@ from harness import cli
 from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord, load_records
-from harness.errors import HarnessError, NonFiniteLossError
+from harness.errors import HarnessError, NonFiniteLossError, Preempted
 from harness.models.builder import build
 from harness.models.costs import count
 from harness.search.resources import Resources
@@ -44,7 +44,7 @@ class Plan:
         fail: (label, epoch) → an exception that ends the training there, or the cause why it is killed. Happens once.
         kills: label → how often its worker is killed in the first epoch.
         exhausted: labels whose workers are killed because memory is exhausted.
-        interrupt: number of the event at which Ctrl-C is pressed; None never.
+        interrupt: number of the event at which Ctrl-C is pressed, or with ``preempts`` SIGTERM comes; None never.
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
         trained: labels of the trainings and gradings that were started; ``scored``: those of the scores.
@@ -56,6 +56,7 @@ class Plan:
     kills: dict[str, int] = field(default_factory=dict)
     exhausted: set[str] = field(default_factory=set)
     interrupt: int | None = None
+    preempts: bool = False
     order: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
@@ -172,7 +173,7 @@ class Pool:
 
     def wait(self, timeout: float | None = None) -> list[Event]:  # noqa: ARG002
         if self._events == self._plan.interrupt:
-            raise KeyboardInterrupt
+            raise Preempted if self._plan.preempts else KeyboardInterrupt
         self._events += 1
         able = sorted(label for label, worker in self._workers.items() if not worker.waiting)
         worker = self._workers[self._draw.choice(able)]

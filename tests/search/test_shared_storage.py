@@ -1,5 +1,6 @@
 """Studies whose trials are in a database that other processes use too."""
 
+import signal
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,3 +77,16 @@ def test_a_study_resumes_after_its_server_crashed(stub: Stub) -> None:
         server.start()
         folder = stub.study(trials=6, resources={"storage": server.url})
         assert outcome(folder) == undisturbed
+
+
+@pytest.mark.server
+@pytest.mark.skipif(postgres.POSTGRES is None or postgres.INITDB is None, reason=postgres.MISSING)
+def test_a_server_that_is_restarted_between_two_statements_is_not_noticed() -> None:
+    with postgres.postgres() as server:
+        ledger = Ledger(open_storage(server.url), "stub", [StudyDirection.MAXIMIZE])
+        with ledger.owned(pytest.fail):
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                server.kill(number)
+                server.start()
+                ledger.set_attribute("restarted by", number)
+                assert ledger.attributes["restarted by"] == number

@@ -24,7 +24,7 @@ from harness.core.provenance import Provenance
 from harness.core.record import TrialRecord
 from harness.core.sealed import read_sealed, write_sealed
 from harness.counting import SpaceCounts
-from harness.errors import HarnessError, InputError, NonFiniteLossError
+from harness.errors import HarnessError, InputError, NonFiniteLossError, Preempted
 from harness.evaluation.stopping import LEAST, replay, shown
 from harness.models.builder import build
 from harness.models.latency import LatencyTable, parts_in
@@ -154,6 +154,14 @@ def test_interruptions_do_not_change_the_result(stub: Stub) -> None:
             assert (folder / "report" / "report.md").exists()
     assert run > 3
     assert outcome(folder) == undisturbed
+
+
+def test_a_study_that_is_preempted_leaves_without_a_report_and_goes_on_later(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    with pytest.raises(Preempted):
+        stub.study(Plan(interrupt=6, preempts=True))
+    assert not (stub.runs / "stub" / "report").exists()
+    assert outcome(stub.study()) == undisturbed
 
 
 def test_a_killed_worker_costs_nothing(stub: Stub) -> None:

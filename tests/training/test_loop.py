@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -110,8 +111,8 @@ def end_early(job: Job, end: End) -> None:
             os.kill(os.getpid(), end.number)
         return search_ap(*of)
 
-    loop.search_ap = evaluate  # type: ignore[attr-defined]
-    train(job, go_on, on_batch)
+    with patch.object(loop, "search_ap", evaluate):
+        train(job, go_on, on_batch)
 
 
 def without_times(result: TrainResult) -> list[dict[str, Any]]:
