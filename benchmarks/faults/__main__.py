@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=integer, default=available_cores(), metavar="N", help="studies at once (%(default)s)"
     )
-    parser.add_argument("--plain", action="store_true", help="studies write no report, which takes half of their time")
     cli.add(parser, "--seed", default=0)
     cli.add(parser, "--json")
     given = parser.parse_args(argv)
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, cli.Progress() as progress:
-        bench = Bench(Path(folder), given.seed, given.plain)
+        bench = Bench(Path(folder), given.seed)
 
         def measure(name: str) -> "Row":
             wanted = given.repetitions or FAULTS[name].repetitions
@@ -77,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "commit": provenance().commit,
         "command": "python -m benchmarks.faults",
     }
-    if not (given.names or given.repetitions or given.plain):
+    if not (given.names or given.repetitions):
         RESULT.write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
     if given.json:
         cli.emit(found)

@@ -68,7 +68,6 @@ class Bench:
     Args:
         folder: an empty folder.
         seed: of all random moments.
-        plain: leave the reports out.
 
     Attributes:
         undisturbed: the study without faults.
@@ -76,7 +75,6 @@ class Bench:
 
     folder: Path
     seed: int = 0
-    plain: bool = False
 
     def __post_init__(self) -> None:
         self._lock, self._made = threading.Lock(), 0
@@ -107,7 +105,7 @@ class Bench:
                 (runs / name).symlink_to(known.runs / name)
             else:
                 shutil.copytree(known.runs / name, runs / name)
-        given["planted"] = Planted(**given.get("planted", {}), plain=self.plain)
+        given["planted"] = Planted(**given.get("planted", {}))
         return Disturbed(runs, known.seconds if known is not None else 60.0, **given)
 
     def compare(self, study: Disturbed, failing: str = "", tracked: Counter[str] | None = None) -> Outcome:
@@ -130,8 +128,8 @@ class Bench:
             except SkippedError as reason:
                 row.skipped = str(reason)
                 break
-            except FaultError as error:
-                row.error = str(error)
+            except Exception as error:  # The other rows are still of use.
+                row.error = str(error) if isinstance(error, FaultError) else repr(error)
                 break
             for study in happened.studies:
                 row.runs += study.started

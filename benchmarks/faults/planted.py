@@ -36,7 +36,7 @@ class Planted:
         clock: file with the seconds by which the clock is wrong.
         exhausts: label of the trial that asks for more memory than its process may have.
         diverges: label of the trial that starts from the weights in ``infinite``.
-        plain: whether the report is left out, which takes as long as a tiny study.
+        report: whether the report is written, which takes as long as a tiny study.
     """
 
     steps: str = ""
@@ -44,7 +44,7 @@ class Planted:
     exhausts: str = ""
     diverges: str = ""
     infinite: str = ""
-    plain: bool = False
+    report: bool = False
 
 
 PLANTED = Planted(**json.loads(os.environ.get(VARIABLE, "{}")))
@@ -111,7 +111,7 @@ if __name__ == "__main__":
     from benchmarks.faults import planted  # By its real name, so that the workers find it.
 
     with patch("harness.search.run.work", planted.work), _wrong_clock():
-        if PLANTED.plain:  # Not even imported, which takes longest.
+        if not PLANTED.report:  # Not even imported, which takes longest.
             reporting: Any = SimpleNamespace(build_report=_no_report, summary=lambda _: {}, terminal_table=str)
             sys.modules["harness.reporting"] = reporting
         cli.run(study.main)

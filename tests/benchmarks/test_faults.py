@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from benchmarks.faults.__main__ import main
+from benchmarks.faults.__main__ import RESULT, main
 from benchmarks.faults.outcome import Outcome, compare
 from benchmarks.faults.registry import FAULTS
 from benchmarks.faults.study import TRIALS, Disturbed
@@ -16,14 +16,12 @@ from harness.core.record import TrialRecord
 from harness.errors import InputError
 from tests.toy import Toy
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.mark.slow
 @pytest.mark.trains
 @pytest.mark.server
 def test_no_fault_costs_a_study_anything(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["--repetitions", "1", "--plain", "--json"])
+    code = main(["--repetitions", "1", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert code == 0, [row for row in found["rows"] if not row["clean"]]
     assert [row["fault"] for row in found["rows"]] == list(FAULTS)
@@ -32,8 +30,9 @@ def test_no_fault_costs_a_study_anything(capsys: pytest.CaptureFixture[str]) -> 
         assert row["outcome"]["finished"] == row["outcome"]["started"] == TRIALS * row["studies"]
 
 
+@pytest.mark.skipif(not RESULT.exists(), reason="make faults has not been run")
 def test_every_fault_is_in_the_committed_table() -> None:
-    found = json.loads((FOLDER / "results" / "faults.json").read_text(encoding="utf-8"))
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
     rows = {row["fault"]: row for row in found["rows"]}
     assert list(rows) == list(FAULTS)
     assert all(row["clean"] and not row["skipped"] for row in rows.values())
