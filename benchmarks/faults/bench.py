@@ -78,7 +78,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self._lock, self._made = threading.Lock(), 0
-        first = self.study(shares=False)
+        first = self.study()
         first.finish()  # Makes images and the teacher.
         shutil.rmtree(first.folder)
         begun = time.monotonic()
@@ -98,15 +98,18 @@ class Bench:
         with self._lock:
             self._made += 1
             runs = runs or self.folder / f"{self._made:03d}"
+            log = self.folder / f"{self._made:03d}.log"
         runs.mkdir(exist_ok=True)
+        given["planted"] = Planted(**given.get("planted", {}))
         known: Disturbed | None = getattr(self, "undisturbed", None)
-        for name in ("cache", "teachers") if known is not None else ():
+        if known is None:
+            return Disturbed(runs, log, 60.0, **given)
+        for name in ("cache", "teachers"):
             if shares:
                 (runs / name).symlink_to(known.runs / name)
             else:
                 shutil.copytree(known.runs / name, runs / name)
-        given["planted"] = Planted(**given.get("planted", {}))
-        return Disturbed(runs, known.seconds if known is not None else 60.0, **given)
+        return Disturbed(runs, log, known.seconds, **given)
 
     def compare(self, study: Disturbed, failing: str = "", tracked: Counter[str] | None = None) -> Outcome:
         """Return the outcome of a study that has ended."""

@@ -43,6 +43,7 @@ class Disturbed:
 
     Attributes:
         runs: its ``--runs``.
+        log: where its command's messages go, those of the last start at the end.
         seconds: how long it takes undisturbed.
         name: its name.
         planted: faults inside its processes.
@@ -53,6 +54,7 @@ class Disturbed:
     """
 
     runs: Path
+    log: Path
     seconds: float
     name: str = NAME
     planted: Planted = field(default_factory=Planted)
@@ -71,11 +73,6 @@ class Disturbed:
     def url(self) -> str:
         """The address of its trials."""
         return self.storage or f"sqlite:///{self.folder / 'study.db'}"
-
-    @property
-    def log(self) -> Path:
-        """Where its command's messages go, those of the last start at the end."""
-        return self.runs / f"{self.name}.log"
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start its command, in a process group of its own."""

@@ -59,9 +59,9 @@ class Notice:
     def _take(self, *_: object) -> None:
         self.given = True
         if self._at_once:
-            self._at_once = False
             self._save_and_leave()
 
     def _save_and_leave(self) -> None:
+        self._at_once = False  # A second signal changes nothing.
         self._save()
         self.leave()

@@ -46,8 +46,8 @@ def test_an_unknown_fault_is_refused() -> None:
 
 def test_what_is_lost_or_counted_twice_is_noticed(toy: Toy, tmp_path: Path) -> None:
     """A study from which things were taken, compared with itself as it was."""
-    whole = Disturbed(toy.runs, 1.0, name="toy")
-    taken = Disturbed(tmp_path, 1.0, name="toy")
+    whole = Disturbed(toy.runs, tmp_path / "log", 1.0, name="toy")
+    taken = Disturbed(tmp_path, tmp_path / "log", 1.0, name="toy")
     (tmp_path / "toy").mkdir()
     for path in toy.folder.rglob("*.json"):
         copy = tmp_path / "toy" / path.relative_to(toy.folder)
