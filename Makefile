@@ -3,6 +3,7 @@
 # make test-fast      the fast tests: no training, no server, no browser, no real data
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
+# make faults         kill processes, fill disks, restart servers, and count what studies lose: nothing (minutes)
 # make ui             open the tracked runs in MLflow on this machine
 # make clean          remove what the commands above made, including studies in runs/
 
@@ -14,10 +15,10 @@ ARGS ?=
 # One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test test-fast test-numerics bench ui clean constraints
+.PHONY: help install study test test-fast test-numerics bench faults ui clean constraints
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 install: $(READY)
 
@@ -45,6 +46,9 @@ test-numerics: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(READY)
+	@$(BIN)/python -m benchmarks.faults $(ARGS)
 
 ui: $(READY)
 	@$(BIN)/python -m harness.ui $(ARGS)

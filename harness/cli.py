@@ -26,7 +26,7 @@ from harness.core.names import load_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import StudyConfig
 from harness.core.secrets import mask_command, mask_text
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, Preempted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -401,7 +401,7 @@ _PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 
 
 def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    raise Preempted
 
 
 def _open_streams() -> None:
@@ -421,7 +421,8 @@ def _open_streams() -> None:
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> NoReturn:
     """Run an entry point and turn its errors into one line and an exit code.
 
-    SIGTERM is handled like Ctrl-C. Any other exception is a defect of the harness and keeps its traceback.
+    SIGTERM is handled like Ctrl-C, as ``Preempted``. Any other exception is a defect of the harness and keeps its
+    traceback.
     """
     _open_streams()
     before = signal.signal(signal.SIGTERM, _interrupt)

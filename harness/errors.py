@@ -28,6 +28,10 @@ class NonFiniteLossError(HarnessError):
     """Training diverged; the message holds every loss term."""
 
 
+class Preempted(KeyboardInterrupt):
+    """SIGTERM: the machine is taken away within seconds. What is written is on disk, and the same command resumes."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error of another library; the error's name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -10,7 +10,7 @@ from harness import cli
 from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
-from harness.errors import InputError
+from harness.errors import InputError, Preempted
 
 EXAMPLES = """
 Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with cli.Progress() as progress:
             report = run_study(config, resources, progress)
+    except Preempted:
+        raise
     except KeyboardInterrupt:
         report = given.runs / config.name / "report" / "report.md"
         if report.exists():

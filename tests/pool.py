@@ -13,7 +13,11 @@ Steps = Generator[dict[str, Any], bool, Any]
 
 
 class KilledError(Exception):
-    """A worker was killed from outside."""
+    """A worker was killed from outside; ``exhausted``: because memory was exhausted."""
+
+    def __init__(self, cause: str, *, exhausted: bool = False) -> None:
+        super().__init__(cause)
+        self.exhausted = exhausted
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Pool:
         work: makes the steps of a job.
         count: number of workers.
         order: seed of the order in which jobs side by side get on.
-        interrupt: number of the event at which Ctrl-C is pressed; None never.
+        interrupt: number of the event at which ``interruption`` is raised; None never.
         started: the labels of all jobs that are started are appended.
     """
 
@@ -42,12 +46,13 @@ class Pool:
         *,
         order: int = 0,
         interrupt: int | None = None,
+        interruption: type[BaseException] = KeyboardInterrupt,
         started: list[str] | None = None,
     ) -> None:
         self._work = work
         self._count = count
         self._draw = random.Random(order)
-        self._interrupt = interrupt
+        self._interrupt, self._interruption = interrupt, interruption
         self._started = [] if started is None else started
         self._workers: dict[str, _Worker] = {}
         self._events = 0
@@ -79,7 +84,7 @@ class Pool:
 
     def wait(self, timeout: float | None = None) -> list[Event]:  # noqa: ARG002
         if self._events == self._interrupt:
-            raise KeyboardInterrupt
+            raise self._interruption
         self._events += 1
         able = sorted(label for label, worker in self._workers.items() if not worker.waiting)
         worker = self._workers[self._draw.choice(able)]
@@ -90,7 +95,7 @@ class Pool:
         except StopIteration as ended:
             event = Event("result", worker.label, ended.value)
         except KilledError as error:
-            event = Event("killed", worker.label, str(error))
+            event = Event("killed", worker.label, str(error), exhausted=error.exhausted)
         except NonFiniteLossError as error:
             event = Event("failed", worker.label, str(error))
         except (HarnessError, OSError) as error:

@@ -48,10 +48,10 @@ class Postgres:
         path = self.folder / "data" / "postmaster.pid"
         return path.read_text().splitlines()[7:] if path.exists() else []
 
-    def kill(self) -> None:
-        """Let it crash."""
+    def kill(self, number: signal.Signals = signal.SIGQUIT) -> None:
+        """Let it crash, or with SIGINT end all connections and stop."""
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGQUIT)
+        os.kill(self.process.pid, number)
         self.process.wait()
 
 

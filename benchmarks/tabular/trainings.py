@@ -122,7 +122,7 @@ class Trainings:
         if record.label in self._killed:
             raise HarnessError(f"{record.label}: {cause}, for the second time; the same command resumes it")
         self._killed.add(record.label)
-        self._progress.line(f"{record.label}: {cause}; it continues from its last epoch")
+        self._progress.line(f"{record.label}: {cause}; it continues from its last checkpoint")
         self._waiting.appendleft(record)
 
     def _finish(self, record: TrialRecord, event: Event) -> None:

@@ -16,7 +16,7 @@ BROKEN_ARCHIVE = (
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write ``content`` to a temporary file beside ``path``, then rename it to ``path``.
+    """Write ``content`` to a temporary file beside ``path``, then rename it to ``path``; both survive a power cut.
 
     Args:
         path: the file.
@@ -34,8 +34,25 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut: syncing a file keeps its content, and not its name.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # Some network file systems cannot sync a folder.
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_regular(path: Path, most: int) -> bytes:

@@ -1,10 +1,22 @@
-"""The number of CPU cores that this process may use."""
+"""The number of CPU cores that this process may use, and the processes that were killed for want of memory."""
 
 import os
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Linux's file with a container's CPU quota: microseconds of CPU time (or ``max``) and the period in microseconds."""
+
+COUNTERS = Path("/proc/vmstat")
+"""Linux's counters, one a line."""
+
+
+def memory_kills() -> int:
+    """Return how many processes the system has killed for want of memory since its start; 0 where it is unknown."""
+    try:
+        counters = dict(line.split() for line in COUNTERS.read_text(encoding="utf-8").splitlines())
+        return int(counters.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def available_cores() -> int:

@@ -61,6 +61,7 @@ def batches(
     settings: Augmentation | None = None,
     threads: int = 0,
     large: int = 0,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch. They are bitwise the same for any number of threads.
 
@@ -75,8 +76,9 @@ def batches(
         threads: number of threads that prepare batches in advance, so that an accelerator does not wait. 0 prepares
             each batch on demand, which costs the least CPU time and suits training on the CPU.
         large: large crops per step, each in the place of four crops; the batch then has ``mosaics``.
+        first: number of batches at the beginning that are left out.
     """
-    makers = batch_makers(faces, size, batch, seed, epoch, settings, large)
+    makers = batch_makers(faces, size, batch, seed, epoch, settings, large)[first:]
     yield from prepare_ahead(lambda make: make(), makers, threads)
 
 

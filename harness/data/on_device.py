@@ -73,6 +73,7 @@ def device_batches(
     settings: Augmentation,
     threads: int = 0,
     large: int = 0,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """Yield an epoch's batches on the device of ``pixels``: the samples and targets of ``harness.data.batches``.
 
@@ -82,7 +83,7 @@ def device_batches(
     Args:
         faces: the training images.
         pixels: what ``upload`` made of them.
-        size, batch, seed, epoch, settings, threads, large: as for ``batches``.
+        size, batch, seed, epoch, settings, threads, large, first: as for ``batches``.
     """
 
     def make(step: Step) -> list[Drawn]:
@@ -91,7 +92,7 @@ def device_batches(
             drawn.append(draw_batch(faces, step.large.tolist(), 2 * size, seed, epoch, settings))
         return drawn
 
-    for drawn in prepare_ahead(make, epoch_steps(faces, batch, seed, epoch, large), threads):
+    for drawn in prepare_ahead(make, epoch_steps(faces, batch, seed, epoch, large)[first:], threads):
         rendered = [_render(faces, pixels, part) for part in drawn]
         yield mosaics(*rendered) if large else rendered[0]
 

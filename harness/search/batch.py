@@ -1,6 +1,7 @@
 """``run_all``: runs jobs that have no epochs, such as scores, on all workers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import HarnessError
@@ -21,7 +22,7 @@ def run_all(
         following: returns the next job with its label; None if there is none before another one ends.
         pool: the workers, all idle.
         progress: receives a line where a worker was killed.
-        ended: called with a job's event ``result`` or ``failed``.
+        ended: called with a job's event ``result`` or ``failed``, which it is also if memory was exhausted twice.
         show: displays how far it is; called after every change.
 
     Raises:
@@ -46,6 +47,8 @@ def run_all(
         for event in pool.wait():
             if event.kind == "fatal":
                 raise event.content
+            if event.exhausted and event.label in killed:
+                event = replace(event, kind="failed")  # It would never end.
             if event.kind != "killed":
                 del jobs[event.label]
                 ended(event)

@@ -34,7 +34,7 @@ PATIENCE = 60.0
 
 _FREE = "null"
 _SAME = 2.0
-"""Seconds by which two readings of a process's start may differ, because the clock was set."""
+"""Seconds by which two readings of a process's start may differ."""
 
 _here: set[str] = set()
 """Owners that are leases of this process."""
@@ -61,7 +61,7 @@ class Lease:
             "machine": _machine(),
             "host": socket.gethostname(),
             "process": process.pid,
-            "began": process.create_time(),
+            "began": _began(process),
         }
         self._beat = 0
         self._held = ""
@@ -182,9 +182,14 @@ def _is_over(owner: dict[str, Any]) -> bool:
         return owner.get("id") not in _here
     try:
         process = psutil.Process(owner["process"])
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - owner["began"]) > _SAME
+        return process.status() == psutil.STATUS_ZOMBIE or abs(_began(process) - owner["began"]) > _SAME
     except psutil.NoSuchProcess:
         return True
+
+
+def _began(process: psutil.Process) -> float:
+    """Return the seconds from the machine's start to the process's; the time of day could be set meanwhile."""
+    return process.create_time() - psutil.boot_time()
 
 
 def _machine() -> str:

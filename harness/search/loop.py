@@ -51,7 +51,8 @@ class _Training:
         grading: whether the network is trained already and only its validation AP is computed.
         begun: time when its worker became free, seconds of ``time.monotonic``.
         spent: seconds that its record already holds from before.
-        kills: number of times its worker was killed from outside.
+        kills: number of times in a row that its worker was killed from outside before it ended a further epoch.
+        reached: epochs that it has ended at most.
     """
 
     record: TrialRecord
@@ -60,6 +61,7 @@ class _Training:
     begun: float
     spent: float
     kills: int = 0
+    reached: int = 0
 
 
 class Search:
@@ -281,7 +283,7 @@ class Search:
         self._ready.append(label(trial.number))
         return True
 
-    def _start(self, name: str, begun: float, kills: int = 0) -> None:
+    def _start(self, name: str, begun: float, kills: int = 0, reached: int = 0) -> None:
         record, job = self.records[name], self.plan.job(self.records[name])
         grading = record.state == "complete"
         rule = None
@@ -299,7 +301,7 @@ class Search:
             elif not record.read_from:
                 record.add_provenance(self.plan.provenance)
             self.trained = True
-        self._running[name] = _Training(record, rule, grading, begun, record.seconds.get("total", 0.0), kills=kills)
+        self._running[name] = _Training(record, rule, grading, begun, record.seconds.get("total", 0.0), kills, reached)
         self._keep(record)
         self.pool.start(name, replace(job, grade=True) if grading else job)
         self.board.running[name] = Running(name, record.params, self.plan.config.train.epochs)
@@ -319,10 +321,11 @@ class Search:
             return
         training = self._running[event.label]
         record = training.record
-        if event.kind == "killed":
+        fails = event.kind == "failed" or (event.exhausted and training.kills > 0)  # It would never end.
+        if event.kind == "killed" and not fails:
             self._restart(training, event.content)
             return
-        if event.kind == "failed":
+        if fails:
             if training.grading:
                 raise HarnessError(f"{record.label} could not be graded: {event.content}")
             record.state, record.reason = "failed", str(event.content)
@@ -361,19 +364,20 @@ class Search:
             )
 
     def _restart(self, training: _Training, cause: str) -> None:
-        """Continue a training whose worker was killed from outside; the second time, end the run.
+        """Continue a training whose worker was killed from outside; the second time in an epoch, end the run.
 
         Raises:
-            HarnessError: it was killed before. Its record says ``running``, so the same command trains it again.
+            HarnessError: it was killed before in this epoch. Its record says ``running``, so the same command trains it
+                again.
         """
         name = training.record.label
         if training.kills:
             raise HarnessError(f"{name}: {cause}, for the second time; the same command trains it again")
-        self.progress.line(f"{name}: {cause}; it continues from its last epoch")
+        self.progress.line(f"{name}: {cause}; it continues from its last checkpoint")
         self._keep(training.record)
         self._busy += time.monotonic() - training.begun
         del self._running[name]
-        self._start(name, time.monotonic(), kills=training.kills + 1)
+        self._start(name, time.monotonic(), training.kills + 1, training.reached)
 
     def _epoch(self, training: _Training, info: dict[str, Any]) -> None:
         record, value = training.record, info["ap"].get("mean")
@@ -381,6 +385,8 @@ class Search:
             self.pool.answer(record.label, go_on=True)
             return
         record.epochs.append(info)
+        if len(record.epochs) > training.reached:
+            training.reached, training.kills = len(record.epochs), 0
         self._epochs_here += 1
         go_on = True
         if training.rule is not None and record.number is not None and value is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from harness.core.arch import ARCHS
@@ -16,7 +17,7 @@ from harness.core.space import SearchSpace
 from harness.counting import SpaceCounts
 from harness.data import SPLITS, load_split
 from harness.data.faces import FaceSet
-from harness.errors import InputError, unknown_name
+from harness.errors import InputError, Preempted, unknown_name
 from harness.evaluation.latency import ensure_latencies
 from harness.evaluation.protocol import ap_protocol
 from harness.models.device import device_name, precision
@@ -36,7 +37,7 @@ from harness.search.storage import Ledger, open_storage, single_writer, storage_
 from harness.search.trials import Trials
 from harness.search.work import work
 from harness.search.workers import Pool
-from harness.tracking import open_tracker
+from harness.tracking import Tracker, open_tracker
 from harness.training.reuse import Finished
 from harness.training.teacher import Teacher, ensure_teacher
 
@@ -71,7 +72,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         same |= identity.of_images(splits)
         _check_earlier(earlier, same, folder)
         tracker = open_tracker(resources.tracking_uri, folder, config.name, progress.line)
-        stack.callback(tracker.close)
+        stack.push(partial(_close, tracker))
         stack.enter_context(storage_errors(checked.url))
         early = earlier is not None or resources.storage is not None
         if early:  # Refuses another study's trials before a teacher is trained.
@@ -119,6 +120,11 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         search = Search(plan, trials, proposer, pool, tracker, progress, Finished(resources.runs))
         stopwatch = Stopwatch(config.speed, resources.device)
         return Session(search, manifest, splits["val"], stopwatch, begun).run()
+
+
+def _close(tracker: Tracker, kind: type[BaseException] | None, *_: object) -> None:
+    """End tracking; after SIGTERM there is no time to wait for a server."""
+    tracker.close(2.0) if kind is Preempted else tracker.close()
 
 
 def _latencies(

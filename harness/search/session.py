@@ -12,7 +12,7 @@ from harness.core.arch import ArchConfig
 from harness.core.manifest import FILE, Manifest, Standing
 from harness.core.record import TrialRecord
 from harness.data.faces import FaceSet
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Preempted
 from harness.evaluation.fronts import dominated
 from harness.evaluation.objectives import normalised
 from harness.search import finish
@@ -53,7 +53,7 @@ class Session:
 
         Raises:
             HarnessError, OSError, KeyboardInterrupt: the search ended early; a report of the trials so far
-                was written if possible.
+                was written if possible, except after SIGTERM (``Preempted``).
         """
         self.write()
         self.tracker.start_study(self.manifest)
@@ -64,6 +64,9 @@ class Session:
             self.search.pool.close()
             self._idle_share = self.search.idle_share if self.search.trained else self._idle_share
             self._measure()
+        except Preempted:
+            self.search.pool.close()  # There is no time for a report.
+            raise
         except BaseException:
             self.search.pool.close()
             with suppress(HarnessError, OSError, ValueError):  # The first error is the one to report.

@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from harness.core.mounts import network_file_system
 from harness.core.secrets import mask_text, mask_url
@@ -92,10 +92,18 @@ def open_storage(url: str) -> RDBStorage:
     check_url(url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return RDBStorage(url)
+        try:
+            return _opened(url)
+        except (IntegrityError, ProgrammingError):  # Another process has made the tables at the same time.
+            return _opened(url)
     except (SQLAlchemyError, RuntimeError, ValueError, TypeError) as error:
         reason = mask_text(first_line(error), url)
         raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
+
+
+def _opened(url: str) -> RDBStorage:
+    # A connection that a restarted server has closed is opened again, where no statement was under way.
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 class Ledger:

@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +18,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from harness.core.machine import memory_kills
 from harness.core.processes import end_with_parent
 from harness.errors import HarnessError, NonFiniteLossError
 
 Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
 """A function of a job and of a callback after every epoch, as ``training.loop.train``; defined at module level."""
 
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-"""Signals that a training does not raise itself: a user, or a system short of memory, killed the process."""
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGBUS)
+"""Signals that a training does not raise itself: a user or a system short of memory killed the process, or a file that
+it had mapped was cut off."""
+
+_LEAVE = 10.0
+"""Seconds that workers have for a checkpoint when they are ended."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -38,19 +44,24 @@ class Event:
             returned), ``failed`` (the reason), ``killed`` (its process was killed from outside; the cause) or
             ``fatal`` (an exception that every other job would meet too).
         details: a traceback, where there is one.
+        exhausted: whether it was killed while the system killed processes because memory was exhausted.
     """
 
     kind: str
     label: str
     content: Any
     details: str = ""
+    exhausted: bool = False
 
 
 @dataclass
 class _Worker:
+    """``memory_kills``: their number when the job was given."""
+
     process: SpawnProcess
     pipe: Connection
     label: str | None = None
+    memory_kills: int = 0
 
 
 class Pool:
@@ -100,7 +111,7 @@ class Pool:
     def start(self, label: str, job: Any) -> None:
         """Give a job to an idle worker."""
         worker = next(worker for worker in self._workers if worker.label is None)
-        worker.label = label
+        worker.label, worker.memory_kills = label, memory_kills()
         with suppress(BrokenPipeError, ConnectionResetError):  # It died while idle; ``wait`` reports that.
             worker.pipe.send(job)
 
@@ -125,8 +136,10 @@ class Pool:
             except (EOFError, ConnectionResetError):
                 if worker.label is not None:
                     cause = _cause_of_death(worker.process)
-                    killed = -(worker.process.exitcode or 0) in _FROM_OUTSIDE
-                    events.append(Event("killed" if killed else "failed", worker.label, cause))
+                    number = -(worker.process.exitcode or 0)
+                    exhausted = number == signal.SIGKILL and memory_kills() > worker.memory_kills
+                    kind = "killed" if number in _FROM_OUTSIDE else "failed"
+                    events.append(Event(kind, worker.label, cause, exhausted=exhausted))
                 self._replace(worker)
                 continue
             if kind == "ready":
@@ -143,11 +156,12 @@ class Pool:
         self._workers[self._workers.index(worker)] = self._start()
 
     def close(self) -> None:
-        """End all workers without waiting for their jobs; checkpoints are written atomically."""
+        """End all workers without waiting for their jobs; a training writes a checkpoint after its present step."""
         for worker in self._workers:
             worker.process.terminate()
+        deadline = time.monotonic() + _LEAVE
         for worker in self._workers:
-            worker.process.join(timeout=5)
+            worker.process.join(timeout=max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -193,18 +207,16 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
     """Run jobs until the pipe closes."""
     end_with_parent()  # An orphan must not write checkpoints while the study is resumed.
     _pin(threads)
-    pipe.send(("ready", None, ""))
 
     def on_epoch(info: dict[str, Any]) -> bool:
         pipe.send(("epoch", info, ""))
         return bool(pipe.recv())
 
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(("ready", None, ""))
+        while True:
             job = pipe.recv()
             pipe.send(_attempt(work, job, on_epoch))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
 
 
 def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -> tuple[str, Any, str]:

@@ -1,7 +1,8 @@
 """Checkpoints: the complete training state in one file, written atomically and read without running pickled code.
 
-A folder keeps the last two. One that is damaged, or that another training wrote, is set aside, and the one before it is
-used: what happens to a file from outside costs an epoch, or the training's time so far, but never the training.
+One is written after every epoch and, within an epoch, every few minutes (``partway``). A folder keeps the last two. One
+that is damaged, or that another training wrote, is set aside, and the one before it is used: what happens to a file
+from outside costs some minutes, or the training's time so far, but never the training.
 """
 
 import io
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harness.core.files import write_atomically
+from harness.core.files import sync_folder, write_atomically
 from harness.errors import DataError
 from harness.models.archive import load_archive
 from harness.models.builder import build
@@ -22,10 +23,10 @@ from harness.training.job import Job
 from harness.training.setup import Setup
 
 CHECKPOINT = "last.pt"
-"""The state after the last epoch."""
+"""The last state that was written."""
 
 EARLIER = "before.pt"
-"""The state after the epoch before it, until the training ends."""
+"""The state before it, until the training ends."""
 
 UNUSABLE = ".unusable"
 """Suffix of a checkpoint that was set aside."""
@@ -49,6 +50,7 @@ def save_checkpoint(setup: Setup) -> None:
         "average": average.state_dict() if average is not None else {},
         "best": setup.best,
         "random": torch.get_rng_state(),
+        "partway": setup.partway.state_dict(),
     }
     write_checkpoint(setup.job.folder, state)
 
@@ -63,10 +65,13 @@ def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     torch.save(state, content)
     folder.mkdir(parents=True, exist_ok=True)
     path, following = folder / CHECKPOINT, folder / f"next-{CHECKPOINT}"
+    for leftover in folder.glob(f"{following.name}.*.partial"):  # Of processes that were killed.
+        leftover.unlink(missing_ok=True)
     write_atomically(following, content.getvalue())
     if path.exists():
         path.replace(folder / EARLIER)
     following.replace(path)
+    sync_folder(folder)
 
 
 def forget_earlier(folder: Path) -> None:
@@ -88,6 +93,7 @@ def load_checkpoint(setup: Setup) -> None:
     setup.best = state["best"]
     torch.set_rng_state(state["random"].cpu())
     setup.history = state["history"]
+    setup.partway.load_state_dict(state.get("partway", {}))
 
 
 def read_checkpoint(folder: Path, wanted: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
@@ -126,12 +132,14 @@ def load_network(job: Job) -> tuple[Detector, int]:
     It is the network that is evaluated after that epoch: the student, or the moving average of its weights.
 
     Raises:
-        DataError: there is no checkpoint, or it is not readable.
+        DataError: there is no checkpoint, it is not readable, or it was written within an epoch.
     """
     path, device = job.folder / CHECKPOINT, resolve_device(job.device)
     if not path.exists():
         raise DataError(f"there is no checkpoint {path}")
     state = read_state(path, device)
+    if state.get("partway"):
+        raise DataError(f"{path} was written within an epoch: continue the training")
     with torch.random.fork_rng():  # A training that goes on must not notice.
         network = build(job.arch)
     network.load_state_dict(state["average"]["network"] if state["average"] else state["student"])

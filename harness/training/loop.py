@@ -1,8 +1,8 @@
 """``train``: trains one network and returns its AP.
 
-A checkpoint is written to the job's folder after every epoch. The same job in the same folder resumes from it and ends
-with bitwise the same weights as an uninterrupted run, on the same machine and device and with the same number of
-threads.
+A checkpoint is written to the job's folder after every epoch, within one every few minutes, and on SIGTERM, which then
+ends the process within a step. The same job in the same folder resumes from it and ends with bitwise the same weights
+as an uninterrupted run, on the same machine and device and with the same number of threads.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.core.preemption import Notice
 from harness.core.training import TrainConfig
 from harness.detection.losses import multibox_loss
 from harness.detection.matching import Targets
@@ -24,6 +25,7 @@ from harness.training.checkpoint import forget_earlier, load_checkpoint, save_ch
 from harness.training.distill import Distiller
 from harness.training.grade import grade, search_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
+from harness.training.partway import Partway
 from harness.training.schedule import learning_rate, reset_statistics, train_mode
 from harness.training.setup import Feed, Setup, prepare
 from harness.training.shown import shown
@@ -60,16 +62,9 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     taught_by = None if setup.teacher is None else state_digest(setup.teacher)
     load_checkpoint(setup)
     for epoch in range(1, job.train.epochs + 1):
-        if epoch > len(setup.history):
-            started = time.perf_counter()
-            losses, rates = train_epoch(setup, epoch, on_batch)
-            trained = time.perf_counter()
-            ap = search_ap(job, setup.network) if job.train.evaluates(epoch) else {}
-            times = {"seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
-            setup.history.append({"epoch": epoch, "losses": losses, "ap": ap} | rates | times)
-            if job.train.patience and best_epoch(setup.history) == epoch:
-                setup.best = {name: value.detach().clone() for name, value in setup.network.state_dict().items()}
-            save_checkpoint(setup)
+        if epoch > len(setup.history) or "ap" not in setup.history[epoch - 1]:
+            with Notice(lambda: save_checkpoint(setup)) as notice:
+                _run_epoch(setup, epoch, on_batch, notice)
         past = setup.history[:epoch]
         if not on_epoch(dict(past[-1])):
             forget_earlier(job.folder)
@@ -81,14 +76,41 @@ def train(job: Job, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> Train
     return _finish(setup)
 
 
-def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dict[str, float], dict[str, float]]:
-    """Train one epoch. Return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
+def _run_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None, notice: Notice) -> None:
+    """Do what an epoch still lacks: train it, evaluate it if the schedule says so, and write a checkpoint."""
+    job = setup.job
+    if epoch > len(setup.history):
+        losses, rates = train_epoch(setup, epoch, on_batch, notice)
+        setup.history.append({"epoch": epoch, "losses": losses} | rates)
+    started = time.perf_counter()
+    with notice.at_once():
+        ap = search_ap(job, setup.network) if job.train.evaluates(epoch) else {}
+    setup.history[-1] |= {"ap": ap, "evaluate_seconds": time.perf_counter() - started}
+    if job.train.patience and best_epoch(setup.history) == epoch:
+        setup.best = {name: value.detach().clone() for name, value in setup.network.state_dict().items()}
+    save_checkpoint(setup)
+
+
+def train_epoch(
+    setup: Setup, epoch: int, on_batch: OnBatch | None, notice: Notice | None = None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train one epoch from the step that ``setup.partway`` has reached.
+
+    Args:
+        setup: the training.
+        epoch: from 1.
+        on_batch: as for ``train``.
+        notice: writes checkpoints within the epoch, and on SIGTERM; None writes none.
+
+    Returns:
+        The mean of every loss term; and ``lr``, ``gradient_norm``, ``clipped`` and ``seconds``.
+    """
     config, steps = setup.job.train, setup.job.train.epochs * setup.steps
-    sums: dict[str, Tensor] = {}
+    done, said = setup.partway, f"{setup.job.label}: the loss is not finite in epoch {epoch}"
     unread: list[tuple[int, dict[str, Tensor]]] = []
-    lr, norms = 0.0, []
+    lr = 0.0
     train_mode(setup.student, config.frozen_stages)
-    for index, (images, targets, taught) in enumerate(shown(setup, epoch)):
+    for index, (images, targets, taught) in enumerate(shown(setup, epoch, done.steps), done.steps):
         if index == setup.steps // 2:
             reset_statistics(setup.student)
         step = (epoch - 1) * setup.steps + index
@@ -100,24 +122,30 @@ def train_epoch(setup: Setup, epoch: int, on_batch: OnBatch | None) -> tuple[dic
             output = setup.student.raw(images)
             total, losses = loss_terms(setup, config, output, targets, taught, setup.distiller)
         unread.append((step, losses))
-        if not on_accelerator(total) or len(unread) == _UNREAD or index == setup.steps - 1:
-            require_finite(unread, f"{setup.job.label}: the loss is not finite in epoch {epoch}")
+        last = index == setup.steps - 1
+        if not on_accelerator(total) or len(unread) == _UNREAD or last:
+            require_finite(unread, said)
             unread.clear()
 
         setup.optimizer.zero_grad(set_to_none=False)  # The gradients are views of blocks.
         torch.autograd.backward(total)
-        norms.append(nn.utils.clip_grad_norm_(setup.parameters, config.clip).detach())
+        norm = nn.utils.clip_grad_norm_(setup.parameters, config.clip)
         setup.optimizer.step()
         if setup.average is not None:
             setup.average.update()
 
-        for name, value in losses.items():
-            sums[name] = sums.get(name, torch.zeros((), device=setup.device)) + value.detach()
+        done.add(losses, norm)
         if on_batch is not None:
             on_batch(step + 1, steps)
-    norm = torch.stack(norms)
-    rates = {"lr": lr, "gradient_norm": norm.mean().item(), "clipped": (norm > config.clip).float().mean().item()}
-    return {name: value.item() / setup.steps for name, value in sums.items()}, rates
+        if notice is not None and not last and (notice.given or done.due):
+            if unread:
+                require_finite(unread, said)
+                unread.clear()
+            save_checkpoint(setup)
+            if notice.given:
+                notice.leave()
+    setup.partway = Partway()
+    return done.losses(), {"lr": lr, **done.rates(config.clip)}
 
 
 def loss_terms(

@@ -27,6 +27,7 @@ from harness.models.weights import init_backbone, load_weights
 from harness.training.blocks import block
 from harness.training.distill import Distiller
 from harness.training.job import Job
+from harness.training.partway import Partway
 from harness.training.schedule import MovingAverage, average_statistics, train_mode
 
 
@@ -75,12 +76,12 @@ class Feed:
         """The training images' pixels in device memory; None if they do not fit, and on the CPU."""
         return upload(self.faces, self.device, room_for_images(self.device))
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Yield the batches of an epoch, images and faces, on the device."""
+    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield the batches of an epoch from step ``first`` on, images and faces, on the device."""
         job, on_cuda = self.job, self.device.type == "cuda"
         # On CUDA, the threads of a training prepare its batches.
         threads, settings = job.threads if on_cuda else 0, augmentation(job.train)
-        which = (job.data.size, job.train.batch, job.seed, epoch, settings, threads, job.train.large_crops)
+        which = (job.data.size, job.train.batch, job.seed, epoch, settings, threads, job.train.large_crops, first)
         if self.pixels is not None:
             yield from device_batches(self.faces, self.pixels, *which)
             return
@@ -102,6 +103,7 @@ class Setup(Feed):
         average: moving average of the student's weights; None if ``ema`` is 0.
         history: one dict per epoch so far.
         best: state dict of the best epoch's network if ``patience`` is positive; otherwise empty.
+        partway: how far the next epoch has got.
     """
 
     student: Detector
@@ -111,6 +113,7 @@ class Setup(Feed):
     average: MovingAverage | None
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    partway: Partway = field(default_factory=Partway)
 
     @property
     def network(self) -> Detector:

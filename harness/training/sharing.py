@@ -10,7 +10,6 @@ Two things differ from that paper, because hundreds of steps must do instead of 
 - The maps between neck and heads imitate the teacher's (``imitation``).
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from harness.core.arch import ArchConfig, Part
 from harness.core.budget import Budget
 from harness.core.files import write_atomically
+from harness.core.preemption import Notice
 from harness.core.space import SearchSpace
 from harness.core.training import SharingConfig
 from harness.detection.losses import multibox_loss
@@ -44,6 +44,7 @@ from harness.training.distill import Distiller
 from harness.training.imitation import BETWEEN, Imitation, widest_neck
 from harness.training.job import WEIGHTS, Job
 from harness.training.loop import OnBatch, OnEpoch, require_finite
+from harness.training.partway import Partway
 from harness.training.schedule import learning_rate
 from harness.training.setup import Feed, prepare_feed
 from harness.training.shown import shown
@@ -84,6 +85,7 @@ class SharedSetup:
     sampler: Balanced
     optimizer: torch.optim.Optimizer
     history: list[dict[str, Any]] = field(default_factory=list)
+    partway: Partway = field(default_factory=Partway)
 
     @property
     def trained(self) -> dict[str, Tensor]:
@@ -100,7 +102,7 @@ class SharedSetup:
 def train_shared(shared: SharedJob, on_epoch: OnEpoch, on_batch: OnBatch | None = None) -> list[dict[str, Any]]:
     """Train the shared weights, write them to the job's folder, and return one dict per epoch.
 
-    A checkpoint is written after every epoch; the same job in the same folder resumes from it.
+    Checkpoints are written as by ``train``; the same job in the same folder resumes from them.
 
     Args:
         shared: the training.
@@ -119,11 +121,10 @@ def train_shared(shared: SharedJob, on_epoch: OnEpoch, on_batch: OnBatch | None 
     _load(setup)
     for epoch in range(1, shared.job.train.epochs + 1):
         if epoch > len(setup.history):
-            started = time.perf_counter()
-            losses, rates = train_shared_epoch(setup, epoch, on_batch)
-            times = {"seconds": time.perf_counter() - started, "evaluate_seconds": 0.0}
-            setup.history.append({"epoch": epoch, "losses": losses, "ap": {}} | rates | times)
-            _save(setup)
+            with Notice(lambda: _save(setup)) as notice:
+                losses, rates = train_shared_epoch(setup, epoch, on_batch, notice)
+                setup.history.append({"epoch": epoch, "losses": losses, "ap": {}} | rates | {"evaluate_seconds": 0.0})
+                _save(setup)
         on_epoch(dict(setup.history[epoch - 1]))
     content = {name: value.detach().contiguous() for name, value in setup.weights.tensors.items()}
     write_atomically(shared.job.folder / WEIGHTS, safetensors.torch.save(content))
@@ -203,15 +204,14 @@ def _fresh(shared: SharedJob) -> SharedWeights:
 
 
 def train_shared_epoch(
-    setup: SharedSetup, epoch: int, on_batch: OnBatch | None
+    setup: SharedSetup, epoch: int, on_batch: OnBatch | None, notice: Notice | None = None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Train one epoch. Return the mean of every loss term, and ``lr``, ``gradient_norm`` and ``clipped``."""
+    """Train one epoch, as ``train_epoch`` does."""
     job, feed = setup.shared.job, setup.feed
     total_steps = job.train.epochs * feed.steps
     trained = list(setup.trained.values())
-    sums: dict[str, Tensor] = {}
-    lr, norms = 0.0, []
-    for index, (images, targets, _) in enumerate(shown(feed, epoch)):
+    done, lr = setup.partway, 0.0
+    for index, (images, targets, _) in enumerate(shown(feed, epoch, done.steps), done.steps):
         step = (epoch - 1) * feed.steps + index
         lr = learning_rate(job.train, step, total_steps)
         for group in setup.optimizer.param_groups:
@@ -222,16 +222,18 @@ def train_shared_epoch(
         setup.optimizer.zero_grad(set_to_none=True)
         losses = backward(setup, networks, images, targets)
         require_finite([(step, losses)], f"{job.label}: the loss is not finite in epoch {epoch}")
-        norms.append(nn.utils.clip_grad_norm_(trained, job.train.clip))
+        norm = nn.utils.clip_grad_norm_(trained, job.train.clip)
         setup.optimizer.step()
 
-        for name, value in losses.items():
-            sums[name] = sums.get(name, torch.zeros(())) + value
+        done.add(losses, norm)
         if on_batch is not None:
             on_batch(step + 1, total_steps)
-    norm = torch.stack(norms)
-    rates = {"lr": lr, "gradient_norm": norm.mean().item(), "clipped": (norm > job.train.clip).float().mean().item()}
-    return {name: value.item() / feed.steps for name, value in sums.items()}, rates
+        if notice is not None and index < feed.steps - 1 and (notice.given or done.due):
+            _save(setup)
+            if notice.given:
+                notice.leave()
+    setup.partway = Partway()
+    return done.losses(), {"lr": lr, **done.rates(job.train.clip)}
 
 
 def backward(setup: SharedSetup, networks: list[ArchConfig], images: Tensor, targets: Targets) -> dict[str, Tensor]:
@@ -287,6 +289,7 @@ def _save(setup: SharedSetup) -> None:
         "history": setup.history,
         "trained": {name: value.detach() for name, value in setup.trained.items()},
         "optimizer": setup.optimizer.state_dict(),
+        "partway": setup.partway.state_dict(),
     }
     write_checkpoint(setup.shared.job.folder, state)
 
@@ -301,3 +304,4 @@ def _load(setup: SharedSetup) -> None:
             value.copy_(state["trained"][name])
     setup.optimizer.load_state_dict(state["optimizer"])
     setup.history = state["history"]
+    setup.partway.load_state_dict(state.get("partway", {}))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -64,7 +65,7 @@ class Shelf:
 
 
 class Sequence:
-    """One epoch's items. They must be asked for in order, each once.
+    """One epoch's items. They must be asked for in order, each once, and are kept where that begins with the first.
 
     Attributes:
         complete: whether all items are on disk; then nothing is computed.
@@ -73,24 +74,20 @@ class Sequence:
     def __init__(self, folder: Path, steps: int, room: Callable[[int], bool]) -> None:
         self._folder, self._steps, self._room = folder, steps, room
         self._partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        self._keeps = True
+        self._keeps = False
         self.complete = folder.is_dir()
         if self.complete:
             with suppress(OSError):
                 os.utime(folder.parent)  # It is in use, and must not be removed.
 
     def item(self, index: int, make: Callable[[], Tensors]) -> Tensors:
-        """Return the item of a step, from 0, read or made by ``make``.
-
-        Raises:
-            OSError: the disk is full.
-        """
+        """Return the item of a step, from 0, read or made by ``make``; what cannot be written is not kept."""
         name = f"{index:05d}.safetensors"
         if self.complete:
             with suppress(OSError, SafetensorError):  # Another process may have removed it.
                 return _load(self._folder / name)
         made = {key: value.contiguous() for key, value in make().items()}
-        if self._keeps and not self.complete:
+        if not self.complete:
             self._keep(index, name, made)
         return made
 
@@ -98,14 +95,21 @@ class Sequence:
         if index == 0:
             size = sum(value.numel() * value.element_size() for value in made.values())
             self._keeps = self._room(size * self._steps)
-            if not self._keeps:
-                return
-            shutil.rmtree(self._partial, ignore_errors=True)
-            self._partial.mkdir(parents=True)
-        safetensors.torch.save_file(made, self._partial / name, {_CHECKSUM: _checksum(made)})
-        if index == self._steps - 1:
-            with suppress(OSError):  # Another process was faster: its sequence is the same.
+            for leftover in self._folder.parent.glob(f"{self._folder.name}.*.partial"):
+                if not psutil.pid_exists(int(leftover.name.split(".")[-2])):  # It was killed.
+                    shutil.rmtree(leftover, ignore_errors=True)
+        if not self._keeps:
+            return
+        try:
+            if index == 0:
+                shutil.rmtree(self._partial, ignore_errors=True)
+                self._partial.mkdir(parents=True)
+            safetensors.torch.save_file(made, self._partial / name, {_CHECKSUM: _checksum(made)})
+            if index == self._steps - 1:
                 self._partial.replace(self._folder)
+        except (OSError, SafetensorError):  # The disk is full, the folder was removed, or another process was faster.
+            self._keeps = False
+        if not self._keeps or index == self._steps - 1:
             shutil.rmtree(self._partial, ignore_errors=True)
 
 

@@ -29,16 +29,19 @@ FOLDER = "steps"
 Shown = tuple[Tensor, Targets, RawOutput | None]
 
 
-def shown(feed: Feed, epoch: int) -> Iterator[Shown]:
-    """Yield the images (B, 3, S, S), faces and teacher's output (None without one) of each step of an epoch."""
+def shown(feed: Feed, epoch: int, first: int = 0) -> Iterator[Shown]:
+    """Yield the images (B, 3, S, S), faces and teacher's output (None without one) of each step of an epoch.
+
+    The steps before ``first`` are left out.
+    """
     if feed.device.type == "cpu":
-        yield from _kept(feed, epoch)
+        yield from _kept(feed, epoch, first)
         return
-    for images, targets in feed.batches(epoch):
+    for images, targets in feed.batches(epoch, first):
         yield images, targets, feed.taught(images)
 
 
-def _kept(feed: Feed, epoch: int) -> Iterator[Shown]:
+def _kept(feed: Feed, epoch: int, first: int) -> Iterator[Shown]:
     job = feed.job
     settings = augmentation(job.train)
     makers = batch_makers(
@@ -61,7 +64,7 @@ def _kept(feed: Feed, epoch: int) -> Iterator[Shown]:
         which |= computed | {"torch": torch.__version__, "teacher": state_digest(feed.teacher)}
         which["maps"] = feed.needs_maps
         answers = Shelf(job.cache / FOLDER, f"taught-{digest(which)}").epoch(epoch, len(makers))
-    for index, make in enumerate(makers):
+    for index, make in enumerate(makers[first:], first):
         images, targets = _batch(batches.item(index, lambda make=make: _packed(make())))  # type: ignore[misc]
         taught = None if answers is None else answers.item(index, lambda images=images: _answer(feed, images))  # type: ignore[misc]
         yield images, targets, None if taught is None else _output(taught)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.core import machine
-from harness.core.machine import available_cores
+from harness.core.machine import available_cores, memory_kills
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,13 @@ def test_all_cores_count_where_the_system_binds_none(
 def test_a_containers_quota_bounds_them(text: str, found: int, quota: Path) -> None:
     quota.write_text(text)
     assert available_cores() == found
+
+
+@pytest.mark.parametrize(("text", "found"), [("pgfault 7\noom_kill 3\n", 3), ("pgfault 7\n", 0), ("oom_kill", 0)])
+def test_kills_for_want_of_memory_are_counted(
+    text: str, found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "COUNTERS", tmp_path / "vmstat")
+    assert memory_kills() == 0
+    (tmp_path / "vmstat").write_text(text)
+    assert memory_kills() == found

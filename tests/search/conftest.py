@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.data.faces import FaceSet
+from harness.errors import Preempted
 from harness.models.detector import Detector
 from harness.training.job import Job, TrainResult
 from tests.planted_latencies import planted
@@ -49,7 +50,8 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
 
     def use(plan: Plan) -> None:
         def pool(_: Any, count: int, threads: int) -> Pool:  # noqa: ARG001
-            return Pool(plan.work, count, order=plan.order, interrupt=plan.interrupt)
+            interruption = Preempted if plan.preempts else KeyboardInterrupt
+            return Pool(plan.work, count, order=plan.order, interrupt=plan.interrupt, interruption=interruption)
 
         monkeypatch.setattr("harness.search.run.Pool", pool)
 

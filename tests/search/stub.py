@@ -47,9 +47,11 @@ class Plan:
 
     Attributes:
         ap: label → mean AP after each epoch; of all others it follows from architecture, distillation and seed.
-        fail: (label, epoch) → an exception that ends the training there, or ``killed``; the epoch of a score is 0, that
-            of the short list -1. Happens once.
-        interrupt: number of the event at which Ctrl-C is pressed; None never.
+        fail: (label, epoch) → an exception that ends the training there, or the cause why it is killed; the epoch of a
+            score is 0, that of the short list -1. Happens once.
+        kills: label → how often its worker is killed in the first epoch.
+        exhausted: labels whose workers are killed because memory is exhausted.
+        interrupt: number of the event at which Ctrl-C is pressed, or with ``preempts`` SIGTERM comes; None never.
         order: seed of the order in which jobs side by side get on.
         jobs: label → the last job that was started.
         trained: labels of the trainings and gradings that were started; ``scored``: those of the scores; ``looks``:
@@ -58,7 +60,10 @@ class Plan:
 
     ap: dict[str, list[float]] = field(default_factory=dict)
     fail: dict[tuple[str, int], Exception | str] = field(default_factory=dict)
+    kills: dict[str, int] = field(default_factory=dict)
+    exhausted: set[str] = field(default_factory=set)
     interrupt: int | None = None
+    preempts: bool = False
     order: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
@@ -120,6 +125,9 @@ class Plan:
         self.jobs[job.label] = job
         history: list[dict[str, Any]] = []
         for epoch in range(1, job.train.epochs + 1):
+            if self.kills.get(job.label, 0):
+                self.kills[job.label] -= 1
+                raise KilledError("killed", exhausted=job.label in self.exhausted)
             failure = self.fail.pop((job.label, epoch), None)
             if failure is not None:
                 raise failure if isinstance(failure, Exception) else KilledError(failure)

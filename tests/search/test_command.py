@@ -71,7 +71,10 @@ def test_kills_and_interruptions_do_not_change_the_result(toy: Toy, cache: Path,
     assert set(done) == {"v1", "v2"}
     code, errors = run(WORKERS, "0001@1 SIGKILL worker")
     assert code == 0, errors
-    assert "0001: its process was killed by SIGKILL (perhaps out of memory); it continues from its last epoch" in errors
+    assert (
+        "0001: its process was killed by SIGKILL (perhaps out of memory); it continues from its last checkpoint"
+        in errors
+    )
     assert outcome(runs / "toy") == outcome(toy.folder)
     assert {label: weights[label].stat().st_mtime_ns for label in done} == done, "what was complete is left as it is"
 

@@ -11,7 +11,7 @@ import pytest
 from harness import cli
 from harness.core.manifest import Manifest
 from harness.core.record import TrialRecord
-from harness.errors import HarnessError, InputError, NonFiniteLossError
+from harness.errors import HarnessError, InputError, NonFiniteLossError, Preempted
 from tests.search.stub import QUICK, SEARCH, Plan, Stub, outcome, records, trials
 
 pytestmark = pytest.mark.slow
@@ -46,20 +46,41 @@ def test_interruptions_do_not_change_the_result(stub: Stub) -> None:
     assert outcome(folder) == undisturbed
 
 
+def test_a_study_that_is_preempted_leaves_without_a_report_and_goes_on_later(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    with pytest.raises(Preempted):
+        stub.study(Plan(interrupt=6, preempts=True))
+    assert not (stub.runs / "stub" / "report").exists()
+    assert outcome(stub.study()) == undisturbed
+
+
 def test_a_killed_worker_costs_nothing(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole"))
     folder = stub.study(Plan(fail={("0001", 2): "its process was killed by SIGKILL"}))
-    assert "0001: its process was killed by SIGKILL; it continues from its last epoch" in stub.lines
+    assert "0001: its process was killed by SIGKILL; it continues from its last checkpoint" in stub.lines
     assert outcome(folder) == undisturbed
 
 
 def test_a_worker_killed_twice_ends_the_run_and_the_next_run_trains_its_trial(stub: Stub) -> None:
     undisturbed = outcome(stub.study(name="whole"))
-    kills: dict[tuple[str, int], Exception | str] = {("0001", epoch): "its process was killed" for epoch in (1, 2)}
-    with pytest.raises(HarnessError, match="0001: its process was killed, for the second time; the same command"):
-        stub.study(Plan(fail=kills))
+    with pytest.raises(HarnessError, match="0001: killed, for the second time; the same command"):
+        stub.study(Plan(kills={"0001": 2}))
     assert records(stub.runs / "stub")["0001"].state == "running"
     assert outcome(stub.study()) == undisturbed
+
+
+def test_a_training_that_gets_on_may_be_killed_often(stub: Stub) -> None:
+    undisturbed = outcome(stub.study(name="whole"))
+    kills: dict[tuple[str, int], Exception | str] = {("0001", epoch): "its process was killed" for epoch in (1, 2)}
+    assert outcome(stub.study(Plan(fail=kills))) == undisturbed
+
+
+def test_a_training_that_exhausts_the_memory_twice_has_failed(stub: Stub) -> None:
+    folder = stub.study(Plan(kills={"0001": 2, "0002": 1}, exhausted={"0001", "0002"}))
+    assert [r.state for r in records(folder).values() if r.role == "candidate"] == [
+        *("complete", "failed", "complete", "complete")
+    ]
+    assert records(folder)["0001"].reason == "killed"
 
 
 def test_a_failure_costs_its_trial_only(stub: Stub) -> None:

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
+import psutil
 import pytest
 from optuna.storages import RDBStorage
 
@@ -69,6 +71,22 @@ def test_the_study_of_a_process_that_was_killed_is_taken_over_at_once(storage: R
     second = made(storage)
     second.acquire(pytest.fail)
     second.release()
+
+
+def test_a_clock_that_is_set_makes_no_owner_seem_dead(storage: RDBStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = storage.engine.url.render_as_string(hide_password=False)
+    waits = DIES.replace("os._exit(9)", "print(flush=True); sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, "-c", waits, url], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        platform: Any = psutil._psplatform  # type: ignore[attr-defined]
+        later = platform.boot_time() + 3_600
+        monkeypatch.setattr(platform, "boot_time", lambda: later)
+        with pytest.raises(InputError, match="is in use by process"):
+            made(storage).acquire(pytest.fail)
+        owner.kill()
 
 
 def test_on_another_machine_the_counter_decides(storage: RDBStorage, monkeypatch: pytest.MonkeyPatch) -> None:

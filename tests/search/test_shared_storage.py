@@ -1,6 +1,8 @@
 """Studies whose trials are in a database that other processes use too."""
 
+import signal
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,3 +78,18 @@ def test_a_study_resumes_after_its_server_crashed(stub: Stub) -> None:
         server.start()
         folder = stub.study(trials=6, resources={"storage": server.url})
         assert outcome(folder) == undisturbed
+
+
+@pytest.mark.server
+@pytest.mark.skipif(postgres.POSTGRES is None or postgres.INITDB is None, reason=postgres.MISSING)
+def test_a_new_database_may_be_opened_by_several_at_once_and_its_server_restarted_between_two_statements() -> None:
+    with postgres.postgres() as server:
+        with ThreadPoolExecutor(4) as pool:
+            assert len(list(pool.map(open_storage, [server.url] * 4))) == 4
+        ledger = Ledger(open_storage(server.url), "stub", [StudyDirection.MAXIMIZE])
+        with ledger.owned(pytest.fail):
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                server.kill(number)
+                server.start()
+                ledger.set_attribute("restarted by", number)
+                assert ledger.attributes["restarted by"] == number

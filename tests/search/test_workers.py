@@ -1,4 +1,5 @@
 import errno
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from harness.errors import DataError, HarnessError, NonFiniteLossError
+from harness.search import workers
 from harness.search.workers import Event, Pool
 
 pytestmark = pytest.mark.slow
@@ -23,7 +25,7 @@ def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
         raise DataError("images/7.jpg is broken")
     if job == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.pt")
-    if job in ("SIGKILL", "SIGTERM", "SIGSEGV"):
+    if job in ("SIGKILL", "SIGTERM", "SIGBUS", "SIGSEGV"):
         os.kill(os.getpid(), signal.Signals[job])
     for epoch in (1, 2):
         if not on_epoch({"epoch": epoch}):
@@ -95,6 +97,7 @@ def test_errors_of_a_job_are_classified(pool: Pool) -> None:
     [
         ("SIGKILL", "killed", "its process was killed by SIGKILL (perhaps out of memory)"),
         ("SIGTERM", "killed", "its process was killed by SIGTERM"),
+        ("SIGBUS", "killed", "its process was killed by SIGBUS"),
         ("SIGSEGV", "failed", "its process was killed by SIGSEGV"),
     ],
 )
@@ -112,6 +115,21 @@ def test_a_worker_that_dies_is_replaced_and_its_cause_is_reported(
     assert events(pool, 1)[0].kind == "epoch"
     pool.answer("b", go_on=False)
     assert events(pool, 1)[0].content == "b stopped after 1"
+
+
+def test_a_worker_that_was_killed_for_want_of_memory_is_told_apart(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for counts, exhausted in (([3, 3], False), ([3, 4], True)):
+        found = iter(counts)
+        monkeypatch.setattr(workers, "memory_kills", lambda found=found: next(found))
+        pool.start("a", "SIGKILL")
+        (event,) = events(pool, 1)
+        assert (event.kind, event.exhausted) == ("killed", exhausted)
+
+
+def test_a_worker_whose_study_is_gone_ends_without_a_word() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    workers._serve(theirs, work, torch.get_num_threads())
 
 
 def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> None:

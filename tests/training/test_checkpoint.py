@@ -40,6 +40,33 @@ def test_an_unreadable_checkpoint_is_named(job: Job) -> None:
         load_network(job)
 
 
+def test_a_network_in_the_middle_of_an_epoch_is_not_one_after_an_epoch(job: Job) -> None:
+    write_checkpoint(job.folder, epoch(1) | {"partway": {"steps": 1}})
+    with pytest.raises(DataError, match=r"last\.pt was written within an epoch: continue the training"):
+        load_network(job)
+
+
+def test_a_checkpoint_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content is synced before it gets its name, and the folder after every change of names."""
+    synced: list[list[str]] = []
+
+    def sync(descriptor: int) -> None:
+        of = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(sorted(path.name for path in of.iterdir()) if of.is_dir() else [of.suffix])
+
+    write_checkpoint(tmp_path, epoch(1))
+    monkeypatch.setattr(os, "fsync", sync)
+    write_checkpoint(tmp_path, epoch(2))
+    assert synced == [[".partial"], ["last.pt", "next-last.pt"], ["before.pt", "last.pt"]]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "next-last.pt.123.partial").write_bytes(b"half of it")
+    for number in (1, 2, 3, 4):
+        write_checkpoint(tmp_path, epoch(number))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [EARLIER, CHECKPOINT]
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -7,7 +7,8 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from harness.evaluation.ap import APResult, evaluate_ap
 from harness.models.builder import build
 from harness.models.initial import initialise
 from harness.models.weights import file_digest, init_backbone, load_weights, read_tensors, save_weights
+from harness.training import loop, partway
 from harness.training.checkpoint import CHECKPOINT, EARLIER
 from harness.training.grade import search_ap
 from harness.training.job import PREDICTIONS, WEIGHTS, Job, TrainResult
@@ -73,12 +75,46 @@ def job(tmp_path: Path, cache: Path, teacher: Path) -> Job:
     )
 
 
-def die_in_epoch_two(job: Job) -> None:
-    def on_batch(step: int, _: int) -> None:
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
+class End(NamedTuple):
+    """How a training ends early in its second epoch, whose steps are 3 and 4.
 
-    train(job, go_on, on_batch)
+    Attributes:
+        number: the signal that it gets.
+        step: the step at whose end it gets it; 0: in the evaluation.
+        every: seconds between two checkpoints within an epoch.
+        resumes: the first step after that.
+    """
+
+    number: signal.Signals
+    step: int
+    every: float
+    resumes: int
+
+
+ENDS = {
+    "killed": End(signal.SIGKILL, 3, 300.0, resumes=3),
+    "killed after a checkpoint within the epoch": End(signal.SIGKILL, 4, -1.0, resumes=4),
+    "preempted in a step": End(signal.SIGTERM, 3, 300.0, resumes=4),
+    "preempted in the last step": End(signal.SIGTERM, 4, 300.0, resumes=5),
+    "preempted in the evaluation": End(signal.SIGTERM, 0, 300.0, resumes=5),
+}
+
+
+def end_early(job: Job, end: End) -> None:
+    partway.EVERY = end.every
+    evaluations = itertools.count(1)
+
+    def on_batch(step: int, _: int) -> None:
+        if step == end.step:
+            os.kill(os.getpid(), end.number)
+
+    def evaluate(*of: Any) -> dict[str, float | None]:
+        if next(evaluations) == 2 and not end.step:
+            os.kill(os.getpid(), end.number)
+        return search_ap(*of)
+
+    with patch.object(loop, "search_ap", evaluate):
+        train(job, go_on, on_batch)
 
 
 def without_times(result: TrainResult) -> list[dict[str, Any]]:
@@ -86,25 +122,30 @@ def without_times(result: TrainResult) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("schedule", [TRAIN, replace(TRAIN, ema=0.5, patience=3)], ids=["plain", "averaged"])
-def test_a_killed_and_resumed_training_gives_the_same_result(job: Job, schedule: TrainConfig, tmp_path: Path) -> None:
-    job = replace(job, train=schedule)
+@pytest.mark.parametrize("how", ENDS)
+def test_a_killed_and_resumed_training_gives_the_same_result(
+    job: Job, how: str, schedule: TrainConfig, tmp_path: Path
+) -> None:
+    job, end = replace(job, train=schedule), ENDS[how]
     whole = train(job, go_on)
     killed = replace(job, folder=tmp_path / "killed")
-    process = multiprocessing.get_context("spawn").Process(target=die_in_epoch_two, args=(killed,))
+    process = multiprocessing.get_context("spawn").Process(target=end_early, args=(killed, end))
     process.start()
     process.join(120)
-    assert process.exitcode == -signal.SIGKILL
+    assert process.exitcode == -end.number
     assert (killed.folder / CHECKPOINT).exists()
     assert not (killed.folder / WEIGHTS).exists()
 
     heard: list[int] = []
+    steps: list[int] = []
 
     def on_epoch(info: dict[str, Any]) -> bool:
         heard.append(info["epoch"])
         return True
 
-    resumed = train(killed, on_epoch)
+    resumed = train(killed, on_epoch, lambda step, _: steps.append(step))
     assert heard == [1, 2, 3]
+    assert steps == list(range(end.resumes, 7))
     assert without_times(resumed) == without_times(whole)
     assert (resumed.search_ap, resumed.ap, resumed.curves) == (whole.search_ap, whole.ap, whole.curves)
     ours, theirs = read_tensors(job.folder / WEIGHTS), read_tensors(killed.folder / WEIGHTS)

@@ -26,6 +26,7 @@ from harness.evaluation.inference import predict
 from harness.models.builder import build
 from harness.models.costs import count
 from harness.models.weights import file_digest, read_tensors, save_weights
+from harness.training import partway
 from harness.training.balanced import Balanced
 from harness.training.checkpoint import CHECKPOINT
 from harness.training.distill import Distiller
@@ -136,7 +137,12 @@ def test_the_loss_is_that_of_a_student_with_these_weights(of_all: SharedJob) -> 
 
 
 @pytest.mark.trains
-def test_an_interrupted_training_ends_with_the_same_weights(of_all: SharedJob, tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [False, True])
+def test_an_interrupted_training_ends_with_the_same_weights(
+    within: bool, of_all: SharedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its first epoch of two steps, or within it."""
+    monkeypatch.setattr(partway, "EVERY", -1.0)
     history = train_shared(of_all, go_on)
     assert [info["epoch"] for info in history] == [1, 2]
     assert {"class", "box", "landmark", "distill_class", "maps", "total"} <= set(history[0]["losses"])
@@ -148,9 +154,16 @@ def test_an_interrupted_training_ends_with_the_same_weights(of_all: SharedJob, t
     def stop(_: dict[str, Any]) -> bool:
         raise _Stop
 
+    def stop_in_step(step: int, _: int) -> None:
+        if within and step == 2:
+            raise _Stop
+
     with pytest.raises(_Stop):
-        train_shared(other, stop)
-    assert train_shared(other, go_on) != []
+        train_shared(other, stop, stop_in_step)
+    steps: list[int] = []
+    again = train_shared(other, go_on, lambda step, _: steps.append(step))
+    assert steps == ([2, 3, 4] if within else [3, 4])
+    assert [info["losses"] for info in again] == [info["losses"] for info in history]
     assert file_digest(other.job.folder / WEIGHTS) == file_digest(of_all.job.folder / WEIGHTS)
     changed = replace(other, config=replace(other.config, candidates=2))
     (other.job.folder / CHECKPOINT).write_bytes(b"broken")

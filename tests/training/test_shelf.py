@@ -1,6 +1,8 @@
 """Tensors on disk that are computed once: what is read is what was computed, and the disk is never filled."""
 
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +69,35 @@ def test_a_file_that_is_lost_or_damaged_is_computed_again(tmp_path: Path) -> Non
     found = run(Shelf(tmp_path, "a"), made)
     assert made == [0, 1, 2, 1, 2]
     assert all(torch.equal(found[index]["floats"], item(index)["floats"]) for index in range(STEPS))
+
+
+def test_an_epoch_that_begins_in_its_middle_is_not_kept(tmp_path: Path) -> None:
+    made: list[int] = []
+    sequence, make = Shelf(tmp_path, "a").epoch(1, STEPS), counted(made)
+    for index in range(1, STEPS):
+        sequence.item(index, make(index))
+    assert not (tmp_path / "a").exists()
+    run(Shelf(tmp_path, "a"), made)
+    assert Shelf(tmp_path, "a").epoch(1, STEPS).complete
+
+
+def test_a_folder_that_is_removed_meanwhile_is_no_error(tmp_path: Path) -> None:
+    made: list[int] = []
+    sequence, make = Shelf(tmp_path, "a").epoch(1, STEPS), counted(made)
+    for index in range(STEPS):
+        sequence.item(index, make(index))
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+    run(Shelf(tmp_path, "a"), made)
+    assert made == [0, 1, 2] * 2
+
+
+def test_what_a_killed_training_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = tmp_path / "a" / f"0001.{gone.pid}.partial"
+    left.mkdir(parents=True)
+    run(Shelf(tmp_path, "a"), [])
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["0001"]
 
 
 def test_two_trainings_at_once_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

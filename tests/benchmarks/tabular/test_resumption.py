@@ -76,7 +76,7 @@ def test_a_killed_training_continues_once(runs: Path, monkeypatch: pytest.Monkey
     out, shown = made(runs, disk, monkeypatch)
     assert Table.load(out).complete
     assert len(disk.trained) == 6 * EPOCHS
-    assert "0000: its process was killed; it continues from its last epoch" in shown.lines
+    assert "0000: its process was killed; it continues from its last checkpoint" in shown.lines
 
 
 def test_a_training_that_is_killed_twice_ends_the_run(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
