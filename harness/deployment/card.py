@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from harness.core.protocol import MEAN, EvalConfig
+from harness.core.protocol import LARGEST_SIDE, MEAN, EvalConfig
+from harness.core.typed import built
 from harness.errors import DataError
 
 INPUT = "image"
@@ -68,6 +69,9 @@ class Card:
                 entry.name: metadata[entry.name] if entry.type is str else json.loads(metadata[entry.name])
                 for entry in fields(cls)
             }
-            return cls(**values)
-        except (KeyError, ValueError) as error:
+            card = built(cls, values)
+            if not 0 <= card.size <= LARGEST_SIDE:
+                raise ValueError(f"its size is {card.size}, not one of 0 to {LARGEST_SIDE:,} pixels")
+            return card
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{file} is not a detector that `python -m harness.export` wrote: {error}") from error

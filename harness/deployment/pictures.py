@@ -5,10 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.core.files import read_regular
 from harness.detection.framing import Image
 
 WHITE = 255
 """Grey level that transparent pixels are shown on."""
+
+MOST_BYTES = 2**28
+"""Largest image file."""
+
+_ROWS = 256
 
 _KINDS = {
     b"\xff\xd8\xff": "JPEG",
@@ -36,10 +42,11 @@ def read_picture(path: Path) -> Image:
     white, and of an animation or of several pages the first one is read.
 
     Raises:
-        UnreadableError: the file is missing, empty, truncated or damaged, or no image that OpenCV decodes.
+        UnreadableError: the file is missing, empty, truncated or damaged, no regular file, or no image that OpenCV
+            decodes; OpenCV refuses more pixels than ``harness.MOST_PIXELS``.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise UnreadableError(_why(error)) from error
     if not data:
@@ -79,5 +86,8 @@ def _on_white(shown: Image, data: bytes) -> Image:
     full = _decode(data, cv2.IMREAD_UNCHANGED)
     if full is None or full.ndim != 3 or full.shape[2] != 4 or full.shape[:2] != shown.shape[:2]:
         return shown
-    alpha = full[:, :, 3:].astype(np.float32) / np.iinfo(full.dtype).max
-    return np.rint(shown * alpha + WHITE * (1 - alpha)).astype(np.uint8)
+    for start in range(0, len(shown), _ROWS):  # In parts, because floats take four times the memory.
+        rows = slice(start, start + _ROWS)
+        alpha = full[rows, :, 3:].astype(np.float32) / np.iinfo(full.dtype).max
+        shown[rows] = np.rint(shown[rows] * alpha + WHITE * (1 - alpha)).astype(np.uint8)
+    return shown

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.core.mounts import network_file_system
 from harness.core.secrets import mask_text, mask_url
 from harness.core.space import Configuration
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, first_line
 from harness.search.lease import Lease
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
@@ -94,7 +94,7 @@ def open_storage(url: str) -> RDBStorage:
     try:
         return RDBStorage(url)
     except (SQLAlchemyError, RuntimeError, ValueError, TypeError) as error:
-        reason = mask_text(str(error).splitlines()[0], url)
+        reason = mask_text(first_line(error), url)
         raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
 
 
@@ -206,7 +206,7 @@ def storage_errors(url: str) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        reason = mask_text(str(cause).splitlines()[0], url)
+        reason = mask_text(first_line(cause), url)
         raise HarnessError(
             f"storage '{mask_url(url)}' failed: {reason}; fix that and run the same command again to resume"
         ) from None

@@ -319,7 +319,7 @@ def test_tuned_slices_are_kept_and_a_training_starts_from_them(of_all: SharedJob
 def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not hold the shared weights of the space architectures"):
         load_shared(SPACE, teacher)
-    with pytest.raises(DataError, match="not a readable file of shared weights"):
+    with pytest.raises(DataError, match="not a readable weights file"):
         load_shared(SPACE, tmp_path / "missing.safetensors")
 
 
