@@ -1,6 +1,8 @@
 # make study          search students under the budget on the built-in data, and write a report
 # make test           format, lint, types, tests
 # make test-fast      the fast tests: no training, no server, no browser, no real data
+# make fuzz           damage 100,000 inputs of every parser: each is read or refused in one line; takes minutes
+# make vulnerabilities  ask PyPI for known vulnerabilities of the exact versions
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
 # make faults         kill processes, fill disks, restart servers, and count what studies lose: nothing (minutes)
@@ -15,10 +17,10 @@ ARGS ?=
 # One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test test-fast test-numerics bench faults ui clean constraints
+.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults ui clean constraints
 
 help:
-	@sed -n '1,8s/^# //p' Makefile
+	@sed -n '1,10s/^# //p' Makefile
 
 install: $(READY)
 
@@ -41,6 +43,12 @@ test: $(READY)
 test-fast: $(READY)
 	$(PYTEST) -q -m "not (slow or trains or server or browser or real)" $(ARGS)
 
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+vulnerabilities: $(READY)
+	@$(BIN)/python -m tests.vulnerabilities
+
 test-numerics: $(READY)
 	$(BIN)/python -m tests.numerics $(ARGS)
 
@@ -58,5 +66,5 @@ constraints:
 		$(BIN)/python -m pip freeze --exclude-editable | sed 's,+.*,,') > constraints.txt
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ from harness.core.names import load_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import StudyConfig
 from harness.core.secrets import mask_command, mask_text
-from harness.errors import HarnessError, InputError, Preempted
+from harness.errors import HarnessError, InputError, Preempted, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +152,7 @@ class Parser(argparse.ArgumentParser):
         options = [option for action in self._actions for option in action.option_strings]
         close = difflib.get_close_matches(given.split()[0], options, n=1) if unknown else []
         message += f"; did you mean {close[0]}?" if close else ""
-        print(f"{self.prog}: {mask_text(message)} (see --help)", file=sys.stderr)
+        print(f"{self.prog}: {printable(mask_text(message))} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -436,7 +436,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = printable(f"{error.filename}: ") if error.filename else ""
         if error.errno in _PATHS:
             print(f"error: {where}{error.strerror}", file=sys.stderr)
             code = 2

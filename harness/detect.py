@@ -22,7 +22,7 @@ from harness.deployment.pictures import UnreadableError, read_picture
 from harness.deployment.videos import SUFFIXES, Video, writing
 from harness.detection.framing import Image
 from harness.detection.suppression import Detections
-from harness.errors import InputError
+from harness.errors import InputError, printable
 
 DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
 """The model unless ``--model`` names another: the best student of the committed report."""
@@ -269,7 +269,7 @@ def _report(given: argparse.Namespace, results: dict[str, Any]) -> None:
     if given.out is not None:
         write_atomically(given.out / "faces.json", f"{json.dumps(results, indent=1)}\n".encode())
     for refused in results["refused"]:
-        print(f"{refused['file']} {refused['reason']}", file=sys.stderr)
+        print(printable(f"{refused['file']} {refused['reason']}"), file=sys.stderr)
     if given.json:
         cli.emit(results)
         return
@@ -277,7 +277,7 @@ def _report(given: argparse.Namespace, results: dict[str, Any]) -> None:
         frame = f", frame {entry['frame']:,}" if "frame" in entry else ""
         scores = ", ".join(f"{face['score']:.2f}" for face in entry["faces"])
         faces = "1 face" if len(entry["faces"]) == 1 else f"{len(entry['faces']):,} faces"
-        print(f"{entry['file']}{frame}: {faces}{f' ({scores})' if scores else ''}")
+        print(printable(f"{entry['file']}{frame}: {faces}{f' ({scores})' if scores else ''}"))
     if given.out is not None:
         print(f"drawn and listed in {given.out}")
 

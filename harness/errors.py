@@ -4,10 +4,25 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """Return a text as one line that changes nothing on a terminal: control characters of file names are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of another library says, or its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class HarnessError(Exception):
     """The command cannot continue; the message is one line that a user can act on."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(HarnessError):
@@ -30,11 +45,6 @@ class NonFiniteLossError(HarnessError):
 
 class Preempted(KeyboardInterrupt):
     """SIGTERM: the machine is taken away within seconds. What is written is on disk, and the same command resumes."""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error of another library; the error's name if it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:

@@ -93,20 +93,21 @@ class ArchConfig:
         return {slot: chosen.to_dict() for slot, chosen in self.parts().items()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "ArchConfig":
-        """Rebuild from ``to_dict``'s form.
+    def from_dict(cls, data: Any) -> "ArchConfig":
+        """Rebuild from ``to_dict``'s form, which a file may hold.
 
         Raises:
-            InputError: a slot is missing, unknown or has no name.
+            InputError: a slot is missing, unknown or has no name, or something has another type.
         """
-        if set(data) != set(SLOTS):
-            missing, extra = sorted(set(SLOTS) - set(data)), sorted(set(data) - set(SLOTS))
+        if not isinstance(data, Mapping) or set(data) != set(SLOTS):
+            found = set(data) if isinstance(data, Mapping) else set()
+            missing, extra = sorted(set(SLOTS) - found), sorted(found - set(SLOTS))
             raise InputError(f"an arch has the slots {', '.join(SLOTS)}; missing {missing}, unknown {extra}")
         parts: dict[str, Part] = {}
         for slot in SLOTS:
+            if not isinstance(data[slot], Mapping) or "name" not in data[slot]:
+                raise InputError(f"arch slot '{slot}' has no 'name': {data[slot]!r:.200}")
             options = dict(data[slot])
-            if "name" not in options:
-                raise InputError(f"arch slot '{slot}' has no 'name': {data[slot]!r}")
             parts[slot] = Part(options.pop("name"), tuple(options.items()))
         return cls(**parts)
 

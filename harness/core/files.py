@@ -3,16 +3,7 @@
 import errno
 import os
 import stat
-import struct
-import zipfile
-import zlib
 from pathlib import Path
-
-BROKEN_ARCHIVE = (
-    *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
-"""What NumPy raises on ``.npz`` files that are cut off, damaged or of another kind."""
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -98,6 +98,7 @@ class StudyConfig:
             self.name.lower() not in RESERVED,
             f"a study cannot be called '{self.name}': that folder holds something else; choose another --name",
         )
+        require(self.description.isprintable(), f"a study's description is one line, got {self.description!r:.200}")
         require_bounded(self)
         require(
             self.sharing is None or self.pruner == "none",

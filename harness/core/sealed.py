@@ -11,7 +11,7 @@ from harness.errors import DataError
 DIGEST = "digest"
 """The key that is added. A file without it, as earlier versions wrote them, is read as it is."""
 
-_DIGITS = 16
+DIGITS = 16
 
 MOST_BYTES = 2**28
 
@@ -24,7 +24,7 @@ def write_sealed(path: Path, data: dict[str, Any], *, private: bool = False) -> 
         ValueError: a number is not finite.
     """
     content = json.loads(json.dumps(data, allow_nan=False))  # As it will be read: keys are texts, tuples are lists.
-    text = json.dumps(content | {DIGEST: digest(content, _DIGITS)}, indent=1)
+    text = json.dumps(content | {DIGEST: digest(content, DIGITS)}, indent=1)
     write_atomically(path, f"{text}\n".encode(), private=private)
 
 
@@ -39,7 +39,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
         sealed = content.pop(DIGEST, None)
-        changed = sealed is not None and sealed != digest(content, _DIGITS)
+        changed = sealed is not None and sealed != digest(content, DIGITS)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except OSError as error:

@@ -10,9 +10,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, unquote, unquote_plus
 
+from harness.errors import printable
+
 MASK = "***"
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>]*[^\s'\"<>.,;:)\]]")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*")
 _SECRET_NAME = re.compile(r"pass|pwd|token|secret|key|credential", re.IGNORECASE)
 _NO_PORT = re.compile(r"(\[[^]]*\]|[^:/?#[]*):(?!\d*(?:[/?#]|$))")
 """A host and a colon that no port follows, as in ``user:password`` whose host was forgotten."""
@@ -27,12 +30,12 @@ def mask_url(url: str) -> str:
 
 
 def mask_command(words: Sequence[str]) -> str:
-    """Return a command line, quoted for a shell, with the secrets of its words masked.
+    """Return a command, quoted for a shell and in one line, with the secrets of its words masked.
 
     Recognised are addresses as separate words, ``--option=ADDRESS``, and ``NAME=VALUE`` if NAME suggests a password,
     token or key.
     """
-    return " ".join(map(_mask_word, words))
+    return printable(" ".join(map(_mask_word, words)))
 
 
 def mask_text(text: str, *urls: str) -> str:
@@ -63,6 +66,8 @@ def _mask_word(word: str) -> str:
 def _split(url: str) -> tuple[str, list[str]]:
     """Return the masked address and its secrets as they are written there."""
     scheme, found, rest = url.partition("://")
+    if not _SCHEME.fullmatch(scheme):
+        found = ""
     start, scheme, rest = (f"{scheme}://", scheme.lower(), rest) if found else ("", "", url)
     is_file = scheme.partition("+")[0] in ("sqlite", "file") and rest.startswith("/")
     user, at, tail = ("", "", rest) if is_file else rest.rpartition("@")

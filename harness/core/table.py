@@ -14,7 +14,8 @@ from harness.core.budget import Budget
 from harness.core.files import write_atomically
 from harness.core.protocol import StudyConfig
 from harness.core.space import Configuration
-from harness.errors import DataError, InputError
+from harness.core.typed import built
+from harness.errors import DataError, InputError, first_line
 
 VERSION = 1
 """Version of the file's form."""
@@ -157,9 +158,9 @@ class Table:
             if version != VERSION:
                 raise DataError(f"{path} is a table of version {version}, not {VERSION}: make it again")
             networks = tuple(_network(network) for network in content.pop("networks"))
-            return cls(**content | {"config": StudyConfig.from_dict(content["config"]), "networks": networks})
+            return built(cls, content | {"config": StudyConfig.from_dict(content["config"]), "networks": networks})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"{path} is not a readable table: {error!r}") from error
+            raise DataError(f"{path} is not a readable table: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _compact(value: Any) -> str:
@@ -167,4 +168,4 @@ def _compact(value: Any) -> str:
 
 
 def _network(content: Mapping[str, Any]) -> Network:
-    return Network(**{**content, "trainings": tuple(Trained(**one) for one in content["trainings"])})
+    return built(Network, {**content, "trainings": tuple(built(Trained, one) for one in content["trainings"])})

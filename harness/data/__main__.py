@@ -11,7 +11,7 @@ from harness import cli
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
 from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
-from harness.errors import DataError
+from harness.errors import DataError, printable
 
 EXAMPLES = """examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
@@ -135,9 +135,9 @@ def check(argv: Sequence[str]) -> int:
         for split, report in found.items():
             _print(split, report, sheets.get(split))
         for split, message in broken.items():
-            _say(f"\n{split}\n  REFUSED: {message}")
+            _say("", split, f"  REFUSED: {message}")
         for message in absent.values():
-            _say(f"\n{message}")
+            _say("", message)
     return 0 if accepted else 2
 
 
@@ -145,7 +145,7 @@ ACTIONS: dict[str, Callable[[Sequence[str]], int]] = {"download": download, "che
 
 
 def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
-    _say(f"\n{split} ({report.layout} layout)")
+    _say("", f"{split} ({report.layout} layout)")
     _say(f"  images     {report.images:,} of {report.annotated:,} annotated")
     _say(f"  faces      {report.faces:,}")
     _say(f"  landmarks  {report.landmarks:,} faces")
@@ -163,9 +163,9 @@ def _print(split: str, report: SplitReport, sheet: Path | None) -> None:
     _say(f"  REFUSED: {report.refused}" if report.refused else "  can be used")
 
 
-def _say(line: str) -> None:
-    """Print a line, with invalid UTF-8 in file names escaped."""
-    print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(printable(line))
 
 
 if __name__ == "__main__":

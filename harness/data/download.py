@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from harness.data.decode import Progress
 from harness.data.unpack import unpack
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, first_line
 
 REPOSITORY = "CUHK-CSE/wider_face"
 """The authors' dataset repository on the hub; ``wider_face`` redirects to it."""
@@ -155,7 +155,7 @@ def _transfer(archive: Archive, path: Path, progress: Progress | None) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         done = path.stat().st_size if path.exists() else 0
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise HarnessError(f"{url}: {reason}; {done:,} of {archive.size:,} bytes are downloaded; {RESUMES}") from error
 
 

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import BROKEN_ARCHIVE
 from harness.core.record import write_json
+from harness.data.arrays import load_arrays
 from harness.data.truth import GroundTruth
 from harness.errors import DataError
 
@@ -275,9 +275,7 @@ def open_faceset(folder: Path) -> FaceSet:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
             raise DataError(f"{folder} has format {meta['format']}, this version reads format {FORMAT}")
-        # Opened here and not by numpy, which does not close a broken file.
-        with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = load_arrays(folder / "arrays.npz")
         ids, shapes, offsets = list(meta["ids"]), arrays["shapes"], arrays["offsets"]
         wanted = int(shapes.prod(axis=1).sum() * 3)
         faces = int(offsets[-1])
@@ -314,5 +312,5 @@ def open_faceset(folder: Path) -> FaceSet:
             notes=meta["notes"],
             pixels=pixels.view(np.ndarray),
         )
-    except (*BROKEN_ARCHIVE, AttributeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{folder} is not a readable face set ({error})") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.mat import NAMES, REFUSED, Table
+from harness.errors import first_line
 
 MOST_MEMORY = 2**31
 """Bytes of address space; the official files need a tenth."""
@@ -32,7 +33,7 @@ def main() -> int:
         except MemoryError:
             reason = f"it needs more than {MOST_MEMORY / 2**30:.0f} GiB"
         except Exception as error:  # SciPy raises many kinds of errors on a damaged file.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
         else:
             continue
         print(f"{path} is not a readable MATLAB file: {reason}", file=sys.stderr)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.core.files import read_regular
 from harness.data.mat import NAMES, read_tables
-from harness.errors import DataError
+from harness.errors import DataError, first_line
 
 LISTS = ("easy", "medium", "hard")
 
@@ -96,10 +96,6 @@ def load_ids(path: Path) -> list[str]:
     return ids
 
 
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _require_files(folder: Path) -> None:
     for name in MATS:
         if (folder / name).is_file():
@@ -172,7 +168,9 @@ def load_ground_truth(folder: Path, ids: Iterable[str] | None = None) -> GroundT
     try:
         truth = _read(folder)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder}: the four .mat files are not the official ground truth: {_line(error)}") from error
+        raise DataError(
+            f"{folder}: the four .mat files are not the official ground truth: {first_line(error)}"
+        ) from error
     if ids is None:
         return truth
     row = {name: index for index, name in enumerate(truth.ids)}

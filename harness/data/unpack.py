@@ -1,15 +1,19 @@
 """Unpacks zip archives safely: nothing is written outside the folder, and the folder is either complete or absent."""
 
+import errno
 import shutil
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from harness.data.decode import Progress
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 
 MOST_GROWTH = 20
 """An archive that unpacks to more than this many times its size is refused as a zip bomb: images hardly compress."""
+
+_NO_NAME = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""Error numbers of a name that no file can have, and of damage: None of a stream, EINVAL of a place before it."""
 
 
 def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None) -> int:
@@ -31,7 +35,7 @@ def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None
             members = [
                 member
                 for member in archive.infolist()
-                if PurePosixPath(member.filename).parts[0] == folder and not member.is_dir()
+                if member.filename.startswith(f"{folder}/") and not member.is_dir()
             ]
             if not members:
                 raise HarnessError(f"{path.name} has no folder {folder}/")
@@ -43,8 +47,12 @@ def unpack(path: Path, folder: str, into: Path, progress: Progress | None = None
                 if progress is not None:
                     progress(f"unpacking {path.name}", done, len(members))
         (scratch / folder).rename(into / folder)
-    except zipfile.BadZipFile as error:
-        raise HarnessError(f"{path.name} is damaged: {error}") from error
+    except HarnessError:
+        raise
+    except Exception as error:  # What a damaged archive makes zipfile raise is not documented.
+        if isinstance(error, OSError) and error.errno not in _NO_NAME:
+            raise
+        raise HarnessError(f"{path.name} is damaged: {first_line(error)}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return len(members)

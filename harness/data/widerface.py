@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harness.core.files import read_regular
 from harness.core.numbers import is_plain
 from harness.data.truth import HOME, LISTS, MATS, MOST_PIXELS, load_ground_truth
-from harness.errors import DataError
+from harness.errors import DataError, printable
 
 MAT_FOLDERS = ("ground_truth", "wider_face_split", "eval_tools/ground_truth", "val/ground_truth")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -46,7 +46,7 @@ class Fault(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}"
+        return printable(f"{self.file}:{self.line}: {self.what}")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ MOST_BYTES = 2**30
 WHITE = 255
 """Grey level that transparent pixels are shown on."""
 
+MOST_BYTES = 2**28
+"""Largest image file."""
+
+_ROWS = 256
+
 _KINDS = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n": "PNG",
@@ -41,7 +46,7 @@ def read_picture(path: Path) -> Image:
 
     Raises:
         UnreadableError: the file is missing, no regular file, too large, empty, truncated or damaged, or no image that
-            OpenCV decodes.
+            OpenCV decodes; OpenCV refuses more pixels than ``harness.MOST_PIXELS``.
     """
     try:
         data = read_regular(path, MOST_BYTES)
@@ -84,5 +89,8 @@ def _on_white(shown: Image, data: bytes) -> Image:
     full = _decode(data, cv2.IMREAD_UNCHANGED)
     if full is None or full.ndim != 3 or full.shape[2] != 4 or full.shape[:2] != shown.shape[:2]:
         return shown
-    alpha = full[:, :, 3:].astype(np.float32) / np.iinfo(full.dtype).max
-    return np.rint(shown * alpha + WHITE * (1 - alpha)).astype(np.uint8)
+    for start in range(0, len(shown), _ROWS):  # In parts, because floats take four times the memory.
+        rows = slice(start, start + _ROWS)
+        alpha = full[rows, :, 3:].astype(np.float32) / np.iinfo(full.dtype).max
+        shown[rows] = np.rint(shown[rows] * alpha + WHITE * (1 - alpha)).astype(np.uint8)
+    return shown

@@ -34,6 +34,7 @@ class OnnxDetector:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         runtime = need("onnxruntime", DETECT)
+        self._path = path
         if not path.is_file():
             raise DataError(f"there is no file {path}")
         options = runtime.SessionOptions()
@@ -41,14 +42,26 @@ class OnnxDetector:
         options.log_severity_level = 4  # The error below is one line.
         try:
             self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # ONNX Runtime's exceptions have no other common class.
             raise DataError(f"{path} is not a readable ONNX model: {first_line(error)}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = Card.from_metadata(metadata, str(path))
 
     def raw(self, image: Image) -> tuple[Floats, Floats, Floats]:
-        """Return boxes (A, 4), scores (A,) and landmarks (A, 10) of (1, H, W, 3) uint8, BGR, in its pixels."""
-        return outputs(self._session, image)
+        """Return boxes (A, 4), scores (A,) and landmarks (A, 10) of (1, H, W, 3) uint8, BGR, in its pixels.
+
+        Raises:
+            DataError: the model cannot be run on the image, or has other outputs.
+        """
+        try:
+            found = outputs(self._session, image)
+        except Exception as error:  # As above.
+            height, width = image.shape[1:3]
+            raise DataError(f"{self._path} cannot be run on {width} × {height} pixels: {first_line(error)}") from error
+        boxes, scores, landmarks = (output.shape for output in found)
+        if (boxes, landmarks) != ((*scores, 4), (*scores, 10)) or len(scores) != 1:
+            raise DataError(f"{self._path} gives {boxes}, {scores}, {landmarks}, not (A, 4), (A,), (A, 10)")
+        return found
 
     def evaluation(self) -> EvalConfig:
         """Return this project's settings of an evaluation, with the padding that the network's size asks for."""

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import BROKEN_ARCHIVE, read_regular, write_atomically
+from harness.core.files import read_regular, write_atomically
 from harness.core.numbers import is_plain
+from harness.data.arrays import load_arrays
 from harness.data.truth import MOST_PIXELS, Array, image_id
 from harness.detection.suppression import Detections
-from harness.errors import DataError
+from harness.errors import DataError, first_line
 
 COLUMNS = 15
 
@@ -83,7 +84,7 @@ def _read_tar(path: Path, wanted: set[str]) -> dict[str, bytes]:
                     stream = archive.extractfile(member)
                     contents[name] = stream.read() if stream else b""
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        reason = first_line(error).rstrip(":")
         raise DataError(f"{path} is neither a folder nor a readable tar archive: {reason}") from error
     return contents
 
@@ -196,14 +197,13 @@ def load_detections(path: Path, ids: Sequence[str] | None = None) -> tuple[list[
         DataError: the file is missing or broken, or holds other images.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            rows, offsets, names = arrays["detections"], arrays["offsets"], arrays["ids"]
+        arrays = load_arrays(path)
+        rows, offsets, names = arrays["detections"], arrays["offsets"], arrays["ids"]
         _check(rows, offsets, names)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: finish the training or evaluation that writes it") from error
-    except BROKEN_ARCHIVE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path} is not a readable detections file ({reason}): delete it and make it again") from error
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} is not a readable detections file ({error}): delete it and make it again") from error
     found: list[str] = names.tolist()
     if ids is not None and found != list(ids):
         missing = sorted({*ids} - {*found})

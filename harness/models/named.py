@@ -6,11 +6,15 @@ from pathlib import Path
 import torch
 
 from harness.core.arch import ArchConfig
+from harness.core.budget import Budget
 from harness.core.record import TrialRecord, find_trial
 from harness.errors import InputError
 from harness.models.builder import build, resolve_arch
 from harness.models.detector import Detector
 from harness.models.weights import load_weights, read_label
+
+LARGEST = Budget(max_params=50_000_000)
+"""Largest network that is built because a file says so: a hundred times V1."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,10 @@ class Named:
 
         Raises:
             DataError: the weights file is missing or unreadable.
-            InputError: the weights do not fit the architecture.
+            InputError: the weights do not fit the architecture, or this has more parameters than ``LARGEST``.
         """
         torch.manual_seed(0)
-        detector = build(self.arch)
+        detector = build(self.arch, LARGEST)
         if self.weights is not None:
             load_weights(detector, self.weights)
         return detector

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.core.arch import ARCHS
 from harness.core.files import write_atomically
-from harness.errors import DataError, InputError
+from harness.errors import DataError, InputError, first_line
 from harness.models.archive import load_archive
 from harness.models.builder import build
 from harness.models.inherit import fpgm, inherit, is_chain
@@ -101,7 +101,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except Exception as error:  # Beside its own error, the library lets through those of the system and of PyTorch.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise DataError(f"{path} is not a readable weights file: {reason}") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.core.digest import digest
-from harness.errors import InputError
+from harness.errors import InputError, printable
 
 Protocol = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def differences(one: Protocol, other: Protocol) -> str:
     keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
     if len(keys) > 1 and "digest" in keys:
         keys.remove("digest")  # The digest follows from the other keys.
-    return ", ".join(f"{key} {one.get(key, 'missing')} instead of {other.get(key, 'missing')}" for key in keys)
+    return printable(", ".join(f"{k} {one.get(k, 'missing')} instead of {other.get(k, 'missing')}" for k in keys))
 
 
 def one_protocol(rows: Mapping[str, Protocol]) -> Protocol:

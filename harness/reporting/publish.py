@@ -2,7 +2,6 @@
 
 import errno
 import glob
-import html
 import json
 import re
 import shutil
@@ -11,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from harness.errors import InputError
+from harness.reporting.harmless import harmless
 from harness.reporting.style import save
 
 REPORT, RESULTS, SUMMARY = "report.md", "results.csv", "summary.json"
@@ -108,7 +107,10 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of ``harness/reporting/templates``: Markdown, with at most one empty line in a row."""
+    """Fill a template of ``harness/reporting/templates``: Markdown, with at most one empty line in a row.
+
+    Whatever the values hold, the result has no HTML but the template's own, and no address outside its folder.
+    """
     environment = Environment(
         loader=PackageLoader("harness.reporting"),
         undefined=StrictUndefined,
@@ -117,6 +119,5 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = partial(html.escape, quote=False)  # What a user typed is no HTML.
     text = environment.get_template(template).render(**values)
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+    return harmless(re.sub(r"\n{3,}", "\n\n", text)).rstrip() + "\n"

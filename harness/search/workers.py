@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.core.machine import memory_kills
 from harness.core.processes import end_with_parent
-from harness.errors import HarnessError, NonFiniteLossError
+from harness.errors import HarnessError, NonFiniteLossError, first_line
 
 Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
 """A function of a job and of a callback after every epoch, as ``training.loop.train``; defined at module level."""
@@ -232,10 +232,9 @@ def _attempt(work: Work, job: Any, on_epoch: Callable[[dict[str, Any]], bool]) -
         return "fatal", OSError(error.errno, error.strerror, error.filename), ""
     except Exception as error:  # Any other error of a candidate must not end the study.
         gc.collect()
-        reason = str(error).strip().splitlines()
         if any(name in str(error) for name in ("No space left", "ENOSPC")):
             return "fatal", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ""
-        return "failed", f"{type(error).__name__}: {reason[0] if reason else ''}", traceback.format_exc()
+        return "failed", f"{type(error).__name__}: {first_line(error)}", traceback.format_exc()
 
 
 def _pin(threads: int) -> None:

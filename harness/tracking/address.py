@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.core.secrets import mask_text, mask_url
-from harness.errors import InputError
+from harness.errors import InputError, first_line
 
 ACCEPTED = "http(s)://HOST:PORT, sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mssql://…"
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -119,7 +119,7 @@ def _check_database(uri: str) -> str:
         extra = "; install it with pip install -e .[postgres]" if uri.startswith("postgresql") else ""
         raise _refused(uri, f"its driver '{error.name}' is not installed{extra}") from error
     except (SQLAlchemyError, ValueError) as error:
-        raise _refused(uri, str(error).splitlines()[0]) from None
+        raise _refused(uri, first_line(error)) from None
     if not url.host or not url.database:
         raise _refused(uri, "it names no host or no database")
     return uri

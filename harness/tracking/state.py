@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.record import write_json
+from harness.core.typed import built
 
 
 @dataclass
@@ -46,8 +47,8 @@ class TrackingState:
         """
         try:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            state = cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
-        except (OSError, ValueError, TypeError, AttributeError):
+            state = built(cls, {key: value for key, value in data.items() if key in cls.__dataclass_fields__})
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             state = cls()
         state.study_id = state.study_id or uuid.uuid4().hex
         if state.uri != uri:

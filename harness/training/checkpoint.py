@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harness.core.files import sync_folder, write_atomically
-from harness.errors import DataError
+from harness.errors import DataError, first_line
 from harness.models.archive import load_archive
 from harness.models.builder import build
 from harness.models.detector import Detector
@@ -80,10 +80,23 @@ def forget_earlier(folder: Path) -> None:
 
 
 def load_checkpoint(setup: Setup) -> None:
-    """Restore the state from the folder's newest checkpoint that can be used, if there is one."""
+    """Restore the state from the folder's newest checkpoint that can be used, if there is one.
+
+    Raises:
+        DataError: it has this training's identity and checksums that match, but not its state.
+    """
     state = read_checkpoint(setup.job.folder, setup.identity, setup.device)
     if state is None:
         return
+    try:
+        _restore(setup, state)
+    except Exception as error:  # A state of other types and shapes makes PyTorch raise many kinds of errors.
+        raise DataError(
+            f"{setup.job.folder / CHECKPOINT} does not hold the state of this training ({first_line(error)}): remove it"
+        ) from error
+
+
+def _restore(setup: Setup, state: Mapping[str, Any]) -> None:
     setup.student.load_state_dict(state["student"])
     if setup.distiller is not None:
         setup.distiller.load_state_dict(state["adapters"])

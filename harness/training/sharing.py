@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from harness.core.arch import ArchConfig, Part
@@ -37,7 +36,7 @@ from harness.models.fold import freeze
 from harness.models.initial import initialise
 from harness.models.modules.part import Features
 from harness.models.shared import SharedPart, SharedWeights, run
-from harness.models.weights import init_backbone, load_weights
+from harness.models.weights import init_backbone, load_weights, read_tensors
 from harness.training.balanced import Balanced
 from harness.training.checkpoint import forget_earlier, read_checkpoint, write_checkpoint
 from harness.training.distill import Distiller
@@ -139,10 +138,7 @@ def load_shared(space: SearchSpace, path: Path) -> SharedWeights:
         DataError: the file is missing or unreadable, or belongs to another space.
     """
     weights = SharedWeights(space)
-    try:
-        stored = safetensors.torch.load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path} is not a readable file of shared weights: {error}") from error
+    stored = read_tensors(path)
     if {n: v.shape for n, v in stored.items()} != {n: v.shape for n, v in weights.tensors.items()}:
         raise DataError(f"{path} does not hold the shared weights of the space {space.name}")
     with torch.no_grad():

@@ -164,3 +164,18 @@ def test_messages_of_the_decoder_are_not_printed(tmp_path: Path, capfd: pytest.C
     with pytest.raises(UnreadableError):
         read_picture(path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "picture.jpg")
+    with pytest.raises(UnreadableError, match="is not a regular file"):
+        read_picture(tmp_path / "picture.jpg")
+
+
+def test_transparency_is_blended_in_all_rows(tmp_path: Path) -> None:
+    image = np.zeros((600, 2, 4), dtype=np.uint8)
+    image[300:, :, 3] = 255
+    assert cv2.imwrite(str(tmp_path / "a.png"), image)
+    shown = read_picture(tmp_path / "a.png")
+    assert (shown[:300] == 255).all()
+    assert (shown[300:] == 0).all()

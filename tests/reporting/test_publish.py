@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.reporting import publish
 from harness.reporting.publish import check_target, replaced
 
 
@@ -81,10 +80,3 @@ def test_what_a_killed_process_left_is_removed_later(tmp_path: Path) -> None:
     with replaced(tmp_path / "report"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [".report.2.partial", "report"]
-
-
-def test_what_a_user_notes_is_no_html_in_any_template() -> None:
-    templates = list((Path(publish.__file__).parent / "templates").iterdir())
-    noting = [text for path in templates if "{{ note" in (text := path.read_text(encoding="utf-8"))]
-    assert len(noting) >= 3
-    assert all("{{ note | plain }}" in text and "{{ note }}" not in text for text in noting)

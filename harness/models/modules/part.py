@@ -78,6 +78,10 @@ def total(costs: list[Cost]) -> Cost:
     return sum(costs, NOTHING)
 
 
+MOST = 1_024
+"""Largest integer that an option accepts: more channels or repetitions would fill memory before anything is counted."""
+
+
 @dataclass(frozen=True)
 class Option:
     """One option of a part. Options have no defaults: an architecture sets every one.
@@ -85,7 +89,7 @@ class Option:
     Attributes:
         name: keyword argument of the part's constructor.
         meaning: one line of description.
-        values: the only accepted values; empty for an integer of at least ``low``.
+        values: the only accepted values; empty for an integer from ``low`` to ``MOST``.
         low: smallest accepted integer.
     """
 
@@ -103,11 +107,11 @@ class Option:
         """Return whether ``value`` is accepted; ``True`` and the integer 1 are different values."""
         if self.values:
             return any(value == v and type(value) is type(v) for v in self.values)
-        return type(value) is int and value >= self.low
+        return type(value) is int and self.low <= value <= MOST
 
     def accepted(self) -> str:
         """Return the accepted values as text for a message."""
-        return ", ".join(map(str, self.values)) if self.values else f"an integer of at least {self.low}"
+        return ", ".join(map(str, self.values)) if self.values else f"an integer from {self.low} to {MOST:,}"
 
 
 def flag(name: str, meaning: str) -> Option:

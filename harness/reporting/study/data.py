@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import BROKEN_ARCHIVE
 from harness.core.manifest import FILE, Manifest
 from harness.core.protocol import ALONE, INHERITED
 from harness.core.record import TrialRecord, load_records, ranked
 from harness.core.scores import EPOCHS, SHARED, SHORTLIST, Scored, load_scores
 from harness.core.sealed import read_sealed
 from harness.core.space import Configuration
+from harness.data.arrays import load_arrays
 from harness.errors import DataError, InputError, unknown_name
 from harness.reporting.lock import differences
 
@@ -210,17 +209,17 @@ def _examples(path: Path) -> list[Example]:
     if not path.exists():
         return []
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = [key.removeprefix("found_") for key in arrays if key.startswith("found_")]
-            labels = sorted({key.rpartition("_")[0] for key in found})
-            count = sum(key.startswith("image_") for key in arrays)
-            return [
-                Example(
-                    image=arrays[f"image_{i}"],
-                    truth=arrays[f"truth_{i}"],
-                    found={name: arrays[f"found_{name}_{i}"] for name in labels if f"found_{name}_{i}" in arrays},
-                )
-                for i in range(count)
-            ]
-    except BROKEN_ARCHIVE as error:
+        arrays = load_arrays(path)
+        found = [key.removeprefix("found_") for key in arrays if key.startswith("found_")]
+        labels = sorted({key.rpartition("_")[0] for key in found})
+        count = sum(key.startswith("image_") for key in arrays)
+        return [
+            Example(
+                image=arrays[f"image_{i}"],
+                truth=arrays[f"truth_{i}"],
+                found={name: arrays[f"found_{name}_{i}"] for name in labels if f"found_{name}_{i}" in arrays},
+            )
+            for i in range(count)
+        ]
+    except (ValueError, KeyError) as error:
         raise DataError(f"{path} is not readable: {error}; the same study command writes it again") from error

@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.evaluation.stats import CONFIDENCE, LEVELS
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
+from harness.reporting.harmless import in_fence
 from harness.reporting.hidden import without_paths
 from harness.reporting.lock import protocol_digest
 from harness.reporting.study import effects, tables
@@ -201,7 +202,7 @@ def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, no
         timing_note=_timing_note(data),
         search_protocol=protocol_digest(study.search_protocol),
         protocol=protocol_digest(study.protocol),
-        command=study.command,
+        command=in_fence(study.command),
         report_command=report_command + published,
         reproduce=markdown(pd.DataFrame({"": ran.keys(), " ": ran.values()}), text=(" ",)),
         config=json.dumps(study.config.to_dict(), indent=1),

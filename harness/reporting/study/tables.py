@@ -1,6 +1,5 @@
 """The tables of a study: plain numbers for ``results.csv``, text for reports."""
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -289,8 +288,7 @@ def unfinished(data: StudyData) -> pd.DataFrame:
                 "epochs": str(len(r.epochs)),
                 "last search AP mean, %": percent((r.epochs[-1].get("ap") or {}).get("mean") if r.epochs else None),
                 "parameters": f"{r.params:,}",
-                "reason": html.escape(r.reason, quote=False)
-                or ("interrupted, or still running" if r.state == "running" else NOTHING),
+                "reason": r.reason or ("interrupted, or still running" if r.state == "running" else NOTHING),
             }
             for r in rows
         ]

@@ -255,7 +255,7 @@ V2 = ARCHS["v2"]
         (
             "backbone",
             _with(MOBILENET_STAGES, width_p3=7),
-            "backbone.width_p3=7 is not accepted by mobilenetv1_stages; allowed: an integer of at least 8",
+            "backbone.width_p3=7 is not accepted by mobilenetv1_stages; allowed: an integer from 8 to 1,024",
         ),
         (
             "neck",

@@ -235,7 +235,7 @@ def test_a_note_stands_at_the_top_in_the_summary_and_in_the_command(runs: Path, 
     path = publish_report(runs / "photos", tmp_path, note, "elsewhere")
     assert path == tmp_path / "elsewhere" / "report.md"
     text = path.read_text(encoding="utf-8")
-    assert text.index("**Not the &lt;b&gt;official&lt;/b&gt; images.**") < text.index("## V1, V2 and the best student")
+    assert text.index("**Not the &lt;b>official&lt;/b> images.**") < text.index("## V1, V2 and the best student")
     assert f"--publish --as elsewhere --note '{note}'" in text
     assert json.loads((path.parent / "summary.json").read_text(encoding="utf-8"))["note"] == note
 
