@@ -82,7 +82,8 @@ def _pareto(data: StudyData, scored: pd.DataFrame, trained: Mapping[str, str]) -
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
         f"{data.budget:,} parameters. V2 is a reference outside the search. {_ringed(data)}{_seeds(scored)}"
     )
-    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data), _marks(data)), trained)
+    figure = plots.pareto(scored, data.budget, _headings(data), _marks(data))
+    return Picture(title, name, text.rstrip(), figure, trained)
 
 
 def _marks(data: StudyData) -> dict[str, str]:
@@ -145,7 +146,7 @@ def _speed(data: StudyData, scored: pd.DataFrame, trained: Mapping[str, str]) ->
     what = "Predicted FPS" if predicted else "FPS"
     text = f"{what} relative to V1's. {_ringed(data)}{_seeds(fast)}"
     figure = plots.speed(fast, _headings(data), f"{what} relative to V1", _marks(data))
-    return Picture(title, name, text, figure, trained)
+    return Picture(title, name, text.rstrip(), figure, trained)
 
 
 def _learning(data: StudyData) -> Picture:

@@ -197,7 +197,8 @@ def test_the_command_prints_the_table_and_the_path(runs: Path, capsys: pytest.Ca
     assert report.main(["bare", "--runs", str(runs)]) == 0
     printed = capsys.readouterr().out
     assert "256,148" in printed
-    assert str(runs / "bare" / "report" / "report.md") in printed
+    for name in ("report.md", "report.html"):
+        assert str(runs / "bare" / "report" / name) in printed
 
 
 def test_json_is_one_object_on_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
