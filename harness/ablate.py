@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = run_study(config, resources, progress)
 
     from harness.reporting import publish_report, summary
+    from harness.reporting.publish import places
 
     folder = given.runs / config.name
     published = publish_report(folder, REPORTS, given.note) if given.publish else None
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.emit(found | {"published": None if published is None else str(published)})
         return 0
     cli.show(*(f"- {sentence}".replace("**", "") for sentence in found["findings"]))
-    cli.show(*(f"report: {path}" for path in (report, published) if path is not None))
+    cli.show(*(places(path) for path in (report, published) if path is not None))
     return 0
 
 

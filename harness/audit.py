@@ -15,6 +15,7 @@ from harness.models.costs import count_parts
 from harness.reporting.audit.page import audit_page
 from harness.reporting.audit.rows import VERDICTS, merged, number_text, rows
 from harness.reporting.format import NOTHING
+from harness.reporting.webpage import page
 
 REPORTS = Path("reports")
 SPACE = "v2_light"
@@ -34,13 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Compare every documented number with a counted one.",
         EXAMPLES,
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the whole audit as a page to FILE")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the whole audit to FILE, and as a page beside it"
+    )
     cli.add(parser, "--json")
     given = parser.parse_args(argv)
     known = rows()
     if given.markdown is not None:
         cli.require_writable("--markdown", given.markdown.parent)
-        given.markdown.write_text(audit_page(load_space(SPACE), REPORTS), encoding="utf-8")
+        text = audit_page(load_space(SPACE), REPORTS)
+        given.markdown.write_text(text, encoding="utf-8")
+        given.markdown.with_suffix(".html").write_text(page(text, {}), encoding="utf-8")
     counters = {name: compare(ARCHS[name]) for name in AUDITED}
     if given.json:
         cli.emit(

@@ -15,7 +15,7 @@ REPORTS = Path("reports")
 FEWEST = 100
 """Least number of resamples; with fewer, the ends of an interval are too noisy."""
 
-EXAMPLES = """Writes runs/compare-STUDY-…/report.md with tables and pictures, and prints the networks and the findings.
+EXAMPLES = """Writes runs/compare-STUDY-…/report.md and, as a page, report.html; prints the networks and the findings.
 
 examples:
   python -m harness.compare widerface_mini widerface_mini_featherface --ground-truth PATH/TO/WIDERFACE/ground_truth
@@ -117,10 +117,11 @@ def _print(found: Any, written: Sequence[Path]) -> None:
     from harness.reporting.compare.findings import findings
     from harness.reporting.compare.tables import networks
     from harness.reporting.format import terminal
+    from harness.reporting.publish import places
 
     table = terminal(networks(found)[["network", "parameters", "seeds", "training, min", "AP mean, %"]])
     cli.show(table, *(f"- {sentence}".replace("`", "") for sentence in findings(found)))
-    cli.show(*(f"report: {path}" for path in written))
+    cli.show(*map(places, written))
 
 
 if __name__ == "__main__":

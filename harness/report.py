@@ -8,7 +8,7 @@ from harness.core.limits import check_name
 
 REPORTS = Path("reports")
 
-EXAMPLES = """Writes runs/NAME/report/ (report.md, pictures, results.csv) and prints its table.
+EXAMPLES = """Writes runs/NAME/report/ (report.md, report.html, pictures, results.csv) and prints its table.
 
 examples:
   python -m harness.report default-v2_p5-synthetic
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Imported after the cheap checks: pandas and Matplotlib take seconds to load.
     from harness.reporting import build_report, publish_report, summary, terminal_table
+    from harness.reporting.publish import places
     from harness.reporting.study.data import find_study
 
     folder = find_study(given.name, given.runs)
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json:
         cli.emit(summary(folder) | {"published": None if published is None else str(published)})
         return 0
-    cli.show(terminal_table(folder), *(f"report: {path}" for path in (report, published) if path is not None))
+    cli.show(terminal_table(folder), *(places(path) for path in (report, published) if path is not None))
     return 0
 
 

@@ -163,13 +163,14 @@ def _command(given: Any) -> str:
 
 def _print(found: Any, written: Sequence[Path]) -> None:
     from harness.reporting.format import terminal
+    from harness.reporting.publish import places
     from harness.reporting.simulation.findings import headline, remarks
     from harness.reporting.simulation.page import contents_of
 
     shown = contents_of(found)
     said = [headline(found), *remarks(found), *shown.remarks]
     cli.show(*said, terminal(shown.table), *(f"- {sentence}" for sentence in shown.findings))
-    cli.show(*(f"report: {path}" for path in written))
+    cli.show(*map(places, written))
 
 
 if __name__ == "__main__":

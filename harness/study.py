@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
 
     from harness.reporting import summary, terminal_table
+    from harness.reporting.publish import places
 
     found = summary(given.runs / config.name)
     if given.json:
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.show(
         terminal_table(given.runs / config.name),
         f"{100 * found['overhead_share']:.1f} % of the trials' time was neither training, evaluation nor speed "
-        f"measurement\nreport: {report}",
+        f"measurement\n{places(report)}",
     )
     return 0
 

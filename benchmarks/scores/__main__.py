@@ -190,9 +190,10 @@ def _print(found: "Judged", out: Path, report: Path) -> None:
     from benchmarks.scores.findings import findings, headline, remarks
     from benchmarks.scores.tables import taus
     from harness.reporting.format import terminal
+    from harness.reporting.publish import places
 
     cli.show(headline(found), *remarks(found), terminal(taus(found)), *(f"- {said}" for said in findings(found)))
-    cli.show(f"all values: {out}", f"report: {report}")
+    cli.show(f"all values: {out}", places(report))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the report on scores to a folder: ``report.md``, the picture, ``results.csv`` and ``summary.json``."""
+"""Writes the report on scores to a folder: ``report.md``, ``report.html``, picture, CSV and ``summary.json``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ def write_report(found: Judged, target: Path, note: str = "") -> Path:
     with publish.replaced(target) as folder:
         publish.save_pictures(pictures, folder)
         tables.results(measured).to_csv(folder / publish.RESULTS, index=False)
-        (folder / publish.REPORT).write_text(text, encoding="utf-8")
+        publish.write_report(folder, text, pictures)
         write_json(folder / publish.SUMMARY, summary(found) | {"note": note})
     return target / publish.REPORT
 

@@ -87,6 +87,15 @@ def markdown(frame: pd.DataFrame, *, text: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
+def notes(frame: pd.DataFrame, key: str) -> dict[str, str]:
+    """Return each value of column ``key`` → its row, one cell a line: the texts of the points of a picture."""
+    found = {}
+    for row in frame.to_dict("records"):
+        cells = (f"{name}: {cell}" for name, cell in row.items() if name != key)
+        found[row[key]] = "\n".join([f"{key} {row[key]}", *cells])
+    return found
+
+
 def terminal(frame: pd.DataFrame, styles: Mapping[str, str] | None = None, **options: Any) -> Table:
     """Return a frame of text as a table for the terminal; ``styles`` is column → style, ``options`` are the table's."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, **options)

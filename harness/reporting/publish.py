@@ -1,4 +1,4 @@
-"""Renders a report into a folder, and replaces the earlier one only when it is complete."""
+"""Renders a report into a folder, as Markdown and as a page, and replaces the earlier one only when it is complete."""
 
 import errno
 import glob
@@ -7,9 +7,9 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from harness.errors import InputError
 from harness.reporting.harmless import harmless
 from harness.reporting.style import save
+from harness.reporting.webpage import inlined, page
 
-REPORT, RESULTS, SUMMARY = "report.md", "results.csv", "summary.json"
+REPORT, PAGE, RESULTS, SUMMARY = "report.md", "report.html", "results.csv", "summary.json"
 
 _LEFT = 3_600.0
 """Seconds after which an unfinished report is one whose process was killed."""
@@ -28,12 +29,18 @@ _LEFT = 3_600.0
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture; ``text`` is its caption, or says why there is no ``figure``."""
+    """One picture of a report.
+
+    Attributes:
+        text: its caption, or why there is no ``figure``.
+        notes: label → text of the networks whose points are labelled (``style.mark``), shown on the page at a point.
+    """
 
     title: str
     name: str
     text: str
     figure: Figure | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -47,6 +54,24 @@ def save_pictures(pictures: Sequence[Picture], folder: Path, formats: Sequence[s
         if picture.figure is not None:
             for suffix in formats:
                 save(picture.figure, (folder / picture.file).with_suffix(suffix))
+
+
+def write_report(folder: Path, text: str, pictures: Sequence[Picture]) -> None:
+    """Write a report and its page, which has the same content.
+
+    Args:
+        folder: the report's folder.
+        text: the report as Markdown.
+        pictures: all pictures that ``text`` shows.
+    """
+    images = {p.file: inlined(p.figure, p.name, p.title, p.notes) for p in pictures if p.figure is not None}
+    (folder / REPORT).write_text(text, encoding="utf-8")
+    (folder / PAGE).write_text(page(text, images), encoding="utf-8")
+
+
+def places(report: Path) -> str:
+    """Return where a report and its page are, as a command's closing lines."""
+    return f"report: {report}\npage: {report.with_name(PAGE)}"
 
 
 def check_target(target: Path, key: str, what: str) -> None:

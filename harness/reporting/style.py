@@ -22,6 +22,9 @@ BLACK, GREY, MIDDLE, LIGHT = "#000000", "#6b6b6b", "#8a8a8a", "#c4c4c4"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
+NETWORK = "network:"
+"""Prefix of a point's group id (``gid``): what follows is the label of its network."""
+
 GAP = 6.0
 """Points between a mark and its text."""
 
@@ -69,9 +72,11 @@ def thousands(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def mark(axes: Axes, x: float, y: float, look: Look, **style: Any) -> None:
-    """Draw one network's point."""
+def mark(axes: Axes, x: float, y: float, look: Look, label: str = "", **style: Any) -> None:
+    """Draw one network's point; ``label`` connects it with the network's text in ``Picture.notes``."""
     face: dict[str, Any] = {"color": look.colour, "markeredgecolor": "white", "zorder": 3, **style}
+    if label:
+        face["gid"] = NETWORK + label
     axes.plot([x], [y], marker=look.marker, markersize=look.size, linestyle="none", **face)
 
 

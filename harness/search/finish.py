@@ -1,4 +1,4 @@
-"""Importance of the axes and example scenes, written when the trials of a study have ended."""
+"""Importance of the axes and example images, written when the trials of a study have ended."""
 
 import io
 import warnings
@@ -51,7 +51,7 @@ def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
 def write_examples(folder: Path, val: FaceSet, found: Mapping[str, Path]) -> None:
     """Write ``examples.npz``: some validation images with their annotated faces and each network's detections.
 
-    Only for generated images: reports contain no images of people.
+    The file stays in the study's folder: reports contain no images of people.
 
     Args:
         folder: the study's folder.

@@ -154,10 +154,9 @@ class Session:
         self.search.progress.stage("writing the report", 0, 1)
         finish.write_importance(self.folder, finish.importance(self.search.trials.study))
         best = self.search.best
-        if self.plan.config.data.source == "synthetic":
-            labels = [self.teacher.label, *self.plan.config.references, *([best.label] if best else [])]
-            found = {label: self.plan.trial_folder(label) / PREDICTIONS for label in labels}
-            finish.write_examples(self.folder, self.val, found)
+        labels = [self.teacher.label, *self.plan.config.references, *([best.label] if best else [])]
+        found = {label: self.plan.trial_folder(label) / PREDICTIONS for label in labels}
+        finish.write_examples(self.folder, self.val, found)
         self.write()
         report = build_report(self.folder)
         files: Sequence[Path] = [report.parent, self.folder / FILE]

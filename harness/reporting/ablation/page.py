@@ -1,4 +1,4 @@
-"""Writes an ablation's report: ``report.md``, ``tables/``, pictures, ``results.csv`` and ``summary.json``."""
+"""Writes an ablation's report: ``report.md``, ``report.html``, ``tables/``, pictures, CSV and ``summary.json``."""
 
 import shlex
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def _write(data: AblationData, target: Path, note: str, *, public: bool = False)
         publishing.save_pictures(drawn, folder, FORMATS)
         _write_tables(frames, folder / TABLES)
         results(data.found).to_csv(folder / publishing.RESULTS, index=False)
-        (folder / publishing.REPORT).write_text(text, encoding="utf-8")
+        publishing.write_report(folder, text, drawn)
         write_json(folder / publishing.SUMMARY, summarised(data, counted_, hide) | {"note": note})
     return target / publishing.REPORT
 

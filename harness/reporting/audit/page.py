@@ -41,7 +41,7 @@ def audit_page(space: SearchSpace, reports: Path) -> str:
         counted=COUNTED,
         overview=_overview(known),
         parts=markdown(_parts()),
-        snippets=markdown(_snippets()),
+        snippets=markdown(_snippets(), text=("in v2", "as written")),
         budget=str(budget),
         feasible=f"{spaces.feasible(budget):,}",
         size=f"{spaces.size:,}",

@@ -1,4 +1,4 @@
-"""Writes a comparison to a folder: ``report.md``, pictures, ``results.csv`` and ``summary.json``."""
+"""Writes a comparison to a folder: ``report.md``, ``report.html``, pictures, ``results.csv`` and ``summary.json``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ from harness.reporting.format import markdown
 from harness.reporting.hidden import without_paths
 from harness.reporting.lock import caption, protocol_digest
 from harness.reporting.parts import COUNTED
+from harness.reporting.publish import Picture
 from harness.reporting.study.method import CHOICE, ONE_COPY, provenance
-from harness.reporting.style import save
 
 
 def check_comparison(target: Path) -> None:
@@ -45,20 +45,24 @@ def write_comparison(found: Comparison, target: Path, command: str, note: str = 
         InputError: ``target`` exists and holds something else.
     """
     check_comparison(target)
-    pictures = pictures_of(found)
+    drawn = pictures_of(found)
     loaded = {data.study.name: diagnosis.load_diagnosis(data.folder) for data in found.studies}
     diagnoses = {name: content for name, content in loaded.items() if content is not None}
     commands = [content["command"] for content in diagnoses.values()]
     hide = without_paths([data.study for data in found.studies], *commands) if public else str
-    text = hide(_render(found, pictures, diagnoses, command, note))
+    text = hide(_render(found, drawn, diagnoses, command, note))
+    gradients = {
+        name: Picture(f"Gradient shares in {name}", f"gradients-{name}", "", diagnosis.picture(content))
+        for name, content in diagnoses.items()
+    }
+    pictures = [*drawn, *gradients.values()]
     with publish.replaced(target) as folder:
         publish.save_pictures(pictures, folder)
         for name, content in diagnoses.items():
-            file = f"gradients-{name}.png"
-            save(diagnosis.picture(content), folder / file)
-            (folder / f"diagnosis-{name}.md").write_text(hide(diagnosis.page(content, file)), encoding="utf-8")
+            page = diagnosis.page(content, gradients[name].file)
+            (folder / f"diagnosis-{name}.md").write_text(hide(page), encoding="utf-8")
         tables.results(found).to_csv(folder / publish.RESULTS, index=False)
-        (folder / publish.REPORT).write_text(text, encoding="utf-8")
+        publish.write_report(folder, text, pictures)
         write_json(folder / publish.SUMMARY, summary(found, hide) | {"note": note})
     return target / publish.REPORT
 
@@ -115,7 +119,7 @@ def _summarised(group: Group, found: Comparison) -> dict[str, Any]:
 
 def _render(
     found: Comparison,
-    pictures: Sequence[publish.Picture],
+    pictures: Sequence[Picture],
     diagnoses: Mapping[str, dict[str, Any]],
     command: str,
     note: str,
@@ -134,6 +138,7 @@ def _render(
         networks=markdown(trained, text=tuple(word for word in words if word in trained.columns)),
         differing=differing(found),
         protocol=protocol_digest(found.protocol),
+        search_protocol=protocol_digest(found.studies[0].study.search_protocol),
         method=_method(found),
         findings=findings(found),
         pairs=markdown(tables.pairs(found)),

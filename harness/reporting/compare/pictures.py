@@ -9,16 +9,15 @@ from harness.evaluation.stats import CONFIDENCE
 from harness.reporting.compare import plots, ranks
 from harness.reporting.compare.data import REFERENCE, TEACHER, Comparison, Group
 from harness.reporting.compare.recall import CLOSELY, recalls
-from harness.reporting.compare.tables import LEVELS
-from harness.reporting.lock import protocol_digest
+from harness.reporting.compare.tables import LEVELS, networks
+from harness.reporting.format import notes
 from harness.reporting.publish import Picture
 from harness.reporting.study.learning import training
 
 
 def pictures_of(found: Comparison) -> list[Picture]:
     """Return the pictures of a comparison, in the order of the report."""
-    measured = f"Validation AP: protocol `{protocol_digest(found.protocol)}`."
-    drawn = [_aps(found, measured), _parameters(found, measured), _differences(found, measured), _recalls(found)]
+    drawn = [_aps(found), _parameters(found), _differences(found), _recalls(found)]
     return [*_orders(found), *drawn, *_seconds(found), *_learning(found)]
 
 
@@ -49,7 +48,7 @@ def _rows(found: Comparison) -> pd.DataFrame:
     )
 
 
-def _aps(found: Comparison, measured: str) -> Picture:
+def _aps(found: Comparison) -> Picture:
     seeds = pd.DataFrame(
         [
             {"name": group.name, "level": level, "ap": 100 * ap}
@@ -60,20 +59,20 @@ def _aps(found: Comparison, measured: str) -> Picture:
     )
     text = (
         f"Bars: {100 * CONFIDENCE:.0f} % intervals over images; small dots: single trainings of a network with "
-        f"several seeds. {measured}"
+        "several seeds."
     )
     return Picture("AP with its interval", "aps", text, plots.aps(_rows(found), seeds, LEVELS))
 
 
-def _parameters(found: Comparison, measured: str) -> Picture:
+def _parameters(found: Comparison) -> Picture:
     frame = _rows(found)
     budgets = sorted({data.budget for data in found.studies})
     figure = plots.parameters(frame[frame["level"] == "mean"], budgets)
-    text = f"Mean AP with its interval over images; teachers on the right. {measured}"
-    return Picture("AP against parameters", "parameters", text, figure)
+    text = "Mean AP with its interval over images; teachers on the right."
+    return Picture("AP against parameters", "parameters", text, figure, notes(networks(found), "network"))
 
 
-def _differences(found: Comparison, measured: str) -> Picture:
+def _differences(found: Comparison) -> Picture:
     title, name = "Differences of mean AP", "differences"
     if not found.pairs:
         return Picture(title, name, "There are no two networks to compare.")
@@ -88,7 +87,7 @@ def _differences(found: Comparison, measured: str) -> Picture:
         rows.append({"panel": panel, "name": pair.name, **shown})
     text = (
         "An interval that excludes zero shows a difference. The interval over seeds is missing if one of the two "
-        f"networks was trained only once. {measured}"
+        "networks was trained only once."
     )
     return Picture(title, name, text, plots.differences(pd.DataFrame(rows)))
 
@@ -108,7 +107,7 @@ def _seconds(found: Comparison) -> Iterator[Picture]:
     if rows:
         text = (
             "Mean search AP after an epoch against the training time so far; further seeds have thin lines. "
-            f"Evaluations take no time here. Compare times within one machine only. {_searched(found)}"
+            "Evaluations take no time here. Compare times within one machine only."
         )
         yield Picture("AP against training time", "seconds", text, plots.against_time(pd.DataFrame(rows)))
 
@@ -119,14 +118,10 @@ def _orders(found: Comparison) -> Iterator[Picture]:
     if len(frame):
         text = (
             "Candidates that all studies trained. Blue: the best one in the study with the shortest trainings; red: "
-            f"the best one in the study with the longest. {_searched(found)}"
+            "the best one in the study with the longest."
         )
         frame["ap"] *= 100
         yield Picture("Search AP of the shared candidates", "ranks", text, plots.orders(frame))
-
-
-def _searched(found: Comparison) -> str:
-    return f"Search AP: protocol `{protocol_digest(found.studies[0].study.search_protocol)}`."
 
 
 def _learning(found: Comparison) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from harness.reporting import style
@@ -74,7 +75,7 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
         for row in rows.to_dict("records"):
             look, at = LOOKS[row["look"]], row["params"]
             axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=1.2, alpha=0.55, zorder=1)
-            style.mark(axes, at, row["ap"], look)
+            style.mark(axes, at, row["ap"], look, row["name"])
         style.thousands(axes)
         axes.margins(x=0.8 if len(rows) < 3 else 0.25)
         axes.set_xlabel("parameters")
@@ -83,7 +84,7 @@ def parameters(groups: pd.DataFrame, budgets: Sequence[int]) -> Figure:
         panels[0].axvline(budget, color=style.GREY, linewidth=1, linestyle="--", zorder=0)
         style.write_above(panels[0], f"budget {budget:,}", budget)
     if len(panels) > 1:
-        panels[1].tick_params(axis="x", labelrotation=30)
+        panels[1].xaxis.set_major_locator(MaxNLocator(2))
     for axes, rows in zip(panels, (groups[~large], groups[large]), strict=False):
         labels = [
             Label(row["name"], row["params"], row["ap"], LOOKS[row["look"]].colour) for row in rows.to_dict("records")

@@ -1,4 +1,4 @@
-"""Writes a simulation to a folder: ``report.md``, pictures, ``results.csv`` and ``summary.json``."""
+"""Writes a simulation to a folder: ``report.md``, ``report.html``, pictures, ``results.csv`` and ``summary.json``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -62,7 +62,7 @@ def write_simulation(found: Simulation, target: Path, command: str, note: str = 
     with publish.replaced(target) as folder:
         publish.save_pictures(shown.pictures, folder)
         shown.results.to_csv(folder / publish.RESULTS, index=False)
-        (folder / publish.REPORT).write_text(text, encoding="utf-8")
+        publish.write_report(folder, text, shown.pictures)
         write_json(folder / publish.SUMMARY, summary(found) | {"note": note})
     return target / publish.REPORT
 

@@ -24,7 +24,7 @@ FROM_SLICES = "V2 from slices"
 
 @dataclass(frozen=True)
 class Example:
-    """One synthetic scene: ``image`` (H, W, 3) uint8 BGR, ``truth`` (n, 4), ``found`` label → (m, 5) with scores."""
+    """One validation image: ``image`` (H, W, 3) uint8 BGR, ``truth`` (n, 4), ``found`` label → (m, 5) with scores."""
 
     image: Array
     truth: Array
@@ -43,7 +43,7 @@ class StudyData:
         shortlist: number → one of them after an epoch of training.
         sharing: one dict per epoch of the training of the shared weights.
         importance: axis → share; empty if there were too few trials.
-        examples: empty for WIDER FACE images.
+        examples: some validation images. Those of people are in no report, only in the study's folder.
     """
 
     folder: Path
@@ -172,7 +172,7 @@ def load(folder: Path) -> StudyData:
     foreign = {record.label: apart for record in found if (apart := _apart(record, study))}
     records = [record for record in found if record.label not in foreign]
     importance = _importance(folder / "importance.json")
-    examples = _examples(folder / "examples.npz") if study.config.data.source == "synthetic" else []
+    examples = _examples(folder / "examples.npz")
     scores = [scored for _, scored in sorted(load_scores(folder).items())]
     epochs = folder / SHARED / EPOCHS
     sharing: list[dict[str, Any]] = _read(epochs) if epochs.exists() else []

@@ -33,7 +33,6 @@ def training(record: TrialRecord) -> Figure:
         values = [info["losses"][term] for info in record.epochs]
         left.plot(epochs, values, color=_TERMS[term], linewidth=1.8, marker="o", markersize=3, label=term)
     left.set(ylabel="loss, before its weight", yscale="log")
-    left.legend(frameon=False, fontsize=9)
 
     for level, colour in _LEVELS.items():
         values = [100 * info["ap"][level] for info in evaluated]
@@ -53,9 +52,9 @@ def training(record: TrialRecord) -> Figure:
         right.axvline(best, color=style.GREY, linewidth=1, linestyle=":")
         style.write_above(right, f"best mean: epoch {best}", best)
     right.set(ylabel="search AP, %")
-    right.legend(frameon=False, fontsize=9, loc="best", ncols=2)
     for axes in (left, right):
         axes.set_xlabel("epoch")
+        axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
         axes.set_xlim(0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     final = ", ".join(f"{level} {percent(ap)}" for level, ap in record.ap.items() if ap is not None)

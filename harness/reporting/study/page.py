@@ -1,4 +1,4 @@
-"""Writes a study's report: ``report.md``, pictures, ``results.csv``, and ``scores.csv`` if candidates were scored."""
+"""Writes a study's report: ``report.md``, ``report.html``, pictures, ``results.csv``, ``scores.csv`` if it scored."""
 
 import json
 import shlex
@@ -22,7 +22,8 @@ from harness.reporting.study.findings import findings, headline, worth
 from harness.reporting.study.fronts import front
 from harness.reporting.study.method import method, mixture, provenance
 from harness.reporting.study.noise import search_noise, ties, validation_noise
-from harness.reporting.study.pictures import pictures
+from harness.reporting.study.pictures import GALLERY, faces_shown, pictures
+from harness.reporting.style import save
 
 SCORES = "scores.csv"
 
@@ -30,11 +31,16 @@ SCORES = "scores.csv"
 def build_report(study_folder: Path) -> Path:
     """Write ``study_folder/report/``, replacing an earlier one, and return the path of its ``report.md``.
 
+    The gallery of a study of photographs is written beside that folder, so that no report has images of people.
+
     Raises:
         DataError: the study's files are missing or broken.
         InputError: APs of two protocols would share a column.
     """
-    return _write(load(study_folder), study_folder / "report", public=False)
+    data = load(study_folder)
+    if not data.synthetic and (shown := faces_shown(data)) is not None:
+        save(shown, study_folder / GALLERY)
+    return _write(data, study_folder / "report", public=False)
 
 
 def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "", *, weights: bool = False) -> Path:
@@ -144,7 +150,7 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
             scores = tables.scores(data)
             scores["reason"] = scores["reason"].map(hide)
             scores.to_csv(folder / SCORES, index=False)
-        (folder / publish.REPORT).write_text(text, encoding="utf-8")
+        publish.write_report(folder, text, drawn)
         if public:
             write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
         if weights:

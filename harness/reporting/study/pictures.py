@@ -1,23 +1,28 @@
 """The pictures of a study, with their captions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from harness.core.arch import ArchConfig
-from harness.reporting.format import counted
-from harness.reporting.lock import protocol_digest
+from harness.evaluation.ap import IOU_THRESHOLD
+from harness.reporting.format import counted, notes, percent
 from harness.reporting.parts import part_counts
 from harness.reporting.publish import Picture
-from harness.reporting.study import plots
+from harness.reporting.study import plots, tables
 from harness.reporting.study.data import FROM_SLICES, StudyData
 from harness.reporting.study.fronts import front, reference_text
+from harness.reporting.study.gallery import gallery
 
 LEAST_SCORE = 0.5
-"""Least score of a detection in the examples picture."""
+"""Least score of a detection in the gallery."""
 
 EXAMPLES = 6
-"""Scenes in the examples picture."""
+"""Images in the gallery."""
+
+GALLERY = "gallery.png"
+"""The gallery of a study of photographs, which stays in the study's folder."""
 
 _UNSEARCHED, _UNSCORED = "Nothing was searched.", "No student has a search AP yet."
 
@@ -30,12 +35,13 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
         frame: its ``tables.results``.
     """
     scored = frame[frame["search_ap_mean"].notna()] if len(frame) else frame
+    trained = notes(tables.trials(data), "trial")
     return [
-        *_scores(data),
-        _pareto(data, scored),
+        *_scores(data, trained),
+        _pareto(data, scored, trained),
         *_hypervolume(data),
         _parts(data),
-        _speed(data, scored),
+        _speed(data, scored, trained),
         _learning(data),
         _precision_recall(data),
         _importance(data),
@@ -43,32 +49,31 @@ def pictures(data: StudyData, frame: pd.DataFrame) -> list[Picture]:
     ]
 
 
-def _scores(data: StudyData) -> Iterator[Picture]:
+def _scores(data: StudyData, trained: Mapping[str, str]) -> Iterator[Picture]:
     """Yield the scores of all candidates, if they were scored by shared weights."""
     found = [one for one in data.scores if one.ap.get("mean") is not None]
     if not found:
         return
-    trained = {record.number: record.search_ap["mean"] for record in data.candidates("complete")}
-    frame = pd.DataFrame(
-        [
-            {
-                "params": s.params,
-                "score": s.ap["mean"],
-                "epoch": data.shortlist[s.number].ap.get("mean") if s.number in data.shortlist else None,
-                "ap": trained.get(s.number),
-            }
-            for s in found
-        ]
-    )
+    ended = {record.number: record for record in data.candidates("complete")}
+    rows, said = [], {}
+    for one in found:
+        record, score = ended.get(one.number), one.ap["mean"]
+        label = record.label if record is not None else f"score {one.number}"
+        epoch = data.shortlist[one.number].ap.get("mean") if one.number in data.shortlist else None
+        ap = None if record is None else record.search_ap.get("mean")
+        rows.append({"label": label, "params": one.params, "score": score, "epoch": epoch, "ap": ap})
+        chosen = "; ".join(f"{axis}={value}" for axis, value in one.configuration.items())
+        alone = f"candidate {one.number}\nparameters: {one.params:,}\nconfiguration: {chosen}"
+        said[label] = f"{trained.get(label, alone)}\nscore, %: {percent(score)}"
     listed = "Middle: the short list after an epoch of training. " if data.shortlist else ""
     text = (
         "Small: the search AP of each candidate with slices of the shared weights, after a few steps of its own. "
-        f"{listed}Large: finalists after training to the end. Lines join APs of one candidate. {_search(data)}"
+        f"{listed}Large: finalists after training to the end. Lines join APs of one candidate."
     )
-    yield Picture("Scores against parameters", "scores", text, plots.scores(frame, data.budget))
+    yield Picture("Scores against parameters", "scores", text, plots.scores(pd.DataFrame(rows), data.budget), said)
 
 
-def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
+def _pareto(data: StudyData, scored: pd.DataFrame, trained: Mapping[str, str]) -> Picture:
     title, name = "Search AP against parameters", "pareto"
     if data.best is None:
         return Picture(title, name, _UNSCORED if data.study.config.trials else _UNSEARCHED)
@@ -78,9 +83,9 @@ def _pareto(data: StudyData, scored: pd.DataFrame) -> Picture:
     text = (
         "All students trained to the end; the line joins those above every smaller student. Dashed: the budget of "
         f"{data.budget:,} parameters. V2 is a reference outside the search. {_ringed(data)}{_seeds(scored)}"
-        f"{_search(data)}"
     )
-    return Picture(title, name, text, plots.pareto(scored, data.budget, _headings(data), _marks(data)))
+    figure = plots.pareto(scored, data.budget, _headings(data), _marks(data))
+    return Picture(title, name, text.rstrip(), figure, trained)
 
 
 def _marks(data: StudyData) -> dict[str, str]:
@@ -105,13 +110,9 @@ def _hypervolume(data: StudyData) -> Iterator[Picture]:
         return
     text = (
         f"Hypervolume of the Pareto front of {', '.join(data.study.config.objectives)} after each trial, by number: "
-        f"{found.volume:.4f} after the last one. Reference point: {reference_text(data)}. {_search(data)}"
+        f"{found.volume:.4f} after the last one. Reference point: {reference_text(data)}."
     )
     yield Picture(title, name, text, plots.hypervolume(found.volumes))
-
-
-def _search(data: StudyData) -> str:
-    return f"Search AP: protocol `{protocol_digest(data.study.search_protocol)}`."
 
 
 def _seeds(shown: pd.DataFrame) -> str:
@@ -131,7 +132,7 @@ def _parts(data: StudyData) -> Picture:
     return Picture(title, name, text, plots.parts(counts, data.budget))
 
 
-def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
+def _speed(data: StudyData, scored: pd.DataFrame, trained: Mapping[str, str]) -> Picture:
     title, name = "Search AP against speed", "speed"
     predicted = data.study.config.predicts_latency
     if predicted and len(scored):
@@ -145,8 +146,9 @@ def _speed(data: StudyData, scored: pd.DataFrame) -> Picture:
         text = "All students have one architecture: their speeds differ only by the load on the machine."
         return Picture(title, name, text)
     what = "Predicted FPS" if predicted else "FPS"
-    text = f"{what} relative to V1's. {_ringed(data)}{_seeds(fast)}{_search(data)}"
-    return Picture(title, name, text, plots.speed(fast, _headings(data), f"{what} relative to V1", _marks(data)))
+    text = f"{what} relative to V1's. {_ringed(data)}{_seeds(fast)}"
+    figure = plots.speed(fast, _headings(data), f"{what} relative to V1", _marks(data))
+    return Picture(title, name, text.rstrip(), figure, trained)
 
 
 def _learning(data: StudyData) -> Picture:
@@ -164,7 +166,7 @@ def _learning(data: StudyData) -> Picture:
         return Picture(title, name, "Every student was evaluated after one epoch only: the tables have these APs.")
     text = (
         "Mean search AP after each epoch that was evaluated, of first trainings; a cross marks where a trial was "
-        f"pruned or failed. {_search(data)}"
+        "pruned or failed."
     )
     return Picture(title, name, text, plots.learning_curves(pd.DataFrame(rows), _headings(data)))
 
@@ -181,9 +183,7 @@ def _precision_recall(data: StudyData) -> Picture:
     if not rows:
         return Picture(title, name, "No precision-recall curve has been recorded yet.")
     figure = plots.precision_recall(pd.DataFrame(rows), {heading: record.ap for heading, record in shown.items()})
-    protocol = protocol_digest(data.study.protocol)
-    text = f"First trainings on the validation images, with their AP in %. Validation AP: protocol `{protocol}`."
-    return Picture(title, name, text, figure)
+    return Picture(title, name, "First trainings on the validation images, with their AP in %.", figure)
 
 
 def _importance(data: StudyData) -> Picture:
@@ -198,14 +198,27 @@ def _importance(data: StudyData) -> Picture:
 
 
 def _examples(data: StudyData) -> Picture:
-    title, name = "Examples", "examples"
+    title, name = "Found, missed and false faces", "examples"
     if not data.synthetic:
-        return Picture(title, name, "WIDER FACE images are not shown: their licence does not allow redistribution.")
-    headings = _headings(data)
-    if not any(label in scene.found for scene in data.examples for label in headings):
+        text = "WIDER FACE images are not shown: their licence does not allow redistribution."
+        return Picture(title, name, f"{text} The study's folder has some in `{GALLERY}`." if data.examples else text)
+    figure = faces_shown(data)
+    if figure is None:
         return Picture(title, name, "The study has not written its example scenes yet.")
-    text = f"Validation scenes. Detections that score below {LEAST_SCORE} are not drawn."
-    return Picture(title, name, text, plots.examples(data.examples[:EXAMPLES], headings, LEAST_SCORE))
+    text = (
+        "Validation scenes, with detections that score at least "
+        f"{LEAST_SCORE}. Found: IoU of at least {IOU_THRESHOLD} with an annotated face. Second detections on a face "
+        "are false."
+    )
+    return Picture(title, name, text, figure)
+
+
+def faces_shown(data: StudyData) -> Figure | None:
+    """Return the gallery of a study's example images, whatever they show; None if there are none yet."""
+    headings = _headings(data)
+    if not any(label in image.found for image in data.examples for label in headings):
+        return None
+    return gallery(data.examples[:EXAMPLES], headings, LEAST_SCORE)
 
 
 def _headings(data: StudyData) -> dict[str, str]:

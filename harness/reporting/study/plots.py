@@ -15,7 +15,7 @@ from harness.core.arch import PARTS
 from harness.data.truth import LISTS
 from harness.reporting import style
 from harness.reporting.format import percent
-from harness.reporting.study.data import FROM_SLICES, Example
+from harness.reporting.study.data import FROM_SLICES
 from harness.reporting.style import Label, Look
 
 LOOKS = {
@@ -29,6 +29,7 @@ LOOKS = {
 """Heading, or its first word → look, the same in every picture."""
 
 STUDENT = Look(style.SKY, "o", 6.0)
+SCORED, LISTED, TRAINED = Look(style.SKY, "o", 3.5), Look(style.ORANGE, "o", 5.0), Look(style.BLUE, "o")
 NO_MARKS: Mapping[str, str] = MappingProxyType({})
 RING = Look(style.GREEN, "o", 11.0)
 PART_COLOURS = dict(
@@ -69,10 +70,10 @@ def _scatter(
     points = {label: point for label, point in points.items() if label in students or label in headings}
     for label, point in points.items():
         named = label in headings
-        style.mark(axes, *point, _look(headings[label]) if named else STUDENT, zorder=3 if named else 2)
-    for point, heading in repeats.values():
+        style.mark(axes, *point, _look(headings[label]) if named else STUDENT, label, zorder=3 if named else 2)
+    for label, (point, heading) in repeats.items():
         look = _look(heading)
-        style.mark(axes, *point, look, markerfacecolor="none", markeredgecolor=look.colour, zorder=3)
+        style.mark(axes, *point, look, label, markerfacecolor="none", markeredgecolor=look.colour, zorder=3)
     for label, text in marks.items():
         if label in points:
             ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": RING.colour, "zorder": 4}
@@ -128,29 +129,22 @@ def scores(frame: pd.DataFrame, budget: int) -> Figure:
     """Scores of all candidates against parameters, and the search AP of those that were trained to the end.
 
     Args:
-        frame: one row per candidate: params, and in [0, 1] score, epoch (after an epoch of training) and ap; the last
-            two are missing for those that were only scored.
+        frame: one row per candidate: label, params, and in [0, 1] score, epoch (after an epoch of training) and ap; the
+            last two are missing for those that were only scored.
         budget: parameters.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = style.plain(figure.subplots())
-    axes.scatter(frame["params"], 100 * frame["score"], s=12, color=style.SKY, linewidth=0, label="score", zorder=1)
-    listed, ended = (frame[frame[column].notna()] for column in ("epoch", "ap"))
+    shown = (("score", SCORED, "score"), ("epoch", LISTED, "after an epoch"), ("ap", TRAINED, "trained to the end"))
     for row in frame.to_dict("records"):
-        aps = [100 * row[column] for column in ("score", "epoch", "ap") if pd.notna(row[column])]
-        axes.plot([row["params"]] * len(aps), aps, color=style.GREY, linewidth=0.6, zorder=0)
-    if len(listed):
-        axes.scatter(
-            listed["params"],
-            100 * listed["epoch"].astype(float),
-            s=22,
-            color=style.ORANGE,
-            label="after an epoch",
-            zorder=2,
-        )
-    axes.scatter(
-        ended["params"], 100 * ended["ap"].astype(float), s=42, color=style.BLUE, label="trained to the end", zorder=3
-    )
+        aps = [(100 * row[column], look) for column, look, _ in shown if pd.notna(row[column])]
+        if len(aps) > 1:
+            axes.plot([row["params"]] * len(aps), [ap for ap, _ in aps], color=style.GREY, linewidth=0.6, zorder=0)
+        for ap, look in aps:
+            style.mark(axes, row["params"], ap, look, row["label"], markeredgewidth=0, zorder=look.size)
+    for column, look, name in shown:
+        if frame[column].notna().any():
+            axes.plot([], [], look.marker, color=look.colour, markersize=look.size, label=name)
     axes.axvline(budget, color=style.GREY, linewidth=1, linestyle="--", zorder=0)
     style.write_above(axes, f"budget {budget:,}", budget)
     style.thousands(axes)
@@ -292,18 +286,17 @@ def precision_recall(curves: pd.DataFrame, aps: Mapping[str, Mapping[str, float 
 
     Args:
         curves: columns network (a heading), level, recall, precision.
-        aps: heading → level → AP in [0, 1], written beside its name.
+        aps: heading → level → AP in [0, 1], written below the panel beside the network's name.
     """
-    figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.5 + 0.2 * len(aps)), layout="constrained")
     grid = figure.subplots(1, len(LISTS), sharey=True)
     for axes, level in zip(grid, LISTS, strict=True):
         style.plain(axes)
         panel = curves[curves["level"] == level]
-        for position, heading in enumerate(reversed(list(aps))):
-            rows, colour = panel[panel["network"] == heading], _look(heading).colour
-            axes.plot(rows["recall"], rows["precision"], color=colour, linewidth=1.8)
-            text = f"{heading} {percent(aps[heading].get(level))}"
-            axes.text(0.05, 0.06 + 0.09 * position, text, color=colour, fontweight="bold", fontsize=9.5)
+        for heading, by_level in aps.items():
+            rows, text = panel[panel["network"] == heading], f"{heading} {percent(by_level.get(level))}"
+            axes.plot(rows["recall"], rows["precision"], color=_look(heading).colour, linewidth=1.8, label=text)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), frameon=False, fontsize=9, handlelength=1.5)
         axes.set_title(level, loc="left", fontsize=10)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall")
     grid[0].set_ylabel("precision")
@@ -356,42 +349,3 @@ def speed(
     _scatter(axes, frame, "speed_ratio_to_v1", headings, marks)
     axes.set(xlabel=xlabel, ylabel="mean search AP, %")
     return figure
-
-
-def examples(scenes: Sequence[Example], headings: Mapping[str, str], least_score: float) -> Figure:
-    """Scenes in columns, networks in rows: annotated faces green, detections orange.
-
-    Args:
-        scenes: synthetic scenes, BGR.
-        headings: label → heading of the rows.
-        least_score: detections with a lower score are not drawn.
-    """
-    labels = [label for label in headings if any(label in scene.found for scene in scenes)]
-    side = 1.75
-    figure = Figure(figsize=(0.4 + side * len(scenes), 0.35 + side * len(labels)), layout="constrained")
-    grid = figure.subplots(len(labels), len(scenes), squeeze=False)
-    for i, label in enumerate(labels):
-        for j, scene in enumerate(scenes):
-            axes: Axes = grid[i, j]
-            axes.imshow(scene.image[:, :, ::-1], interpolation="nearest")
-            axes.set_axis_on()
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
-            _boxes(axes, scene.truth, style.GREEN, 2.0)
-            found: Any = scene.found.get(label)
-            if found is not None:
-                _boxes(axes, found[found[:, 4] >= least_score], style.ORANGE, 1.0)
-        grid[i, 0].set_ylabel(headings[label], fontweight="bold", fontsize=9.5)
-    handles = [
-        Rectangle((0, 0), 1, 1, fill=False, edgecolor=c, linewidth=w)
-        for c, w in ((style.GREEN, 2.0), (style.ORANGE, 1.0))
-    ]
-    names = ["annotated face", f"detection, score at least {least_score}"]
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return figure
-
-
-def _boxes(axes: Axes, boxes: Any, colour: str, width: float) -> None:
-    for x1, y1, x2, y2 in boxes[:, :4]:
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width))

@@ -11,6 +11,7 @@ from harness.core.documented import CLAIMS, Claim
 from harness.core.names import load_space
 from harness.reporting.audit.page import audit_page
 from harness.reporting.audit.rows import DOCUMENTS, VERDICTS, judge, merged, rows
+from harness.reporting.webpage import page
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,6 +88,7 @@ def test_rounding_is_to_the_written_digits(written: str, value: float, number: f
 
 def test_the_committed_page_is_what_its_command_makes() -> None:
     committed = (ROOT / "reports" / "audit" / "report.md").read_text(encoding="utf-8")
+    assert page(committed, {}) == (ROOT / "reports" / "audit" / "report.html").read_text(encoding="utf-8")
     assert committed == audit_page(load_space("v2_light"), ROOT / "reports"), (
         "make it again: python -m harness.audit --markdown reports/audit/report.md"
     )

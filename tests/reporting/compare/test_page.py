@@ -365,7 +365,7 @@ def published(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_is_whole(published: Path, runs: Path) -> None:
     text = published.read_text(encoding="utf-8")
     names = {path.name for path in published.parent.iterdir()}
-    assert names == {"report.md", "results.csv", "summary.json", *(f"{name}.png" for name in PICTURES)}
+    assert names == {"report.md", "report.html", "results.csv", "summary.json", *(f"{name}.png" for name in PICTURES)}
     assert {p.name for p in published.parent.parent.iterdir()} == {"both"}
     assert all((published.parent / name).is_file() for name in re.findall(r"\]\(([^)#]+)\)", text))
     assert "\n\n\n" not in text

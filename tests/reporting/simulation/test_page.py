@@ -37,6 +37,7 @@ def test_the_report_and_its_files(tmp_path: Path) -> None:
         assert (path.parent / name).stat().st_size > 0
     assert {file.name for file in path.parent.iterdir()} == {
         "report.md",
+        "report.html",
         "results.csv",
         "summary.json",
         "by_trial.png",

@@ -110,7 +110,7 @@ def test_the_report_and_its_files(tmp_path: Path) -> None:
     path = write_simulation(FOUND, tmp_path / "report", "python -m harness.simulate --objectives ap,params")
     text = path.read_text(encoding="utf-8")
     names = {file.name for file in path.parent.iterdir()}
-    assert names == {"report.md", "results.csv", "summary.json", "fronts.png"}
+    assert names == {"report.md", "report.html", "results.csv", "summary.json", "fronts.png"}
     assert all((path.parent / name).stat().st_size > 0 for name in re.findall(r"\]\(([^)#]+)\)", text))
     assert "3 searches" not in text
     assert "7 searches of 7 trials each for the objectives `ap,params`, replayed on" in text

@@ -48,7 +48,8 @@ def test_a_report_holds_every_table_and_picture(runs: Path, built: Path) -> None
     path = built
     text = path.read_text(encoding="utf-8")
     assert path == runs / "fake" / "report" / "report.md"
-    assert {p.name for p in path.parent.iterdir()} == {"report.md", "results.csv", *(f"{p}.png" for p in PICTURES)}
+    files = {"report.md", "report.html", "results.csv", *(f"{p}.png" for p in PICTURES)}
+    assert {p.name for p in path.parent.iterdir()} == files
     for name in re.findall(r"\]\(([^)#]+)\)", text):
         assert (path.parent / name).is_file()
     assert _tables(text) == 5
@@ -104,11 +105,16 @@ def test_publishing_hides_paths_and_wider_face_images(runs: Path, tmp_path: Path
     assert "</details>" in text
 
 
-def test_wider_face_images_stay_out_even_where_the_study_left_some(tmp_path: Path) -> None:
+def test_wider_face_images_stay_in_the_folder_of_the_study(tmp_path: Path) -> None:
     folder = write_study(tmp_path, source="photos/widerface")
     scenes = write_study(tmp_path, "synthetic") / "examples.npz"
     (folder / "examples.npz").write_bytes(scenes.read_bytes())
-    assert not (build_report(folder).parent / "examples.png").exists()
+    report, public = build_report(folder), publish_report(folder, tmp_path / "public")
+    assert (folder / "gallery.png").is_file()
+    for path in (report, public):
+        assert not {"examples.png", "gallery.png"} & {file.name for file in path.parent.iterdir()}
+        assert "data:image/webp" not in path.with_name("report.html").read_text(encoding="utf-8")
+        assert "The study's folder has some in `gallery.png`." in path.read_text(encoding="utf-8")
 
 
 def test_weights_are_published_with_what_is_known_of_them(tmp_path: Path) -> None:
@@ -191,7 +197,8 @@ def test_the_command_prints_the_table_and_the_path(runs: Path, capsys: pytest.Ca
     assert report.main(["bare", "--runs", str(runs)]) == 0
     printed = capsys.readouterr().out
     assert "256,148" in printed
-    assert str(runs / "bare" / "report" / "report.md") in printed
+    for name in ("report.md", "report.html"):
+        assert str(runs / "bare" / "report" / name) in printed
 
 
 def test_json_is_one_object_on_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -119,19 +118,6 @@ def test_learning_curves_show_every_trial_and_mark_the_pruned(data: StudyData) -
     _drawn(figure)
     for words in ("best (0010)", "V2", "V1 after\n12 epochs", "not trained to the end"):
         assert words in _texts(figure)
-
-
-def test_examples_turn_bgr_into_rgb_and_draw_true_below_found(data: StudyData) -> None:
-    scene = data.examples[0]
-    figure = plots.examples([scene], {"v2": "V2"}, least_score=0.5)
-    _drawn(figure)
-    axes: Axes = figure.axes[0]
-    shown = np.asarray(axes.images[0].get_array())
-    assert (shown == scene.image[:, :, ::-1]).all()
-    colours = [patch.get_edgecolor() for patch in axes.patches]
-    kept = int((scene.found["v2"][:, 4] >= 0.5).sum())
-    assert len(colours) == len(scene.truth) + kept
-    assert kept < len(scene.found["v2"])
 
 
 def test_networks_keep_one_colour_in_every_picture() -> None:
