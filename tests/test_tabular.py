@@ -28,10 +28,10 @@ from harness.errors import DataError, HarnessError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.weights import load_weights, save_weights, state_digest
 from harness.search.candidates import identity
+from harness.search.pool import Event
 from harness.search.progress import Board, Progress
 from harness.search.resources import Resources
 from harness.search.speeds import Stopwatch
-from harness.search.workers import Event
 from harness.training.grade import val_ap
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.loop import train
@@ -172,7 +172,7 @@ def made(
     seen: Callable[[Path], None] = lambda _: None,
 ) -> tuple[Path, Shown]:
     """Make a table, or continue it, and return its file; ``seen`` is called whenever it was written."""
-    monkeypatch.setattr(make, "Pool", lambda *_: Workers(disk))
+    monkeypatch.setattr(make, "Processes", lambda *_: Workers(disk))
     shown, out = Shown(), runs / "table.json"
     maker = Maker(protocol("quick", configurations, 2), resources(runs), shown, COMMAND)
     write = maker.write
@@ -562,7 +562,7 @@ def test_the_table_of_photographs_names_no_folder(tmp_path: Path, runs: Path, mo
     data = DataConfig(source="widerface", size=64, train_images=0, search_images=1, val_images=0)
     mini = replace(load_study("widerface_mini"), data=data, train=TrainConfig(epochs=EPOCHS))
     monkeypatch.setattr(protocols, "load_study", lambda _: mini)
-    monkeypatch.setattr(make, "Pool", lambda *_: Workers(Disk()))
+    monkeypatch.setattr(make, "Processes", lambda *_: Workers(Disk()))
     out = tmp_path / "table.json"
     arguments = ["--study", "widerface_mini", "--data", str(copy), "--configurations", "1", "--seeds", "1"]
     assert command.main([*arguments, "--evaluate-every", "2", "--runs", str(runs), "--out", str(out), "--json"]) == 0

@@ -7,8 +7,8 @@ from harness.core.record import TrialRecord, write_json
 from harness.core.scores import EPOCHS, SHARED
 from harness.errors import HarnessError
 from harness.search.plan import INITIAL, Plan
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
-from harness.search.workers import Event, Pool
 from harness.training.job import WEIGHTS
 
 NAME = "shared weights"

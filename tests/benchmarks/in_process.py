@@ -1,9 +1,9 @@
-"""Workers in this process: ``harness.search.workers.Pool`` without processes, for tests that train."""
+"""Workers in this process: a ``harness.search.pool.Pool`` without processes, for tests that train."""
 
 from typing import Any
 
 from harness.errors import HarnessError, NonFiniteLossError
-from harness.search.workers import Event, Work
+from harness.search.pool import Event, Work
 
 
 class Pool:

@@ -46,7 +46,7 @@ def in_process() -> Iterator[None]:
         patch.setattr(protocols, "load_study", lambda name: TOY if name == "quick" else load_study(name))
         patch.setattr(Pool, "started", [], raising=False)
         for module in (setting, tabular_make):
-            patch.setattr(module, "Pool", Pool)
+            patch.setattr(module, "Processes", Pool)
         yield
 
 

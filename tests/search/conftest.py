@@ -47,7 +47,7 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
         return [np.zeros((0, 15), dtype=np.float32)] * len(faces)
 
     def use(plan: Plan) -> None:
-        monkeypatch.setattr("harness.search.run.Pool", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
+        monkeypatch.setattr("harness.search.run.Processes", lambda work, count, threads: Pool(plan, count))  # noqa: ARG005
 
     monkeypatch.setattr("harness.training.teacher.train", train)
     monkeypatch.setattr("harness.search.resources.available_cores", lambda: 8)

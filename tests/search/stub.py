@@ -22,9 +22,9 @@ from harness.core.record import TrialRecord, load_records
 from harness.errors import HarnessError, NonFiniteLossError
 from harness.models.builder import build
 from harness.models.costs import count
+from harness.search.pool import Event
 from harness.search.resources import Resources
 from harness.search.run import run_study
-from harness.search.workers import Event
 from harness.training.grade import grade
 from harness.training.job import WEIGHTS, Job, TrainResult
 from harness.training.score import Score, ScoreJob
@@ -134,7 +134,7 @@ class _Worker:
 
 
 class Pool:
-    """As ``harness.search.workers.Pool``; ``wait`` gets one job, drawn by the plan's order, one epoch further."""
+    """A ``harness.search.pool.Pool`` whose ``wait`` gets one job, drawn by the plan's order, one epoch further."""
 
     def __init__(self, plan: Plan, count: int) -> None:
         plan.pool = self
