@@ -11,6 +11,7 @@ from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.errors import InputError, Preempted
+from harness.search.cluster import Cluster
 
 EXAMPLES = """
 Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here so that help and refused input answer at once.
     from harness.search.run import run_study
 
-    resources = cli.resources(given, "harness.study", argv)
+    resources = replace(cli.resources(given, "harness.study", argv), cluster=_cluster(given))
     try:
         with cli.Progress() as progress:
             report = run_study(config, resources, progress)
@@ -114,6 +115,23 @@ def _parser() -> cli.Parser:
     )
     where = parser.add_argument_group("where and how it runs")
     cli.add(where, "--workers")
+    where.add_argument(
+        "--engine",
+        choices=("processes", "ray"),
+        default="processes",
+        help="train in processes of this machine (default), or on a Ray cluster (docs/cluster.md)",
+    )
+    where.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster (default: RAY_ADDRESS, or one that is started on this machine, on loopback)",
+    )
+    where.add_argument(
+        "--cpus-per-trial", type=integer, metavar="N", help="cores that Ray reserves for a trial (default: --threads)"
+    )
+    where.add_argument(
+        "--gpus-per-trial", type=number, metavar="X", help="share of a GPU that Ray reserves for a trial (default: 1)"
+    )
     cli.add_address(where, "--storage", "database of the trials (default: SQLite in runs/NAME)")
     cli.add_address(where, "--tracking-uri", cli.TRACKING)
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
@@ -153,6 +171,16 @@ def configure(given: Any) -> StudyConfig:
     )
     load_space(config.space)
     return replace(config, name=given.name or cli.study_name(name, config.space, data))
+
+
+def _cluster(given: Any) -> Cluster | None:
+    """Return the Ray cluster that the arguments describe; None if networks are trained in processes."""
+    shares = cli.chosen(given, "address", cpus="cpus_per_trial", gpus="gpus_per_trial")
+    if given.engine == "ray":
+        return Cluster(**shares)
+    if shares:
+        raise InputError("--address, --cpus-per-trial and --gpus-per-trial belong to --engine ray")
+    return None
 
 
 def _list(as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""Workers in this process: ``harness.search.workers.Pool`` without processes."""
+"""Workers in this process: a ``harness.search.pool.Pool`` without processes."""
 
 import random
 from collections.abc import Callable, Generator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import HarnessError, NonFiniteLossError
-from harness.search.workers import Event, Work
+from harness.search.pool import Event, Work
 
 Steps = Generator[dict[str, Any], bool, Any]
 """A job: yields what it reports after every epoch, receives whether to continue, and returns its result."""

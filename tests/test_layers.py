@@ -122,6 +122,7 @@ def test_third_party_packages_are_imported_only_in_their_layer() -> None:
         assert "optuna" not in used or unit(path) == "search", f"{path}: only harness/search knows Optuna"
         assert "mlflow" not in used or unit(path) == "tracking", f"{path}: only harness/tracking knows MLflow"
         assert not used & {"onnx", "onnxruntime"} or unit(path) == "deployment", f"{path}: only deployment knows ONNX"
+        assert "ray" not in used or unit(path) == "search", f"{path}: only harness/search knows Ray"
         assert not used & {"search_spaces", "studies"}, f"{path}: spaces and studies are found by name"
         if unit(path) in BOTTOM:
             assert used <= sys.stdlib_module_names, f"{path}: the bottom row needs nothing but Python"

@@ -16,9 +16,10 @@ from harness.core.record import TrialRecord
 from harness.core.table import Network
 from harness.data import load_split
 from harness.search.plan import Plan
+from harness.search.pool import Pool
 from harness.search.progress import Progress
 from harness.search.work import work
-from harness.search.workers import Pool
+from harness.search.workers import Processes
 from harness.training.job import Job
 
 
@@ -57,7 +58,7 @@ class Setting:
     @cached_property
     def pool(self) -> Pool:
         """The workers."""
-        pool = Pool(work, self._count, self.plan.threads)
+        pool = Processes(work, self._count, self.plan.threads)
         self._stack.callback(pool.close)
         pool.ready()
         return pool

@@ -9,9 +9,9 @@ from harness.core.scores import SHARED
 from harness.core.training import SharingConfig, TrainConfig
 from harness.errors import InputError
 from harness.search.plan import Plan
+from harness.search.pool import Pool
 from harness.search.progress import Progress
 from harness.search.shared import SharedTraining, ended
-from harness.search.workers import Pool
 from harness.training.job import WEIGHTS
 from harness.training.score import Scorer
 

@@ -11,8 +11,8 @@ from harness.core.space import Configuration
 from harness.data import load_split
 from harness.evaluation.protocol import ap_protocol
 from harness.search.plan import Plan
+from harness.search.pool import Pool
 from harness.search.progress import Progress
-from harness.search.workers import Pool
 
 
 def plan_of(plan: Plan, name: str, recipe: Recipe, progress: Progress) -> Plan:

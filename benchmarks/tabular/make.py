@@ -20,7 +20,7 @@ from harness.search.progress import Progress
 from harness.search.resources import Resources
 from harness.search.speeds import Stopwatch
 from harness.search.storage import single_writer
-from harness.search.workers import Pool
+from harness.search.workers import Processes
 from harness.training.job import TRAINING_VERSION
 
 
@@ -87,7 +87,7 @@ class Maker:
             self.write(out)
             return
         with ExitStack() as stack:
-            pool = Pool(train_graded, self._count, self._plan.threads)
+            pool = Processes(train_graded, self._count, self._plan.threads)
             stack.callback(pool.close)
             pool.ready()
             Trainings(self._plan, self.records, pool, self._job, self._progress, lambda: self.write(out)).run()

@@ -8,8 +8,8 @@ from benchmarks.tabular.rows import ENDED
 from harness.core.record import TrialRecord
 from harness.errors import DataError, HarnessError
 from harness.search.plan import Plan
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
-from harness.search.workers import Event, Pool
 from harness.training.job import WEIGHTS
 from harness.training.reuse import fingerprint
 

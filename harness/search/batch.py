@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
-from harness.search.workers import Event, Pool
 
 
 def run_all(

@@ -23,6 +23,7 @@ from harness.evaluation.objectives import costs, normalised
 from harness.search.agreement import STATES
 from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
+from harness.search.pool import Event, Pool
 from harness.search.progress import Board, Progress, Running
 from harness.search.pruning import Rule, rule_for
 from harness.search.scoring import Scoring, in_order
@@ -31,7 +32,6 @@ from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
 from harness.search.shortlist import differing, looked_at
 from harness.search.trials import Trials
-from harness.search.workers import Event, Pool
 from harness.tracking import Tracker
 from harness.training.job import WEIGHTS, TrainResult
 from harness.training.reuse import Finished, fingerprint

@@ -141,7 +141,7 @@ def replay(job: Job, on_epoch: Callable[[dict[str, Any]], bool] | None = None) -
 
     Args:
         job: the search.
-        on_epoch: not called; ``workers.Pool`` gives one to all its work.
+        on_epoch: not called; a ``Pool`` gives one to all its work.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     counts, trainer = SpaceCounts(job.world.space), Trainer(job.world, job.seed)

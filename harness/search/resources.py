@@ -12,6 +12,7 @@ from harness.core.protocol import StudyConfig
 from harness.errors import InputError
 from harness.models.device import resolve_device
 from harness.models.weights import file_digest
+from harness.search.cluster import Cluster, Share
 from harness.search.storage import check_url, open_storage
 from harness.tracking.address import check_uri
 from harness.training.teacher import find_teacher
@@ -34,6 +35,7 @@ class Resources:
         storage: a database URL; None: a SQLite file in the study's folder.
         tracking_uri: None: a SQLite file in ``runs``; ``none``: no tracking.
         command: the command that repeats this study, for its report; without secrets.
+        cluster: the Ray cluster that trains the networks; it must be joined. None: worker processes of this machine.
     """
 
     runs: Path
@@ -45,6 +47,7 @@ class Resources:
     storage: str | None = None
     tracking_uri: str | None = None
     command: str = ""
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Checked:
         url: URL of the trials' database.
         teacher: ``auto`` with the backbone it starts from, or an architecture and the digest of its weights.
         start: weights that the students' backbones start from; a teacher's digest is unknown before it is trained.
+        share: what a trial takes of the cluster; None where there is none.
     """
 
     device: torch.device
@@ -65,6 +69,7 @@ class Checked:
     url: str
     teacher: str
     start: Start
+    share: Share | None
 
     def weights(self, teacher: Path, resources: Resources) -> Path | None:
         """Return the weights file that the students' backbones start from; None for random numbers."""
@@ -78,7 +83,7 @@ def check_resources(config: StudyConfig, resources: Resources) -> Checked:
         InputError: names the option, what was given and what is accepted.
     """
     device = resolve_device(resources.device)
-    workers, threads = _cores(config, resources, cuda=device.type == "cuda")
+    share, workers, threads = _cores(config, resources, cuda=device.type == "cuda")
     label, weights = find_teacher(resources.teacher)
     if label in config.references:
         raise InputError(f"'{label}' is both the teacher and a reference: remove it from --references")
@@ -104,26 +109,30 @@ def check_resources(config: StudyConfig, resources: Resources) -> Checked:
         url,
         teacher=begun if weights is None else f"{label} {file_digest(weights)}",
         start=_start(config, backbone, trained=weights is None),
+        share=share,
     )
 
 
-def _cores(config: StudyConfig, resources: Resources, *, cuda: bool) -> tuple[int, int]:
-    """Return workers and threads."""
-    cores = available_cores()
+def _cores(config: StudyConfig, resources: Resources, *, cuda: bool) -> tuple[Share | None, int, int]:
+    """Return what a trial takes of the cluster, workers and threads."""
     for option, value in (("--workers", resources.workers), ("--threads", resources.threads)):
         if value is not None and value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
-    threads = resources.threads or (max(1, cores // (resources.workers or 1)) if cuda else 1)
-    fits = max(1, psutil.virtual_memory().available // _BYTES_PER_WORKER)
     jobs = config.trials + config.seeds * len(config.references)
     jobs += config.ablation.looks[0] * len(config.ablation.arms) if config.ablation else 0
+    if resources.cluster is not None:
+        share, threads = resources.cluster.share(resources.threads, resources.device)
+        return share, resources.workers or max(1, min(share.room(), jobs, config.window)), threads
+    cores = available_cores()
+    threads = resources.threads or (max(1, cores // (resources.workers or 1)) if cuda else 1)
+    fits = max(1, psutil.virtual_memory().available // _BYTES_PER_WORKER)
     workers = resources.workers or (1 if cuda else max(1, min(cores // threads, jobs, fits, config.window)))
     if workers * threads > cores:
         raise InputError(
             f"{workers} workers of {threads} threads need {workers * threads} cores and there are {cores}: "
             "more threads than cores train several times slower; lower --workers or --threads"
         )
-    return workers, threads
+    return None, workers, threads
 
 
 def _start(config: StudyConfig, backbone: Path | None, *, trained: bool) -> Start:

@@ -27,8 +27,10 @@ from harness.models.weights import file_digest
 from harness.search import identity
 from harness.search.agreement import check_agreement
 from harness.search.candidates import Proposer
+from harness.search.cluster import joined
 from harness.search.loop import DIRECTIONS, Search
 from harness.search.plan import Plan
+from harness.search.pool import Pool
 from harness.search.progress import Progress
 from harness.search.resources import Checked, Resources, check_resources
 from harness.search.session import Session
@@ -36,7 +38,7 @@ from harness.search.speeds import THREADS, Stopwatch
 from harness.search.storage import Ledger, open_storage, single_writer, storage_errors
 from harness.search.trials import Trials
 from harness.search.work import work
-from harness.search.workers import Pool
+from harness.search.workers import Processes
 from harness.tracking import Tracker, open_tracker
 from harness.training.reuse import Finished
 from harness.training.teacher import Teacher, ensure_teacher
@@ -53,11 +55,13 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
     begun = time.monotonic()
     # What fits without regard to latency is known at once; nothing is measured for a study that is refused anyway.
     space, proposer = _check_search(replace(config, budget=replace(config.budget, max_latency_ratio=None)), None)
-    checked = check_resources(config, resources)
-    same = identity.chosen(config, space, checked)
     folder, cache = resources.runs / config.name, resources.runs / "cache"
 
     with ExitStack() as stack:
+        if resources.cluster is not None:
+            stack.enter_context(joined(resources.cluster))
+        checked = check_resources(config, resources)
+        same = identity.chosen(config, space, checked)
         stack.enter_context(_folder(folder))
         earlier = Manifest.load(folder) if (folder / FILE).exists() else None
         _check_earlier(earlier, same, folder)
@@ -66,7 +70,7 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         _check_earlier(earlier, same, folder)
         if latencies is not None:
             _, proposer = _check_search(config, latencies)
-        pool = Pool(work, checked.workers, checked.threads)
+        pool = _pool(config, checked, folder, progress)
         stack.callback(pool.close)
         splits = {split: load_split(config.data, split, cache, progress.stage) for split in SPLITS}
         same |= identity.of_images(splits)
@@ -125,6 +129,23 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
 def _close(tracker: Tracker, kind: type[BaseException] | None, *_: object) -> None:
     """End tracking; after SIGTERM there is no time to wait for a server."""
     tracker.close(2.0) if kind is Preempted else tracker.close()
+
+
+def _pool(config: StudyConfig, checked: Checked, folder: Path, progress: Progress) -> Pool:
+    if checked.share is None:
+        return Processes(work, checked.workers, checked.threads)
+    from harness.search.actors import Actors  # Imports Ray.
+
+    return Actors(
+        work,
+        checked.workers,
+        checked.threads,
+        share=checked.share,
+        folder=folder,
+        made=_made_here(config, checked),
+        side=config.train.side(config.data.size),
+        say=progress.line,
+    )
 
 
 def _latencies(

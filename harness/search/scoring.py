@@ -12,9 +12,9 @@ from harness.core.scores import Scored, append_score, load_scores
 from harness.core.space import Configuration
 from harness.search.batch import run_all
 from harness.search.plan import label
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
 from harness.search.trials import Trials
-from harness.search.workers import Event, Pool
 from harness.training.score import ScoreJob
 
 Objectives = Callable[[Scored], list[float]]

@@ -8,8 +8,8 @@ from harness.core.scores import EPOCHS, SHARED
 from harness.errors import HarnessError
 from harness.search.batch import run_all
 from harness.search.plan import INITIAL, Plan
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
-from harness.search.workers import Event, Pool
 from harness.training.job import WEIGHTS
 from harness.training.score import ScoreJob
 

@@ -11,8 +11,8 @@ from harness.core.scores import SHORTLIST, Scored, append_score, load_scores
 from harness.core.space import Configuration
 from harness.search.batch import run_all
 from harness.search.plan import label
+from harness.search.pool import Event, Pool
 from harness.search.progress import Progress
-from harness.search.workers import Event, Pool
 from harness.training.look import LookJob
 
 

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.search.costs import Costs
 from harness.search.replay import World, jobs, replay
 from harness.search.surrogate import Surrogate
-from harness.search.workers import Pool
+from harness.search.workers import Processes
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
@@ -124,7 +124,7 @@ def _replays(
     # The Gaussian process takes longest, so that its searches are last in this list, from whose end jobs are taken.
     order = sorted(waiting, key=lambda label: waiting[label].sampler.endswith("gp"))
     found: list[Replay] = []
-    pool = Pool(replay, min(workers, len(waiting)), threads=1)
+    pool = Processes(replay, min(workers, len(waiting)), threads=1)
     try:
         while len(found) < len(waiting):
             progress("replaying searches", len(found), len(waiting))

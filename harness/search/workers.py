@@ -1,4 +1,4 @@
-"""Worker processes that train networks concurrently.
+"""``Processes``: worker processes of this machine that train networks concurrently.
 
 Processes are spawned, not forked: a fork of a process that has used PyTorch's threads may hang. They live as long as
 the study, so that libraries load once. After every epoch a worker waits for the answer whether to continue.
@@ -21,9 +21,7 @@ from typing import Any
 from harness.core.machine import memory_kills
 from harness.core.processes import end_with_parent
 from harness.errors import HarnessError, NonFiniteLossError, first_line
-
-Work = Callable[[Any, Callable[[dict[str, Any]], bool]], Any]
-"""A function of a job and of a callback after every epoch, as ``training.loop.train``; defined at module level."""
+from harness.search.pool import Event, Work
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGBUS)
 """Signals that a training does not raise itself: a user or a system short of memory killed the process, or a file that
@@ -33,25 +31,6 @@ _LEAVE = 10.0
 """Seconds that workers have for a checkpoint when they are ended."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Event:
-    """An event of the job with this label.
-
-    Attributes:
-        kind: ``epoch`` (``content``: the epoch's dict; the worker waits for ``Pool.answer``), ``result`` (what the work
-            returned), ``failed`` (the reason), ``killed`` (its process was killed from outside; the cause) or
-            ``fatal`` (an exception that every other job would meet too).
-        details: a traceback, where there is one.
-        exhausted: whether it was killed while the system killed processes because memory was exhausted.
-    """
-
-    kind: str
-    label: str
-    content: Any
-    details: str = ""
-    exhausted: bool = False
 
 
 @dataclass
@@ -64,7 +43,7 @@ class _Worker:
     memory_kills: int = 0
 
 
-class Pool:
+class Processes:
     """``count`` worker processes of ``threads`` threads each, started at once.
 
     Args:

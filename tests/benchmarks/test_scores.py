@@ -49,7 +49,7 @@ def in_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(protocols, "load_study", lambda name: TOY if name == "quick" else load_study(name))
         for module in (setting, tabular_make):
-            patch.setattr(module, "Pool", lambda work, *_: Pool(whole(work), 1, started=STARTED))
+            patch.setattr(module, "Processes", lambda work, *_: Pool(whole(work), 1, started=STARTED))
         yield
 
 

@@ -53,7 +53,7 @@ def stub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
             interruption = Preempted if plan.preempts else KeyboardInterrupt
             return Pool(plan.work, count, order=plan.order, interrupt=plan.interrupt, interruption=interruption)
 
-        monkeypatch.setattr("harness.search.run.Pool", pool)
+        monkeypatch.setattr("harness.search.run.Processes", pool)
 
     monkeypatch.setattr("harness.training.teacher.train", train)
     monkeypatch.setattr("harness.search.resources.available_cores", lambda: 8)

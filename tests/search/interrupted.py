@@ -6,6 +6,7 @@ from inside, because a watcher outside is too late on a busy machine. The traini
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -28,6 +29,9 @@ def train(job: Job, on_epoch: Callable[[dict[str, Any]], bool]) -> TrainResult:
             number = signal.Signals[name]
             if whom == "study":
                 os.killpg(0, number)
+            elif whom == "parent":  # On a cluster: the actor.
+                os.kill(os.getppid(), number)
+                time.sleep(60)
             else:
                 os.kill(os.getpid(), number)
         return on_epoch(info)

@@ -132,6 +132,8 @@ REFUSED = {
     "malformed tracking": (["--tracking-uri", "localhost:5000"], "did you mean 'http://localhost:5000'?"),
     "malformed storage": (["--storage", "trials.db"], "is not a database URL"),
     "storage in memory": (["--storage", "sqlite://"], "storage 'sqlite://' names no file"),
+    "a cluster without its engine": (["--gpus-per-trial", "0.5"], "--gpus-per-trial belong to --engine ray"),
+    "no cluster": (["--engine", "ray", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
     "unreachable storage": (["--storage", "sqlite:////nowhere/study.db"], "cannot be opened"),
     "a name that is a path": (
         ["--name", "a/b"],

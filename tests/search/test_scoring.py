@@ -17,10 +17,10 @@ from harness.counting import SpaceCounts
 from harness.errors import DataError, HarnessError
 from harness.search.candidates import Proposer
 from harness.search.loop import DIRECTIONS
+from harness.search.pool import Event
 from harness.search.scoring import Scoring
 from harness.search.storage import Ledger, open_storage
 from harness.search.trials import Trials
-from harness.search.workers import Event
 from harness.training.score import Score
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,8 @@ import torch
 
 from harness.errors import DataError, HarnessError, NonFiniteLossError
 from harness.search import workers
-from harness.search.workers import Event, Pool
+from harness.search.pool import Event
+from harness.search.workers import Processes
 
 pytestmark = pytest.mark.slow
 
@@ -34,23 +35,23 @@ def work(job: str, on_epoch: Callable[[dict[str, Any]], bool]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
+def pool() -> Iterator[Processes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "7")
-        pool = Pool(work, count=2, threads=1)
+        pool = Processes(work, count=2, threads=1)
     pool.ready()
     yield pool
     pool.close()
 
 
-def events(pool: Pool, count: int) -> list[Event]:
+def events(pool: Processes, count: int) -> list[Event]:
     found: list[Event] = []
     while len(found) < count:
         found += pool.wait()
     return sorted(found, key=lambda event: event.label)
 
 
-def test_two_concurrent_jobs_each_wait_for_an_answer(pool: Pool) -> None:
+def test_two_concurrent_jobs_each_wait_for_an_answer(pool: Processes) -> None:
     pool.start("a", "a")
     pool.start("b", "b")
     assert pool.idle == 0
@@ -72,13 +73,13 @@ def test_a_variable_set_for_the_workers_does_not_stay(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     before = dict(os.environ)
-    pool = Pool(work, count=1, threads=1)
+    pool = Processes(work, count=1, threads=1)
     after = dict(os.environ)
     pool.close()
     assert after == before
 
 
-def test_errors_of_a_job_are_classified(pool: Pool) -> None:
+def test_errors_of_a_job_are_classified(pool: Processes) -> None:
     pool.start("a", "diverge")
     pool.start("b", "defect")
     diverged, defect = events(pool, 2)
@@ -102,7 +103,7 @@ def test_errors_of_a_job_are_classified(pool: Pool) -> None:
     ],
 )
 def test_a_worker_that_dies_is_replaced_and_its_cause_is_reported(
-    pool: Pool, number: str, kind: str, cause: str
+    pool: Processes, number: str, kind: str, cause: str
 ) -> None:
     """A job fails if its process ends by itself, not if the process is killed from outside."""
     before = pool.pids()
@@ -117,7 +118,9 @@ def test_a_worker_that_dies_is_replaced_and_its_cause_is_reported(
     assert events(pool, 1)[0].content == "b stopped after 1"
 
 
-def test_a_worker_that_was_killed_for_want_of_memory_is_told_apart(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_was_killed_for_want_of_memory_is_told_apart(
+    pool: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for counts, exhausted in (([3, 3], False), ([3, 4], True)):
         found = iter(counts)
         monkeypatch.setattr(workers, "memory_kills", lambda found=found: next(found))
@@ -132,7 +135,7 @@ def test_a_worker_whose_study_is_gone_ends_without_a_word() -> None:
     workers._serve(theirs, work, torch.get_num_threads())
 
 
-def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> None:
+def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Processes) -> None:
     before = pool.pids()
     os.kill(before[0], signal.SIGKILL)
     assert pool.wait() == []
@@ -144,7 +147,7 @@ def test_a_worker_that_dies_idle_is_replaced_without_a_failure(pool: Pool) -> No
 
 
 def test_a_worker_that_never_starts_is_reported() -> None:
-    pool = Pool(work, count=1, threads=1)
+    pool = Processes(work, count=1, threads=1)
     os.kill(pool.pids()[0], signal.SIGKILL)
     with pytest.raises(HarnessError, match="a worker did not start: its process was killed by SIGKILL"):
         pool.ready()

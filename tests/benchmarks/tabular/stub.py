@@ -94,7 +94,7 @@ def made(
     seen: Callable[[Path], None] = lambda _: None,
 ) -> tuple[Path, Shown]:
     """Make a table, or continue it, and return its file; ``seen`` is called whenever it was written."""
-    monkeypatch.setattr(make, "Pool", disk.pool)
+    monkeypatch.setattr(make, "Processes", disk.pool)
     shown, out = Shown(), runs / "table.json"
     maker = Maker(protocol("quick", configurations, 2), resources(runs), shown, COMMAND)
     write = maker.write

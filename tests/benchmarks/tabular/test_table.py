@@ -125,7 +125,7 @@ def test_the_table_of_photographs_names_no_folder(tmp_path: Path, runs: Path, mo
     data = DataConfig(source="widerface", size=64, train_images=0, search_images=1, val_images=0)
     mini = replace(load_study("widerface_mini"), data=data, train=TrainConfig(epochs=EPOCHS))
     monkeypatch.setattr(protocols, "load_study", lambda _: mini)
-    monkeypatch.setattr(make, "Pool", Disk().pool)
+    monkeypatch.setattr(make, "Processes", Disk().pool)
     out = tmp_path / "table.json"
     arguments = ["--study", "widerface_mini", "--data", str(copy), "--configurations", "1", "--seeds", "1"]
     assert command.main([*arguments, "--evaluate-every", "2", "--runs", str(runs), "--out", str(out), "--json"]) == 0
