@@ -35,7 +35,7 @@ def headline(data: StudyData) -> str:
     if config.sharing is not None:
         several = len(config.objectives) > 1
         scored = f"{counted(len(data.scores), 'student')} of {config.trials:,} were scored by shared weights"
-        if config.sharing.shortlist:
+        if data.shortlist:
             listed = "with high scores that differ" if not several else "that dominate most of the objectives"
             scored += f", and {len(data.shortlist):,} {listed} were trained for an epoch"
         chosen = "that dominate most of the objectives" if several else "best"
