@@ -14,8 +14,10 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """The folder of studies, teachers and caches unless ``--runs`` names another."""
+
+MOST = 8
+"""Ended trainings that the table of a running study shows."""
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -288,11 +293,43 @@ def show(*parts: "RenderableType", least: int = 0) -> None:
         console.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
 
 
-class Progress:
-    """Shows a command's progress on stderr: bars on a terminal, occasional lines elsewhere.
+def board_table(board: "Board", most: int | None = None) -> "RenderableType":
+    """Return a study's trainings as a table: the running ones, then those that have ended, best AP first.
 
-    Elsewhere, a new stage is printed if no line was printed for ``QUIET`` seconds, and the same stage and running
-    trainings again every ``REPEAT`` seconds, so that short stages print nothing.
+    Args:
+        board: the study.
+        most: the largest number of ended trainings; None shows all.
+    """
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, side in (("network", "left"), ("parameters", "right"), ("search AP, %", "right"), ("", "left")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for running in board.running.values():
+        made = ProgressBar(total=running.epochs, completed=running.epoch, width=30)
+        progress = Table.grid(padding=(0, 1))
+        progress.add_row(made, f"epoch {running.epoch} of {running.epochs}")
+        table.add_row(running.label, f"{running.params:,}", _percent(running.ap), progress)
+    ended = board.ended[:most]
+    for one in ended:
+        graded = "" if one.ap is None else f", validation AP {100 * one.ap:.1f}"
+        table.add_row(one.label, f"{one.params:,}", _percent(one.search_ap), f"{one.state}{graded}")
+    if len(ended) < len(board.ended):
+        table.add_row("…", "", "", f"{len(board.ended) - len(ended):,} more")
+    return table
+
+
+def _percent(ap: float | None) -> str:
+    return "–" if ap is None else f"{100 * ap:.1f}"
+
+
+class Progress:
+    """Shows a command's progress on stderr: a table and bars on a terminal, occasional lines elsewhere.
+
+    Elsewhere, a new stage is printed if no line was printed for ``QUIET`` seconds, so that short stages print nothing.
+    A stage or running trainings are printed again after ``REPEAT`` seconds without a line, also while nothing is
+    reported, as in an epoch of minutes.
 
     Args:
         in_bytes: whether ``stage`` counts bytes.
@@ -300,7 +337,7 @@ class Progress:
         clock: returns the time in seconds; replaced in tests.
     """
 
-    QUIET, REPEAT = 2.0, 60.0
+    QUIET, REPEAT = 2.0, 30.0
 
     def __init__(
         self,
@@ -321,49 +358,75 @@ class Progress:
         self._said = ("", 0, 0)
         self._stage = ("", 0, 0)
         self._began = (0.0, 0)
-        self._bars: list[tuple[str, int, int, str]] = []
-        self._summary = ""
+        self._board: Board | None = None
         self._made = 0
+        self._guard = threading.RLock()
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._remind_regularly, name="progress", daemon=True)
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Remove the bars."""
         self._live.stop()
+        self._ended.set()
+        if self._watch.is_alive():
+            self._watch.join()
 
     def stage(self, what: str, done: int, total: int) -> None:
         """Show how much of a stage is done; the bar disappears when the stage is complete."""
-        _, before, planned = self._stage
-        if total != planned or done < before:
-            self._began = (self._clock(), done)
-        self._stage = (what, done, total)
-        if not self._console.is_terminal:
-            said, done_then, of = self._said
-            due = self.REPEAT if what == said else self.QUIET
-            ends = done == total == of and (what, done) != (said, done_then)  # What was mentioned is seen to end.
-            if ends or self._clock() - self._printed >= due:
-                self._said = (what, done, total)
-                self.line(f"{what}: {self._amount(done)} of {self._amount(total)}")
+        with self._guard:
+            _, before, planned = self._stage
+            if total != planned or done < before:
+                self._began = (self._clock(), done)
+            self._stage = (what, done, total)
+            if not self._console.is_terminal:
+                said, done_then, of = self._said
+                due = self.REPEAT if what == said else self.QUIET
+                ends = done == total == of and (what, done) != (said, done_then)  # What was mentioned is seen to end.
+                if ends or self._clock() - self._printed >= due:
+                    self._say_stage()
 
     def board(self, board: "Board") -> None:
-        """Show one bar per running training, and the summary of the study."""
-        self._stage = ("", 0, 0)
-        self._bars, self._summary = board.bars(), board.summary()
-        if not self._console.is_terminal:
-            if board.made > self._made:
-                self.line(self._summary)
-            elif self._bars and self._clock() - self._printed >= self.REPEAT:
-                self.line("; ".join(f"{name}: {text}" for name, _, _, text in self._bars))
-        self._made = board.made
+        """Show the study's trainings and its summary."""
+        with self._guard:
+            self._stage, self._board = ("", 0, 0), deepcopy(board)  # Other threads show it while the study changes it.
+            if not self._console.is_terminal:
+                if board.made > self._made:
+                    self.line(board.summary())
+                self.remind()
+            self._made = board.made
 
     def line(self, text: str) -> None:
         """Print a permanent line above the bars."""
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
-        self._printed = self._clock()
+        with self._guard:
+            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+            self._printed = self._clock()
+
+    def remind(self) -> None:
+        """Print what goes on if no line was printed for ``REPEAT`` seconds."""
+        with self._guard:
+            _, done, total = self._stage
+            if self._clock() - self._printed < self.REPEAT:
+                return
+            if done < total:
+                self._say_stage()
+            elif self._board is not None and self._board.running:
+                self.line(self._board.under_way())
+
+    def _remind_regularly(self) -> None:
+        while not self._ended.wait(1.0):
+            self.remind()
+
+    def _say_stage(self) -> None:
+        what, done, total = self._said = self._stage
+        self.line(f"{what}: {self._amount(done)} of {self._amount(total)}{self._left()}")
 
     def _render(self) -> "RenderableType":
         from rich.console import Group
@@ -372,13 +435,15 @@ class Progress:
         from rich.text import Text
 
         what, done, total = self._stage
-        bars = list(self._bars)
+        shown: list[RenderableType] = []
+        if self._board is not None:
+            shown += [board_table(self._board, most=MOST), Text(self._board.summary())]
         if done < total:
-            bars.append((what, done, total, f"{self._amount(done)} of {self._amount(total)}{self._left()}"))
-        rows = Table.grid(padding=(0, 1))
-        for name, made, planned, text in bars:
-            rows.add_row(Text(name), ProgressBar(total=planned, completed=made, width=30), Text(text))
-        return Group(rows, Text(self._summary)) if self._summary else rows
+            stage = Table.grid(padding=(0, 1))
+            text = f"{self._amount(done)} of {self._amount(total)}{self._left()}"
+            stage.add_row(Text(what), ProgressBar(total=total, completed=done, width=30), Text(text))
+            shown.append(stage)
+        return Group(*shown)
 
     def _left(self) -> str:
         """Return the estimated remaining time of a stage as text; empty while its speed is unknown."""

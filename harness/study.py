@@ -25,6 +25,7 @@ examples:
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
   python -m harness.study --max-latency-ratio 0.7          candidates predicted to take at most 0.7 of V1's time
+  python -m harness.study --status longer                  how far that study is, in another terminal
   python -m harness.study --list                           names of spaces, studies, samplers and pruners"""
 
 
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     if given.list:
         return _list(given.json)
+    if given.status is not None:
+        return _status(given)
     config = configure(given)
 
     # Imported here so that help and refused input answer at once.
@@ -57,11 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json:
         cli.emit(found)
         return 0
-    cli.show(
-        terminal_table(given.runs / config.name),
-        f"{100 * found['overhead_share']:.1f} % of the trials' time was neither training, evaluation nor speed "
-        f"measurement\n{places(report)}",
-    )
+    share = found["overhead_share"]  # None if all trainings were read from other studies.
+    spent = f"{100 * (share or 0):.1f} % of the trials' time was neither training, evaluation nor speed measurement"
+    cli.show(terminal_table(given.runs / config.name), *([] if share is None else [spent]), places(report))
     return 0
 
 
@@ -134,6 +135,7 @@ def _parser() -> cli.Parser:
     )
     cli.add_address(where, "--storage", "database of the trials (default: SQLite in runs/NAME)")
     cli.add_address(where, "--tracking-uri", cli.TRACKING)
+    where.add_argument("--status", metavar="NAME", help="show how far a study is, running or not; nothing is changed")
     where.add_argument("--list", action="store_true", help="list spaces, studies, samplers and pruners")
     cli.add(where, "--threads", "--device", "--runs", "--json")
     return parser
@@ -171,6 +173,18 @@ def configure(given: Any) -> StudyConfig:
     )
     load_space(config.space)
     return replace(config, name=given.name or cli.study_name(name, config.space, data))
+
+
+def _status(given: Any) -> int:
+    from harness.search.status import status
+
+    found = status(given.status, given.runs, given.storage)
+    if given.json:
+        cli.emit(found.to_dict())
+        return 0
+    parts = [cli.board_table(found.board)] if found.board.running or found.board.ended else []
+    cli.show(*parts, found.summary(), *([f"report: {found.report}"] if found.report else []))
+    return 0
 
 
 def _cluster(given: Any) -> Cluster | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from harness import cli
 from harness.errors import HarnessError, InputError
-from harness.search.progress import Board, Running
+from harness.search.progress import Board, Ended, Running
 
 ENTRY_POINTS = sorted(
     path.stem for path in Path(cli.__file__).parent.glob("*.py") if path.stem not in ("__init__", "cli", "errors")
@@ -248,7 +249,15 @@ def progress(*, terminal: bool, in_bytes: bool = False) -> tuple[cli.Progress, i
     return cli.Progress(console=console, in_bytes=in_bytes, clock=clock), output, clock
 
 
-BOARD = Board("toy", 5, 9, 12, {"complete": 3}, {"0004": Running("0004", 255_000, epochs=3, epoch=1, ap=0.512)})
+BOARD = Board(
+    "toy",
+    5,
+    9,
+    12,
+    {"complete": 3},
+    {"0004": Running("0004", 255_000, epochs=3, epoch=1, ap=0.512)},
+    [Ended("0002", "candidate", "complete", 249_132, 0.613, 0.7)],
+)
 
 
 def test_a_terminal_shows_a_stage_with_its_time_left_and_the_lines_above() -> None:
@@ -267,24 +276,56 @@ def test_a_terminal_shows_the_running_trainings_and_the_summary() -> None:
     with shown:
         shown.stage("decoding", 1, 2)
         shown.board(BOARD)
-    for text in ("0004  255,000 parameters", "epoch 1 of 3, AP 51.2", BOARD.summary()):
+    for text in ("0004", "255,000", "51.2", "epoch 1 of 3", "249,132", "complete, validation AP 70.0", BOARD.summary()):
         assert text in output.getvalue()
     assert "decoding" not in output.getvalue().rpartition("epoch 1 of 3")[2]
 
 
-def test_without_a_terminal_a_stage_prints_a_line_after_two_seconds_one_per_minute_and_its_end() -> None:
+def test_a_long_table_shows_the_best_and_how_many_more(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = [Ended(f"{number:04d}", "candidate", "complete", 9, 0.5, None) for number in range(11)]
+    cli.show(cli.board_table(Board("toy", ended=ended), most=8))
+    *_, last, more = capsys.readouterr().out.splitlines()
+    assert last.split() == ["0007", "9", "50.0", "complete"]
+    assert more.split() == ["…", "3", "more"]
+
+
+def test_without_a_terminal_a_stage_prints_a_line_after_two_seconds_every_thirty_and_its_end() -> None:
     shown, output, clock = progress(terminal=False)
     with shown:
-        for second in range(131):
+        for second in range(71):
             clock.now = second
-            shown.stage("decoding" if second else "listing", second, 130)
-        shown.stage("decoding", 130, 130)
+            shown.stage("decoding" if second else "listing", second, 70)
+        shown.stage("decoding", 70, 70)
     assert output.getvalue().splitlines() == [
-        "decoding: 2 of 130",
-        "decoding: 62 of 130",
-        "decoding: 122 of 130",
-        "decoding: 130 of 130",
+        "decoding: 2 of 70, about 0:01:08 left",
+        "decoding: 32 of 70, about 0:00:38 left",
+        "decoding: 62 of 70, about 0:00:08 left",
+        "decoding: 70 of 70, about 0:00:00 left",
     ]
+
+
+def test_without_a_terminal_silence_ends_after_thirty_seconds() -> None:
+    """Nothing is reported during an epoch of minutes."""
+    shown, output, clock = progress(terminal=False)
+    clock.now = 3.0
+    shown.stage("V1 teacher", 1, 9)
+    for second in (10, 32, 33, 40, 63, 64):
+        clock.now = second
+        shown.remind()
+    assert output.getvalue().splitlines() == ["V1 teacher: 1 of 9"] * 3
+    shown.board(BOARD)
+    clock.now = 94
+    shown.remind()
+    assert output.getvalue().splitlines()[3:] == [BOARD.summary(), BOARD.under_way()]
+
+
+def test_a_watch_reminds_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = threading.Event()
+    shown, _, _ = progress(terminal=False)
+    monkeypatch.setattr(shown, "remind", called.set)
+    with shown:
+        assert called.wait(60)
+    assert not shown._watch.is_alive()
 
 
 def test_without_a_terminal_short_stages_print_nothing() -> None:
@@ -305,13 +346,13 @@ def test_without_a_terminal_the_board_is_a_line_after_every_trial() -> None:
     assert output.getvalue().splitlines() == [BOARD.summary(), "a line that is longer than the console is wide, " * 5]
 
 
-def test_without_a_terminal_running_trainings_are_told_once_a_minute() -> None:
+def test_without_a_terminal_running_trainings_are_told_every_thirty_seconds() -> None:
     shown, output, clock = progress(terminal=False)
     with shown:
-        for second in range(130):
+        for second in range(70):
             clock.now = second
             shown.board(BOARD)
-    running = "0004  255,000 parameters: epoch 1 of 3, AP 51.2"
+    running = "0004: epoch 1 of 3, AP 51.2"
     assert output.getvalue().splitlines() == [BOARD.summary(), running, running]
 
 

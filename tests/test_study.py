@@ -136,3 +136,16 @@ def test_the_list_holds_every_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert listed["spaces"]["v1_to_v2"] == "V1's or V2's part in every slot (128 configurations)"
     assert study.main(["--list"]) == 0
     assert re.search("^  gp +Gaussian process$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_study_whose_trainings_were_all_read_tells_no_share_of_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.search.run.run_study", lambda *_: Path("report.md"))
+    monkeypatch.setattr("harness.reporting.terminal_table", lambda _: "the table")
+    for share, told in ((None, []), (0.25, ["25.0 % of the trials' time was neither training"])):
+        monkeypatch.setattr("harness.reporting.summary", lambda _, share=share: {"overhead_share": share})
+        assert study.main(["--study", "quick", "--device", "cpu"]) == 0
+        first, *middle, report, _ = capsys.readouterr().out.splitlines()
+        assert (first, report) == ("the table", "report: report.md")
+        assert [line[: len(want)] for line, want in zip(middle, told, strict=True)] == told

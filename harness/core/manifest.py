@@ -69,6 +69,7 @@ class Standing:
 
     Attributes:
         trials: ``complete``, ``pruned``, ``failed``, ``running`` and ``wanted`` → number of candidates.
+        trainings: number of trainings that the study runs in all.
         scored: number of candidates scored by shared weights; 0 in a study without them.
         proposals: source of a proposal, or ``rejected_REASON`` → number of proposals.
         wasted: number of candidates, trained or scored, that exceed the budget; 0 by design.
@@ -78,6 +79,7 @@ class Standing:
     """
 
     trials: dict[str, int] = field(default_factory=dict)
+    trainings: int = 0
     scored: int = 0
     proposals: dict[str, int] = field(default_factory=dict)
     wasted: int = 0

@@ -50,8 +50,11 @@ def append_score(folder: Path, scored: Scored, name: str = FILE) -> None:
         os.fsync(file.fileno())
 
 
-def load_scores(folder: Path, name: str = FILE) -> dict[int, Scored]:
-    """Return number → candidate; empty if nothing was scored. A last line that was not written whole is removed.
+def load_scores(folder: Path, name: str = FILE, *, mend: bool = True) -> dict[int, Scored]:
+    """Return number → candidate; empty if nothing was scored.
+
+    A last line that was not written whole is left out, and with ``mend`` removed: not while another process may be
+    writing it.
 
     Raises:
         DataError: another line is no score.
@@ -62,7 +65,7 @@ def load_scores(folder: Path, name: str = FILE) -> dict[int, Scored]:
         return {}
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    if mend and whole < len(content):
         os.truncate(path, whole)
     found: dict[int, Scored] = {}
     for place, line in enumerate(content[:whole].decode(errors="replace").splitlines(), start=1):

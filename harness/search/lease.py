@@ -165,6 +165,17 @@ class Lease:
         return done
 
 
+def owner_of(engine: Engine, study_id: int) -> dict[str, Any] | None:
+    """Return ``process`` and ``host`` of the process that runs a study; None if it has ended.
+
+    A process of another machine counts as running until another one takes the study over.
+    """
+    row = (_ATTRIBUTES.c.study_id == study_id, _ATTRIBUTES.c.key == KEY)
+    with engine.connect() as connection:
+        owner = _parsed(connection.execute(select(_ATTRIBUTES.c.value_json).where(*row)).scalar_one_or_none())
+    return None if not owner or _is_over(owner) else {"process": owner["process"], "host": owner["host"]}
+
+
 def _parsed(found: str | None) -> dict[str, Any]:
     """Return an owner; empty if there is none, or if something else wrote the attribute."""
     try:

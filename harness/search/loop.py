@@ -30,7 +30,8 @@ from harness.search.scoring import Scoring, in_order
 from harness.search.seeds import next_seeds
 from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
-from harness.search.shortlist import differing, looked_at
+from harness.search.shortlist import differing, looked_at, unlisted
+from harness.search.timing import seconds_left
 from harness.search.trials import Trials
 from harness.tracking import Tracker
 from harness.training.job import WEIGHTS, TrainResult
@@ -79,6 +80,7 @@ class Search:
     Attributes:
         records: label → record of every reference and candidate.
         changed: called after a trial is told.
+        workers: number of trainings at once.
         trained: whether this run trained anything.
         idle_share: share of the workers' time without a trial, set when ``run`` ends.
     """
@@ -96,6 +98,7 @@ class Search:
         self.plan = plan
         self.proposer = proposer
         self.pool = pool
+        self.workers = pool.idle
         self.tracker = tracker
         self.progress = progress
         self.finished = finished
@@ -107,14 +110,12 @@ class Search:
         self._ready: deque[str] = deque()
         self._running: dict[str, _Training] = {}
         self._busy = 0.0
-        self._begun = time.monotonic()
-        self._epochs_here = 0
         self._recovering = False
-        self._repeats_to_come = plan.config.seeds - 1 if plan.config.trials else 0
         sharing = plan.config.sharing
         self.scoring = None if sharing is None else self._scoring()
         self._shared = SharedTraining(plan, pool, progress)
         wanted = max(plan.config.trials, len(self.trials)) if sharing is None else sharing.finalists
+        self._fixed = len(list(plan.references())) + (0 if sharing is None else len(list(plan.inheriting([]))))
         self.board = Board(plan.config.name, proposer.feasible, proposer.counts.size, wanted)
         if plan.config.ablation is not None:
             self.board = Board(plan.config.name, unit="trainings")
@@ -125,7 +126,7 @@ class Search:
         Raises:
             HarnessError, OSError: an error that every later trial would meet too; the study can be resumed.
         """
-        begun, slots = time.monotonic(), self.pool.idle
+        begun = time.monotonic()
         if self.scoring is None:
             self._recover()
         self._line_up(self.plan.references())
@@ -146,10 +147,9 @@ class Search:
         if self.best is not None:
             if not self.best.ap:
                 self._ready.append(self.best.label)
-            self._repeats_to_come = 0
             self._line_up(self.plan.repeats(self.best))
             self._work()
-        self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * slots, 1e-9)
+        self.idle_share = 1 - self._busy / max((time.monotonic() - begun) * self.workers, 1e-9)
 
     def _arms(self) -> Iterator[TrialRecord]:
         """Yield the trainings that an ablation wants, given those that are complete."""
@@ -387,7 +387,6 @@ class Search:
         record.epochs.append(info)
         if len(record.epochs) > training.reached:
             training.reached, training.kills = len(record.epochs), 0
-        self._epochs_here += 1
         go_on = True
         if training.rule is not None and record.number is not None and value is not None:
             if len(self.plan.config.objectives) == 1:
@@ -439,27 +438,25 @@ class Search:
         state = "graded" if graded else f"read from {record.read_from}" if record.read_from else record.state
         self.progress.line(f"{record.label}: {state}{why}{what}, {record.params:,} parameters")
 
-    def _show(self) -> None:
-        ablation = self.plan.config.ablation
-        counted = self.candidates() if ablation is None else list(self.records.values())
-        states = [record.state for record in counted]
-        self.board.states = {state: states.count(state) for state in STATES}
-        self.board.wanted = self.board.wanted if ablation is None else len(counted)
-        best = self.best
-        if best is not None:
-            self.board.best = (best.label, mean_ap(best), best.params)
-        self.board.seconds_left = self._estimate()
-        self.progress.board(self.board)
+    @property
+    def trainings(self) -> int:
+        """Number of trainings of the study: references, ablation's networks, candidates, and the best one's repeats."""
+        config = self.plan.config
+        if config.ablation is not None:
+            return len(self.records)
+        candidates = len(self.candidates()) if self.trials.exhausted else self.board.wanted
+        return self._fixed + (candidates + config.seeds - 1 if config.trials else 0)
 
-    def _estimate(self) -> float | None:
-        """Return the estimated remaining seconds, if no further trial is pruned; None before the first epoch."""
-        if not self._epochs_here:
-            return None
-        epochs = self.plan.config.train.epochs
-        proposed = 0 if self.scoring is not None else max(0, self.plan.config.trials - len(self.trials))
-        waiting = proposed + len(self._ready) + self._repeats_to_come
-        left = waiting * epochs + sum(epochs - running.epoch for running in self.board.running.values())
-        return (time.monotonic() - self._begun) / self._epochs_here * left
+    def _show(self) -> None:
+        config, records = self.plan.config, list(self.records.values())
+        self.board.fill(records, ablation=config.ablation is not None)
+        scores = {} if self.scoring is None else self.scoring.scores
+        unscored = 0 if self.scoring is None else config.trials - len(scores)
+        looks = unlisted(config, self.plan.folder)
+        self.board.seconds_left = seconds_left(
+            records, self.trainings, config.train.epochs, scores.values(), unscored, looks, self.workers
+        )
+        self.progress.board(self.board)
 
 
 def mean_ap(record: TrialRecord) -> float:

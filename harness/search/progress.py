@@ -1,8 +1,11 @@
 """Progress of a running study: a board with its current state, and the interface that displays it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
+
+from harness.core.record import STATES, TrialRecord, ranked
 
 
 @dataclass
@@ -16,6 +19,18 @@ class Running:
     ap: float | None = None
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A training that has ended: ``state`` and AP, mean on the search split and on the validation images if known."""
+
+    label: str
+    role: str
+    state: str
+    params: int
+    search_ap: float | None
+    ap: float | None
+
+
 @dataclass
 class Board:
     """Current state of a study.
@@ -24,7 +39,7 @@ class Board:
         name: name of the study.
         feasible, size: number of configurations of the space that fit the budget, and of all; 0 without a search.
         wanted: number of trials to run; ``states``: state → number of trials in it.
-        running: label → running training.
+        running: label → running training; ``ended``: the others, best AP first.
         best: label, mean AP and parameters of the best candidate.
         seconds_left: estimated remaining time, None while unknown.
         unit: what is counted, ``trials`` or ``trainings``.
@@ -36,6 +51,7 @@ class Board:
     wanted: int = 0
     states: dict[str, int] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
+    ended: list[Ended] = field(default_factory=list)
     best: tuple[str, float, int] | None = None
     seconds_left: float | None = None
     unit: str = "trials"
@@ -45,17 +61,33 @@ class Board:
         """Number of trials that have ended."""
         return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
 
-    def bars(self) -> list[tuple[str, int, int, str]]:
-        """Return (network, epochs done, total epochs, text) for every running training."""
-        return [
-            (
-                f"{one.label}  {one.params:,} parameters",
-                one.epoch,
-                one.epochs,
-                f"epoch {one.epoch} of {one.epochs}" + ("" if one.ap is None else f", AP {100 * one.ap:.1f}"),
-            )
+    def fill(self, records: Sequence[TrialRecord], *, ablation: bool) -> None:
+        """Take states, ended trainings and the best candidate from a study's records, without the teacher's.
+
+        Args:
+            records: of all networks.
+            ablation: whether all of them count, and not only the candidates.
+        """
+        counted = records if ablation else [record for record in records if record.number is not None]
+        self.states = {state: sum(record.state == state for record in counted) for state in STATES}
+        self.wanted = len(counted) if ablation else self.wanted
+        best = next(iter(ranked(records)), None)
+        if best is not None and best.search_ap["mean"] is not None:
+            self.best = (best.label, best.search_ap["mean"], best.params)
+        ended = [
+            Ended(one.label, one.role, one.state, one.params, one.search_ap.get("mean"), one.ap.get("mean"))
+            for one in records
+            if one.state != "running"
+        ]
+        self.ended = sorted(ended, key=lambda one: (one.state != "complete", -(one.search_ap or 0.0), one.label))
+
+    def under_way(self) -> str:
+        """Return the running trainings and the time left in one line."""
+        said = [
+            f"{one.label}: epoch {one.epoch} of {one.epochs}" + ("" if one.ap is None else f", AP {100 * one.ap:.1f}")
             for one in self.running.values()
         ]
+        return "; ".join(said) + self._left()
 
     def summary(self) -> str:
         """Return the state in one line."""
@@ -66,9 +98,10 @@ class Board:
         if self.best is not None:
             label, ap, params = self.best
             said.append(f"best {label}: AP {100 * ap:.1f} with {params:,} parameters")
-        if self.seconds_left is not None:
-            said.append(f"about {timedelta(seconds=round(self.seconds_left))} left")
-        return " · ".join(said)
+        return " · ".join(said) + self._left()
+
+    def _left(self) -> str:
+        return "" if self.seconds_left is None else f" · about {timedelta(seconds=round(self.seconds_left))} left"
 
 
 class Progress(Protocol):

@@ -7,6 +7,7 @@ better, at several times the cost, so that only few candidates have it.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.core.protocol import StudyConfig
 from harness.core.scores import SHORTLIST, Scored, append_score, load_scores
 from harness.core.space import Configuration
 from harness.search.batch import run_all
@@ -35,6 +36,12 @@ def differing(ranked: Sequence[Scored], number: int, apart: int) -> list[Scored]
 def _differences(one: Scored, other: Scored) -> int:
     names = one.configuration.keys() | other.configuration.keys()
     return sum(one.configuration.get(name) != other.configuration.get(name) for name in names)
+
+
+def unlisted(config: StudyConfig, folder: Path) -> int:
+    """Return how many candidates of a study's short list are still to be trained; 0 without a short list."""
+    wanted = 0 if config.sharing is None else min(config.sharing.shortlist, config.trials)
+    return max(0, wanted - len(load_scores(folder, SHORTLIST, mend=False)))
 
 
 def looked_at(

@@ -18,7 +18,7 @@ from harness.core.mounts import network_file_system
 from harness.core.secrets import mask_text, mask_url
 from harness.core.space import Configuration
 from harness.errors import HarnessError, InputError, first_line
-from harness.search.lease import Lease
+from harness.search.lease import Lease, owner_of
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
 HISTORY = "history"
@@ -104,6 +104,21 @@ def open_storage(url: str) -> RDBStorage:
 def _opened(url: str) -> RDBStorage:
     # A connection that a restarted server has closed is opened again, where no statement was under way.
     return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+
+
+def running_process(url: str, name: str) -> dict[str, Any] | None:
+    """Return ``process`` and ``host`` of the process that runs a study of a database; None if none does.
+
+    Raises:
+        InputError: the database cannot be reached, or does not hold the study.
+    """
+    storage = open_storage(url)
+    try:
+        return owner_of(storage.engine, storage.get_study_id_from_name(name))
+    except KeyError:
+        raise InputError(f"storage '{mask_url(url)}' holds no study '{name}'") from None
+    finally:
+        storage.engine.dispose()
 
 
 class Ledger:

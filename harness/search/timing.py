@@ -1,8 +1,9 @@
 """Time that a study spends, by purpose."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.core.record import TrialRecord
+from harness.core.scores import Scored
 
 
 def timing(records: Sequence[TrialRecord], total: float, idle_share: float | None) -> dict[str, float]:
@@ -26,3 +27,42 @@ def timing(records: Sequence[TrialRecord], total: float, idle_share: float | Non
     if idle_share is not None:
         shares["idle_share"] = round(idle_share, 5)
     return {"total": round(total, 3), **spent, **shares}
+
+
+def seconds_left(
+    records: Sequence[TrialRecord],
+    trainings: int,
+    epochs: int,
+    scores: Iterable[Scored],
+    unscored: int,
+    looks: int,
+    workers: int,
+) -> float | None:
+    """Return the estimated seconds until all trainings have ended, if none is pruned.
+
+    None before the first epoch, or before the first score where candidates are scored.
+
+    Args:
+        records: of all networks but the teacher, those that wait for a worker included.
+        trainings: number of trainings of the study.
+        epochs: of a training.
+        scores: candidates that were scored.
+        unscored: number of candidates still to be scored.
+        looks: number of candidates of the short list still to be trained for one epoch.
+        workers: number of trainings at once.
+    """
+    took = [scored.seconds for scored in scores]
+    own = [record for record in records if record.epochs and not record.read_from]
+    done = sum(len(record.epochs) for record in own)
+    if not done or (unscored and not took):
+        return None
+    ended = [record for record in own if record.state != "running"]
+    if ended:
+        cost = sum(record.seconds.get("total", 0.0) for record in ended) / sum(len(record.epochs) for record in ended)
+    else:
+        epochs_here = [epoch for record in own for epoch in record.epochs]
+        cost = sum(epoch["seconds"] + epoch.get("evaluate_seconds", 0.0) for epoch in epochs_here) / done
+    running = sum(max(0, epochs - len(record.epochs)) for record in records if record.state == "running")
+    waiting = max(0, trainings - len(records)) * epochs
+    scoring = unscored * sum(took) / len(took) if took else 0.0
+    return ((running + waiting + looks) * cost + scoring) / workers
