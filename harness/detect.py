@@ -21,7 +21,7 @@ from harness.deployment.draw import LARGEST_JPEG, draw
 from harness.deployment.pictures import UnreadableError, read_picture
 from harness.deployment.videos import SUFFIXES, Video, writing
 from harness.detection.framing import Image
-from harness.detection.suppression import Detections
+from harness.detection.suppression import Detections, faces
 from harness.errors import InputError, printable
 
 DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
@@ -222,7 +222,7 @@ def _detect(file: Path, label: str, find: Find, out: Path | None, found: Found, 
     if out is not None and max(image.shape) > LARGEST_JPEG:
         raise UnreadableError(f"has more than {LARGEST_JPEG:,} pixels a side, too many for --out, which draws JPEGs")
     rows = find(image)
-    entry = {"file": label, "width": image.shape[1], "height": image.shape[0], "faces": _faces(rows)}
+    entry = {"file": label, "width": image.shape[1], "height": image.shape[0], "faces": faces(rows)}
     if out is not None:
         picture = _beside(out, label, ".jpg")
         write_atomically(picture, cv2.imencode(".jpg", draw(image, rows))[1].tobytes())
@@ -241,7 +241,7 @@ def _video(file: Path, label: str, find: Find, out: Path | None, found: Found, p
                 writer.add(draw(image, rows))
             size = {"width": image.shape[1], "height": image.shape[0]}
             at = {"frame": number, "seconds": round(number / video.fps, 3)}
-            found.images.append({"file": label, **at, **size, "faces": _faces(rows)})
+            found.images.append({"file": label, **at, **size, "faces": faces(rows)})
             progress.stage(label, number + 1, max(video.frames, number + 1))
     if number < 0:
         raise UnreadableError("is a video without a frame that OpenCV decodes")
@@ -252,17 +252,6 @@ def _beside(out: Path, label: str, suffix: str) -> Path:
     path = out / f"{label}.faces{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _faces(rows: Detections) -> list[dict[str, Any]]:
-    return [
-        {
-            "box": [round(value, 2) for value in row[:4]],
-            "score": round(row[4], 4),
-            "landmarks": [[round(x, 2), round(y, 2)] for x, y in zip(row[5::2], row[6::2], strict=True)],
-        }
-        for row in rows.tolist()
-    ]
 
 
 def _report(given: argparse.Namespace, results: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from harness.core.names import space_names, study_names
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("README.md", "CONTRIBUTING.md", "docs/cluster.md", "benchmarks/README.md")
+NAMES = ("README.md", "CONTRIBUTING.md", "docs/cluster.md", "docs/mlflow.md", "benchmarks/README.md")
 DOCUMENTS = [ROOT / name for name in NAMES if (ROOT / name).exists()]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 

@@ -98,6 +98,11 @@ class TrialRecord:
         """The number of this training among those of its network, from 1."""
         return int(self.label.removeprefix(f"{self.repeat_of}-s")) if self.repeat_of else 1
 
+    def header(self, study: str) -> dict[str, Any]:
+        """Return what the header of the weights file says when it leaves the study."""
+        known = ("seed", "params", "arch", "train", "distill", "ap", "protocol")
+        return {"study": study, "trial": self.label} | {name: getattr(self, name) for name in known}
+
     def add_provenance(self, made_by: Provenance) -> None:
         """Append the provenance of the run that now trains this network, unless it is already in the list."""
         if asdict(made_by) not in self.provenance:

@@ -39,19 +39,27 @@ class UnreadableError(Exception):
 
 
 def read_picture(path: Path) -> Image:
+    """Return the picture that a file holds, as ``decode_picture`` does.
+
+    Raises:
+        UnreadableError: the file is missing, no regular file or too large, or as ``decode_picture``.
+    """
+    try:
+        return decode_picture(read_regular(path, MOST_BYTES))
+    except OSError as error:
+        raise UnreadableError(_why(error)) from error
+
+
+def decode_picture(data: bytes) -> Image:
     """Return a picture as viewers show it: (H, W, 3) uint8, BGR.
 
     EXIF orientation is applied. Grey, palette, CMYK and 16-bit pictures are converted, transparent pixels are shown on
     white, and of an animation or of several pages the first one is read.
 
     Raises:
-        UnreadableError: the file is missing, no regular file, too large, empty, truncated or damaged, or no image that
-            OpenCV decodes; OpenCV refuses more pixels than ``harness.MOST_PIXELS``.
+        UnreadableError: the content is empty, truncated or damaged, or no image that OpenCV decodes, which refuses more
+            pixels than ``harness.MOST_PIXELS``.
     """
-    try:
-        data = read_regular(path, MOST_BYTES)
-    except OSError as error:
-        raise UnreadableError(_why(error)) from error
     if not data:
         raise UnreadableError("is empty")
     kind = next((name for start, name in _KINDS.items() if data.startswith(start)), "")

@@ -1,5 +1,7 @@
 """Greedy non-maximum suppression (NMS). Needs no torch."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,3 +41,15 @@ def suppress(rows: Detections, evaluation: EvalConfig) -> Detections:
     """Return the candidates (k, 15) of one image that NMS keeps, best first."""
     rows = rows[np.argsort(-rows[:, 4], kind="stable")[: evaluation.max_candidates]]
     return rows[nms(rows[:, :4], rows[:, 4], evaluation.nms_iou, evaluation.max_detections)]
+
+
+def faces(rows: Detections) -> list[dict[str, Any]]:
+    """Return ``box``, ``score`` and ``landmarks`` of each face as plain data: pixels to 2 decimals, scores to 4."""
+    return [
+        {
+            "box": [round(value, 2) for value in row[:4]],
+            "score": round(row[4], 4),
+            "landmarks": [[round(x, 2), round(y, 2)] for x, y in zip(row[5::2], row[6::2], strict=True)],
+        }
+        for row in rows.tolist()
+    ]

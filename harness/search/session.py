@@ -64,6 +64,8 @@ class Session:
             self.search.pool.close()
             self._idle_share = self.search.idle_share if self.search.trained else self._idle_share
             self._measure()
+            if self.search.best is not None:
+                self.tracker.model(self.search.best.label)
         except Preempted:
             self.search.pool.close()  # There is no time for a report.
             raise
@@ -90,6 +92,7 @@ class Session:
         total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
         standing = Standing(
             trials={state: states[state] for state in ("complete", "pruned", "failed", "running")} | {"wanted": wanted},
+            trainings=self.search.trainings,
             scored=0 if scoring is None else len(scoring.scores),
             proposals=self._proposals(),
             wasted=sum(not fits(configuration, self.plan.config.budget) for configuration in proposed),

@@ -1,14 +1,18 @@
 """Parameters, metrics, tags and description of a study and of its trials, as plain data to be logged.
 
-Every run uses the same metric names, so that runs compare column by column. Final values have bare names (``ap_mean``,
-``fps``, ``params``). ``search_ap_*`` is the AP on the search split, logged for every network trained to the end;
-``ap_*`` is the AP on the validation images, logged for the networks that the report grades. Curves have a prefix
-(``loss/…``, ``epoch/…``), which the MLflow page shows as a section.
+Every run uses the same metric names, so that runs compare column by column. Final values have bare names (``fps``,
+``params``). ``ap_search`` is the mean AP on the search split, logged for every network trained to the end; ``ap_val``
+that on the validation images, logged for the networks that the report grades; ``ap_search_easy`` is that of a list.
+Curves have a prefix (``loss/…``, ``epoch/…``), which the MLflow page shows as a section.
+
+MLflow's page that compares runs begins with the metric that they got first, in one of its plots, and with the first of
+the alphabet in the others. Both are the mean AP.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -22,8 +26,29 @@ STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "fai
 """A pruned trial is ``KILLED``: it was ended early on purpose and has no final AP. ``status = 'FINISHED'`` selects
 exactly the runs whose final APs compare."""
 
-DIFFICULTIES = ("easy", "medium", "hard", "mean")
+LISTS = ("easy", "medium", "hard")
 _SPEED = ("fps", "latency_ms", "latency_iqr_ms", "ratio_to_v1")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a study's images.
+
+    Attributes:
+        split: ``train``, ``search`` or ``val``.
+        source: ``synthetic``, or the folder of the images.
+        digest: of images and faces; ``profile``: number of images and of faces.
+    """
+
+    split: str
+    source: str
+    digest: str
+    profile: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """Return the name that MLflow's pages show."""
+        return f"{Path(self.source).name}-{self.split}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,7 @@ class Content:
         name, status: the run's name and MLflow status.
         params, tags, metrics: name → value; metrics are final values.
         curves: per epoch ``(epoch, seconds since the start, metrics)``.
+        data: the splits of images that the run used.
     """
 
     name: str
@@ -42,6 +68,7 @@ class Content:
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     curves: list[tuple[int, float, dict[str, float]]] = field(default_factory=list)
+    data: list[Split] = field(default_factory=list)
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -60,7 +87,6 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 _DECIMALS = {
     "ap": 4,
-    "search": 4,
     "fps": 2,
     "ratio": 3,
     "latency": 2,
@@ -96,11 +122,10 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
     params = flatten(record.arch) | flatten(record.train, "train.") | flatten(record.distill, "distill.")
     params |= flatten(record.configuration)
     params |= _trial_protocol(record, study)
-    metrics = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
-    metrics = {key: value for key, value in metrics.items() if value}
+    metrics: dict[str, Any] = _aps("ap_search", record.search_ap) | _aps("ap_val", record.ap)
+    sizes = {"params": record.params, "macs": record.macs, "size_mb": record.size_mb}
+    metrics |= {key: value for key, value in sizes.items() if value}
     metrics |= {f"params_{slot}": record.parts[slot] for slot in SLOTS if slot in record.parts}
-    metrics |= _prefixed("search_ap_", record.search_ap, DIFFICULTIES)
-    metrics |= _prefixed("ap_", record.ap, DIFFICULTIES)
     metrics |= _prefixed("landmark_", record.landmark, ("nme", "failure_rate", "matched", "faces"))
     metrics |= _prefixed("", record.speed, _SPEED)
     metrics |= {} if record.latency is None else {"predicted_latency_to_v1": record.latency}
@@ -127,6 +152,7 @@ def trial_content(record: TrialRecord, study: Manifest) -> Content:
         {key: value for key, value in tags.items() if value},
         _rounded(_numbers(metrics)),
         _curves(record),
+        _splits(study, "train", "search", *(("val",) if record.ap else ())),
     )
 
 
@@ -143,7 +169,9 @@ def arm_content(label: str, records: Sequence[TrialRecord], study: Manifest) -> 
     names = dict.fromkeys(name for one in complete for name in one.metrics)
     values = {name: [one.metrics[name] for one in complete if name in one.metrics] for name in names}
     metrics = {name: fmean(found) for name, found in values.items()} | {"seeds": len(complete)}
-    metrics |= {f"{name}_std": stdev(found) for name, found in values.items() if "ap_" in name and len(found) > 1}
+    metrics |= {
+        f"{name}_std": stdev(found) for name, found in values.items() if name.startswith("ap_") and len(found) > 1
+    }
     shared = {"label", "repeat_of", "reason"}
     states = {record.state for record in records}
     state = "running" if "running" in states else "complete" if complete else "failed"
@@ -153,6 +181,7 @@ def arm_content(label: str, records: Sequence[TrialRecord], study: Manifest) -> 
         {key: value for key, value in contents[0].params.items() if key != "protocol.seed"},
         {key: value for key, value in contents[0].tags.items() if key not in shared} | {"role": "arm", "state": state},
         _rounded(metrics),
+        data=contents[0].data,
     )
 
 
@@ -171,12 +200,21 @@ def _prefixed(prefix: str, values: Mapping[str, Any], keys: tuple[str, ...]) -> 
     return {f"{prefix}{key}": values[key] for key in keys if values.get(key) is not None}
 
 
+def _aps(name: str, ap: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the mean AP under ``name``, and those of the lists after it."""
+    found = {name if key == "mean" else f"{name}_{key}": ap.get(key) for key in ("mean", *LISTS)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def _curves(record: TrialRecord) -> list[tuple[int, float, dict[str, float]]]:
+    """Return the epochs; none while a training runs that has no AP yet, so that AP is a run's first metric."""
+    if record.state == "running" and not any(epoch.get("ap") for epoch in record.epochs):
+        return []
     curves, elapsed = [], 0.0
     for number, epoch in enumerate(record.epochs, start=1):
         elapsed += float(epoch.get("seconds") or 0.0)
-        metrics = {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
-        metrics |= _prefixed("epoch/search_ap_", epoch.get("ap") or {}, DIFFICULTIES)
+        metrics = _aps("epoch/ap_search", epoch.get("ap") or {})
+        metrics |= {f"loss/{term}": value for term, value in (epoch.get("losses") or {}).items()}
         metrics |= _prefixed("epoch/", epoch, ("lr", "gradient_norm", "clipped", "seconds"))
         curves.append((int(epoch.get("epoch", number)), elapsed, _numbers(metrics)))
     return curves
@@ -202,8 +240,7 @@ def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished:
     best = records.get(standing.best) if finished is not None and standing.best is not None else None
     if best is not None:
         metrics |= {"best_params": best.params}
-        metrics |= _prefixed("best_search_ap_", best.search_ap, ("mean",))
-        metrics |= _prefixed("best_ap_", best.ap, DIFFICULTIES)
+        metrics |= _aps("best_ap_search", best.search_ap) | _aps("best_ap_val", best.ap)
         metrics |= _prefixed("best_", best.speed, ("fps", "ratio_to_v1"))
     ablation = study.config.ablation
     compared = {"kind": ablation.kind, "looks": list(ablation.looks)} if ablation is not None else None
@@ -229,7 +266,18 @@ def study_content(study: Manifest, records: Mapping[str, TrialRecord], finished:
         params,
         {key: value for key, value in tags.items() if value},
         _rounded(_numbers(metrics)),
+        data=_splits(study, *study.data),
     )
+
+
+def _splits(study: Manifest, *names: str) -> list[Split]:
+    """Return splits of the study's images."""
+    source = study.config.data.source
+    return [
+        Split(name, source, images.digest, {"images": images.images, "faces": images.faces})
+        for name in names
+        if (images := study.data.get(name)) is not None
+    ]
 
 
 def _provenance(made_by: Provenance) -> dict[str, str]:
@@ -260,8 +308,8 @@ def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
     lines += [
         "",
         "Runs: the tag `role` is teacher, reference, candidate or repeat (a candidate trained again with another "
-        "seed). FINISHED runs were trained to the end and have a final `search_ap_*`; those that the report grades "
-        "also have `ap_*`. KILLED runs were pruned or interrupted (tag `state`). FAILED runs give their error in the "
+        "seed). FINISHED runs were trained to the end and have a final `ap_search`; those that the report grades "
+        "also have `ap_val`. KILLED runs were pruned or interrupted (tag `state`). FAILED runs give their error in the "
         "tag `reason`. `loss/*` and `epoch/*` are curves by epoch.",
     ]
     if config.ablation is not None:
@@ -270,7 +318,7 @@ def describe(study: Manifest, records: Mapping[str, TrialRecord]) -> str:
 
 
 def _row(record: TrialRecord, best: bool) -> str:
-    aps = (record.search_ap.get("mean"), *(record.ap.get(key) for key in DIFFICULTIES))
+    aps = (record.search_ap.get("mean"), *(record.ap.get(key) for key in (*LISTS, "mean")))
     ap = " | ".join(_cell(value, ".4f") for value in aps)
     speed = f"{_cell(record.speed.get('fps'), '.1f')} | {_cell(record.speed.get('ratio_to_v1'), '.2f')}"
     return f"| {record.label}{' (best)' if best else ''} | {record.role} | {record.params:,} | {ap} | {speed} |"

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,6 +69,11 @@ class Sender:
         name = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
         self.state.artifacts.setdefault(f"{label}:{name}", "")
 
+    def set_model(self, label: str) -> None:
+        """Queue a trained network as the study's model."""
+        if label != self.state.model:
+            self.state.model, self.state.model_sent = label, ""
+
     def disconnect(self) -> None:
         """Drop the connection; the next ``send`` reads the server's content again."""
         self._store = None
@@ -97,6 +102,8 @@ class Sender:
                     if record.state == "running":
                         self._send_trial(store, study, label)
             self._send_artifacts(store)
+            self._save()
+            self._send_model(store, study)
         finally:
             self._save()
 
@@ -130,7 +137,7 @@ class Sender:
             runs = store.find_runs(state.study_id)
             state.experiment_id, parent = store.experiment_id, runs.pop("", "")
             if not parent or parent != state.parent:
-                state.artifacts = dict.fromkeys(state.artifacts, "")
+                state.artifacts, state.model_sent = dict.fromkeys(state.artifacts, ""), ""
                 self.study_pending = True
             gone = set(state.sent) - set(runs)
             for label in gone:
@@ -210,6 +217,23 @@ class Sender:
                 except RejectedError as error:
                     self._warn_refused(name, error)
                 state.artifacts[key] = signature
+
+    def _send_model(self, store: Store, study: Manifest) -> None:
+        state, label = self.state, self.state.model
+        weights = self._folder / "trials" / label / "weights.safetensors"
+        if label not in state.runs or not weights.is_file() or (signature := _signature(weights)) == state.model_sent:
+            return
+        from harness.tracking.model import mlflow_model  # Loads PyTorch, which takes seconds.
+
+        record = self._records[label]
+        with ExitStack() as stack:
+            try:
+                model, digest = stack.enter_context(mlflow_model(record, weights, study.name))
+            except Exception as error:  # Not the server's fault: trying again would not help.
+                self._warn_refused(f"{label} as a model", error)
+            else:
+                store.register(state.runs[label], study.name, trial_content(record, study), model, digest)
+        state.model_sent = signature
 
     def _warn_refused(self, what: str, error: Exception) -> None:
         if what not in self._rejected:

@@ -26,6 +26,8 @@ class TrackingState:
         started, ended: label → milliseconds since 1970 when the trial was first seen, and when it ended; the empty
             label is the study itself.
         artifacts: ``label:path`` → digest of the names, sizes and times that were uploaded last; empty before that.
+        model: label of the network that is registered as the study's model; empty before the study's end.
+        model_sent: digest of its weights file's name, size and time when the model was uploaded; empty before that.
         sent: label → digest of the record that arrived; a trial whose record differs is sent again.
     """
 
@@ -37,6 +39,8 @@ class TrackingState:
     started: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+    model_sent: str = ""
     sent: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -53,7 +57,14 @@ class TrackingState:
         state.study_id = state.study_id or uuid.uuid4().hex
         if state.uri != uri:
             waiting = dict.fromkeys(state.artifacts, "")
-            state = cls(state.study_id, uri, started=state.started, ended=state.ended, artifacts=waiting)
+            state = cls(
+                state.study_id,
+                uri,
+                started=state.started,
+                ended=state.ended,
+                artifacts=waiting,
+                model=state.model,
+            )
         return state
 
     def save(self, path: Path) -> None:

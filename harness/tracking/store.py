@@ -1,4 +1,4 @@
-"""``Store``: idempotent writes to an MLflow server or database. The only file that imports MLflow.
+"""``Store``: idempotent writes to an MLflow server or database.
 
 Every write sends only what the server does not hold yet, and a point of a curve always has the same timestamp. A write
 whose answer was lost can therefore be repeated: it changes nothing.
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.secrets import mask_text
+from harness.tracking import registry
 from harness.tracking.address import CONNECT_SECONDS, check_reachable, is_server
-from harness.tracking.content import Content
+from harness.tracking.content import Content, Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 _ENVIRONMENT = {
     # The tracker's thread tries again later; MLflow's default of 7 retries of 120 s would block it for minutes.
@@ -38,12 +40,13 @@ _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 500
 
 @dataclass
 class Known:
-    """Content of a run on the server."""
+    """Content of a run on the server; ``data``: names and digests of its data sets."""
 
     status: str
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    data: set[tuple[str, str]] = field(default_factory=set)
 
 
 class RejectedError(Exception):
@@ -60,8 +63,10 @@ def _client(uri: str) -> "MlflowClient":
         os.environ.setdefault(name, value)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # MLflow 3.17 beside SQLAlchemy 2.1. Not ``catch_warnings``, which would undo other threads' filters.
-    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+    # Of MLflow 3.17 beside SQLAlchemy 2.1 and pandas 3, and its coloured advice. Not ``catch_warnings``, which would
+    # undo other threads' filters.
+    for noise in ("The ``noload`` loader strategy is deprecated", "Operation with range is deprecated", "\x1b"):
+        warnings.filterwarnings("ignore", message=noise)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -113,8 +118,13 @@ class Store:
             )
             for run in page:
                 data = run.data
+                used = run.inputs.dataset_inputs if run.inputs else []
                 self._known[run.info.run_id] = Known(
-                    run.info.status, dict(data.params), dict(data.tags), dict(data.metrics)
+                    run.info.status,
+                    dict(data.params),
+                    dict(data.tags),
+                    dict(data.metrics),
+                    {(one.dataset.name, one.dataset.digest) for one in used},
                 )
                 found[data.tags.get("label", "")] = run.info.run_id
             token = page.token
@@ -153,7 +163,10 @@ class Store:
             f"now.{key}": value for key, value in content.params.items() if known.params.get(key, value) != value
         }
         done = int(known.tags.get("epochs", 0))
-        points = [
+        # The page that compares runs begins with the metric that they got first: a final AP, or that of an epoch.
+        metrics = {key: value for key, value in content.metrics.items() if known.metrics.get(key) != value}
+        points = [Metric(key, value, ended, 0) for key, value in metrics.items()]
+        points += [
             Metric(key, value, started + round(1000 * elapsed), epoch)
             for epoch, elapsed, metrics in content.curves
             if epoch > done
@@ -162,8 +175,7 @@ class Store:
         if content.curves:
             tags["epochs"] = str(max(done, content.curves[-1][0]))
         tags = {key: value for key, value in tags.items() if known.tags.get(key) != value}
-        metrics = {key: value for key, value in content.metrics.items() if known.metrics.get(key) != value}
-        points += [Metric(key, value, ended, 0) for key, value in metrics.items()]
+        data = [split for split in content.data if (split.name, split.digest) not in known.data]
         try:
             self._send(
                 run_id,
@@ -172,6 +184,8 @@ class Store:
                 # Tags are sent last: the tag ``epochs`` means that the points have arrived.
                 [RunTag(key, value) for key, value in tags.items()],
             )
+            if data:
+                self._client.log_inputs(run_id, [_dataset_input(split) for split in data])
             if content.status != known.status:
                 if content.status == "RUNNING":
                     self._client.update_run(run_id, status="RUNNING")
@@ -182,6 +196,7 @@ class Store:
         known.params |= params
         known.tags |= tags
         known.metrics |= metrics
+        known.data |= {(split.name, split.digest) for split in data}
         known.status = content.status
 
     def _send(self, run_id: str, points: list[Any], params: list[Any], tags: list[Any]) -> None:
@@ -215,6 +230,13 @@ class Store:
         except Exception as error:
             raise self._classified(error) from error
 
+    def register(self, run_id: str, study: str, content: Content, model: Path, digest: str) -> None:
+        """Log a model of a run and register it under its study's name; see ``registry.register``."""
+        try:
+            registry.register(self._client, self._uri, run_id, study, content, model, digest)
+        except Exception as error:
+            raise self._classified(error) from error
+
     def _classified(self, error: Exception) -> Exception:
         """Return the error to raise: ``GoneError`` for a deleted run, ``RejectedError`` for a refused value."""
         code = getattr(error, "error_code", "")
@@ -223,6 +245,20 @@ class Store:
         if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
             return RejectedError(reason(error, self._uri))
         return error
+
+
+def _dataset_input(split: Split) -> "DatasetInput":
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    generated = split.source == "synthetic"
+    source = (
+        CodeDatasetSource({"module": "harness.data.synthetic"}) if generated else resolve_dataset_source(split.source)
+    )
+    kind, profile = source._get_source_type(), json.dumps(split.profile)
+    dataset = Dataset(split.name, split.digest, kind, source.to_json(), profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.split)])
 
 
 def _user() -> str:

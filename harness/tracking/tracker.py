@@ -33,10 +33,13 @@ class Tracker(Protocol):
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
         """Store files or folders with a trial's run, or with the study's own (None)."""
 
+    def model(self, label: str) -> None:
+        """Register a trained network as the study's model."""
+
     def finish_study(self, study: Manifest) -> None:
         """Report that the study ended."""
 
-    def close(self, timeout: float = 30.0) -> int:
+    def close(self, timeout: float = 60.0) -> int:
         """Wait at most ``timeout`` seconds until everything is sent, and return the number of trials that were not."""
 
     def url(self) -> str:
@@ -55,10 +58,13 @@ class NullTracker:
     def artifacts(self, label: str | None, paths: Iterable[Path]) -> None:
         """Do nothing."""
 
+    def model(self, label: str) -> None:
+        """Do nothing."""
+
     def finish_study(self, study: Manifest) -> None:
         """Do nothing."""
 
-    def close(self, timeout: float = 30.0) -> int:  # noqa: ARG002
+    def close(self, timeout: float = 60.0) -> int:  # noqa: ARG002
         """Do nothing."""
         return 0
 
@@ -92,6 +98,7 @@ class MLflowTracker:
         self._changed = threading.Condition()
         self._trials: dict[str, tuple[TrialRecord, int]] = {}
         self._files: list[tuple[str, Path]] = []
+        self._model = ""
         self._study: Manifest | None = None
         self._finished: bool | None = None
         self._study_taken = True
@@ -116,6 +123,12 @@ class MLflowTracker:
             self._files += [(label or "", Path(path).absolute()) for path in paths]
             self._changed.notify()
 
+    def model(self, label: str) -> None:
+        """Register a trained network under the study's name; an earlier one stays as a version."""
+        with self._changed:
+            self._model = label
+            self._changed.notify()
+
     def finish_study(self, study: Manifest) -> None:
         """Report that the study ended: finished if it ran all its trials, else interrupted."""
         self._set_study(study, ran_all(study))
@@ -125,7 +138,7 @@ class MLflowTracker:
             self._study, self._finished, self._study_taken = study, finished, False
             self._changed.notify()
 
-    def close(self, timeout: float = 30.0) -> int:
+    def close(self, timeout: float = 60.0) -> int:
         """Wait at most ``timeout`` seconds until everything is sent; warn of and return the number of unsent trials."""
         with self._changed:
             if self._study and self._finished is None:
@@ -137,7 +150,7 @@ class MLflowTracker:
             left = len(self._sender.pending | set(self._trials))
             study_left = self._sender.study_pending or not self._study_taken
         if left or study_left or self._thread.is_alive():
-            what = f"{left} trial{'s' if left != 1 else ''}" if left else "the study's summary"
+            what = f"{left} trial{'s' if left != 1 else ''}" if left else "the study's summary or model"
             self._warn(
                 f"tracking at {mask_url(self._uri)}: {what} not sent yet; nothing is lost, "
                 "the same command sends it when the server answers"
@@ -211,13 +224,14 @@ class MLflowTracker:
             return True if self._has_work() else None
 
     def _has_work(self) -> bool:
-        waiting = self._trials or self._files or not self._study_taken
+        waiting = self._trials or self._files or self._model or not self._study_taken
         return bool(self._study and (waiting or self._sender.pending or self._sender.study_pending))
 
     def _hand_over(self) -> None:
         with self._changed:
             trials, self._trials = self._trials, {}
             files, self._files = self._files, []
+            model, self._model = self._model, ""
             study, finished, taken = self._study, self._finished, self._study_taken
             self._study_taken = True
             # Inside the lock, so that every trial is here or in the sender when ``close`` counts the unsent ones.
@@ -225,6 +239,8 @@ class MLflowTracker:
                 self._sender.add_trial(record, seen)
             for label, path in files:
                 self._sender.add_artifact(label, path)
+            if model:
+                self._sender.set_model(model)
             if not taken and study is not None:
                 self._sender.set_study(study, finished)
 
@@ -257,4 +273,6 @@ def resync(study_folder: Path, uri: str | None = None, warn: Warn | None = None,
     tracker.finish_study(study)
     if (study_folder / "report").is_dir():
         tracker.artifacts(None, [study_folder / "report"])
+    if study.standing.best is not None:
+        tracker.model(study.standing.best)
     return tracker.close(timeout)

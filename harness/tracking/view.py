@@ -6,30 +6,33 @@ table, with the same runs and names.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 VIEW = "compare"
 COLUMNS = (
     "tags.`role`",
     "tags.`state`",
-    "metrics.`search_ap_mean`",
-    "metrics.`ap_mean`",
+    "metrics.`ap_search`",
+    "metrics.`ap_val`",
     "metrics.`params`",
     "metrics.`fps`",
     "metrics.`ratio_to_v1`",
-    "metrics.`ap_easy`",
-    "metrics.`ap_medium`",
-    "metrics.`ap_hard`",
+    "metrics.`ap_val_easy`",
+    "metrics.`ap_val_medium`",
+    "metrics.`ap_val_hard`",
     "metrics.`latency_ms`",
     "metrics.`macs`",
     "metrics.`size_mb`",
 )
-SPREAD = ("metrics.`ap_mean_std`", "metrics.`search_ap_mean_std`", "metrics.`seeds`")
+SPREAD = ("metrics.`ap_val_std`", "metrics.`ap_search_std`", "metrics.`seeds`")
 """Further columns of an ablation, whose networks have means over seeds."""
-_AP, _CURVE = "search_ap_mean", "epoch/search_ap_mean"
+_AP, _CURVE = "ap_search", "epoch/ap_search"
 """Metrics of the charts: the AP that every network trained to the end has."""
 _SECTION = "trade-off"
+_TRAINING = "workflowType=machine_learning"
+"""Opens the side “Model training”; MLflow keeps the side in the browser, and opens “GenAI” where none was chosen."""
 
 
 def experiment_tags(note: str, axes: Mapping[str, Any], *, arms: bool = False) -> dict[str, str]:
@@ -50,12 +53,28 @@ def experiment_tags(note: str, axes: Mapping[str, Any], *, arms: bool = False) -
 
 def view_route(experiment_id: str) -> str:
     """Return the part of the address that opens an experiment's comparison page."""
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"#/experiments/{experiment_id}/runs?{_TRAINING}&viewStateShareKey={VIEW}"
 
 
 def run_route(experiment_id: str, run_id: str) -> str:
     """Return the part of the address that opens one run's page."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{_TRAINING}"
+
+
+def compare_route(experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Return the part of the address that opens the page that compares chosen runs."""
+    runs, experiments = (quote(json.dumps(ids)) for ids in (list(run_ids), [experiment_id]))
+    return f"#/compare-runs?runs={runs}&experiments={experiments}&{_TRAINING}"
+
+
+def model_route(name: str) -> str:
+    """Return the part of the address that opens a registered model."""
+    return f"#/models/{name}?{_TRAINING}"
+
+
+def logged_model_route(experiment_id: str, model_id: str) -> str:
+    """Return the part of the address that opens the model of one run."""
+    return f"#/experiments/{experiment_id}/models/{model_id}?{_TRAINING}"
 
 
 def _view(axes: list[str], *, arms: bool) -> dict[str, Any]:
@@ -63,7 +82,7 @@ def _view(axes: list[str], *, arms: bool) -> dict[str, Any]:
     return {
         # The study's own run has no AP; without the filter it is listed among the trials.
         "searchFilter": "tags.role = 'arm'" if arms else "tags.role != 'study'",
-        "orderByKey": "metrics.`search_ap_mean`",
+        "orderByKey": "metrics.`ap_search`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",

@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.core.arch import ARCHS, SLOTS
 from harness.core.manifest import Manifest, Space, Standing
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
+from harness.models.builder import build
+from harness.models.weights import save_weights
 from harness.tracking import MLflowTracker, Tracker, default_uri
 from harness.tracking.store import _client
 from tests.fake_landmarks import landmark_error
@@ -118,6 +122,14 @@ class Folder:
             ]:
                 record.save(self.path / "trials" / label)
                 tracker.trial(record)
+
+    def weights(self, label: str) -> Path:
+        """Write random weights of V2, which the record of a student describes, and return their file."""
+        path = self.path / "trials" / label / "weights.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        save_weights(build(ARCHS["v2"]), path)
+        return path
 
     def runs(self, uri: str | None = None) -> dict[str, Any]:
         return stored_runs(uri or default_uri(self.path.parent), self.name)

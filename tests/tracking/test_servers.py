@@ -1,7 +1,9 @@
 """Tracking to a server that is down, that hangs, or that comes up; and the pages that it serves."""
 
+import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,24 +11,28 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import psutil
 import pytest
 
 from harness import ui
+from harness.data.synthetic.generate import render_scene
 from harness.errors import HarnessError, InputError
 from harness.tracking import resync, tracker
 from harness.tracking.store import _client
-from harness.tracking.view import view_route
-from tests.tracking.fake_run import PATIENCE, Folder, finish, make_record, wait_until
+from harness.tracking.view import compare_route, logged_model_route, model_route, view_route
+from tests.chromium import CHROMIUM, page_elements
+from tests.tracking.fake_run import PATIENCE, Folder, finish, make_record, stored_runs, wait_until
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @dataclass
@@ -41,6 +47,10 @@ class Server:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def experiment(self) -> Any:
+        return _client(f"http://{self.address}").get_experiment_by_name("shown")
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
@@ -53,6 +63,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Itera
     study.run(sender, ("v1", "v2", "0000"), epochs=2)
     graded = replace(make_record("0042", 2, "complete"), search_ap={"mean": 0.4343}, ap={"mean": 0.4242})
     sender.trial(graded)
+    study.weights("0000")
+    sender.model("0000")
     sender.finish_study(finish(study.study))
     assert sender.close(PATIENCE) == 0
     command = [sys.executable, "-m", "harness.ui", "--runs", str(folder), "--port", str(port), "--json"]
@@ -214,12 +226,11 @@ def test_no_secret_of_its_address_reaches_a_server(tmp_path: Path, server: Serve
 
 @pytest.mark.server
 def test_ui_prints_the_page_of_every_study(server: Server) -> None:
-    experiment = _client(f"http://{server.address}").get_experiment_by_name("shown")
-    assert experiment is not None
+    experiment = server.experiment
     assert server.printed["url"] == f"http://{server.address}"
     assert server.printed["experiments"]["shown"] == f"http://{server.address}/{view_route(experiment.experiment_id)}"
     view = json.loads(experiment.tags["mlflow.sharedViewState.compare"])
-    assert view["orderByKey"] == "metrics.`search_ap_mean`"
+    assert view["orderByKey"] == "metrics.`ap_search`"
 
 
 @pytest.mark.server
@@ -265,23 +276,93 @@ def test_ui_says_why_its_server_did_not_start(tmp_path: Path, monkeypatch: pytes
         ui.main(["--tracking-uri", uri, "--port", str(free_port())])
 
 
+in_a_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium found: apt-get install chromium to see the pages tested"
+)
+
+
 @pytest.mark.browser
 @pytest.mark.server
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium found: apt-get install chromium to see the pages tested")
+@in_a_browser
 def test_browser_shows_the_trials_side_by_side(server: Server, tmp_path: Path) -> None:
-    shown = browse(server.printed["experiments"]["shown"], tmp_path)
+    shown = page_elements(server.printed["experiments"]["shown"], tmp_path)
     for name in ("v1", "v2", "0000", "0042"):
         assert f">{name}</" in shown
-    for column in ("search_ap_mean", "ap_mean", "params", "fps", "role"):
+    for column in ("ap_search", "ap_val", "params", "fps", "role"):
         assert f">{column}</" in shown
     for value in ("0.4343", "0.4242", "256148"):
         assert value in shown
 
 
-def browse(page: str, folder: Path) -> str:
-    """Return the page's elements after its scripts have run."""
-    assert CHROMIUM is not None
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    flags += "--disable-component-update --disable-sync --window-size=1800,1200 --virtual-time-budget=20000 --dump-dom"
-    command = [CHROMIUM, *flags.split(), f"--user-data-dir={folder / 'browser'}", page]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
+@pytest.mark.browser
+@pytest.mark.server
+@in_a_browser
+def test_browser_compares_chosen_runs_by_ap(server: Server, tmp_path: Path) -> None:
+    experiment, runs = server.experiment, stored_runs(f"http://{server.address}", "shown")
+    route = compare_route(experiment.experiment_id, [runs[name].info.run_id for name in ("0000", "v1", "v2")])
+    shown = page_elements(f"http://{server.address}/{route}", tmp_path)
+    assert "Comparing 3 Runs from 1 Experiment" in shown
+    axes = re.findall(r'class="axis-title"[^>]*data-unformatted="([^"]+)"', shown)
+    assert axes[-1] == "ap_search", "after the parameters"
+
+
+@pytest.mark.browser
+@pytest.mark.server
+@in_a_browser
+def test_browser_shows_the_model_of_a_study(server: Server, tmp_path: Path) -> None:
+    base = f"http://{server.address}"
+    shown = page_elements(f"{base}/{model_route('shown')}", tmp_path)
+    for text in ("The best student of a study", "@&nbsp;best", "Version 1"):
+        assert text in shown
+    [model] = _client(base).search_logged_models([server.experiment.experiment_id])
+    shown = page_elements(f"{base}/{logged_model_route(model.experiment_id, model.model_id)}", tmp_path)
+    for text in ("0000", "ap_search", "0.8041", "synthetic-search", "neck.channels", ">shown</"):
+        assert text in shown
+
+
+@pytest.mark.server
+def test_a_served_model_answers_with_faces(server: Server, tmp_path: Path) -> None:
+    """Loaded where this project cannot be imported, as MLflow's own command serves it."""
+    port = free_port()
+    where = ["--model-uri", "models:/shown@best", "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # The command starts others by name, as in an activated environment.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment |= {"MLFLOW_TRACKING_URI": f"http://{server.address}", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = (tmp_path / "log").open("wb")
+    command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", *where]
+    with log, subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log) as process:
+        try:
+            wait_until(lambda: process.poll() is not None or ask(port, "ping")[0] == 200)
+            assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
+            picture = base64.b64encode(cv2.imencode(".png", render_scene(0, "val", 0, 96).image)[1].tobytes()).decode()
+            rows: dict[str, Any] = {
+                "dataframe_split": {"columns": ["image"], "data": [[picture]]},
+                "params": {"score": 0.0},
+            }
+            status, answered = ask(port, "invocations", rows)
+            assert status == 200, answered
+            [answer] = json.loads(answered)["predictions"]
+            assert set(answer["faces"][0]) == {"box", "score", "landmarks"}
+            rows["dataframe_split"]["data"] = [[base64.b64encode(b"no picture").decode()]]
+            status, answered = ask(port, "invocations", rows)
+            assert (status, b"picture 0 is no image" in answered) == (400, True), answered
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.terminate()
+            process.terminate()
+
+
+def ask(port: int, page: str, data: Any = None) -> tuple[int, bytes]:
+    """Return a server's status and answer; status 0 while there is no server."""
+    content = None if data is None else json.dumps(data).encode()
+    address = f"http://127.0.0.1:{port}/{page}"
+    request = urllib.request.Request(address, data=content, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""

@@ -52,12 +52,12 @@ def test_a_study_becomes_nested_runs(folder: Folder, monkeypatch: pytest.MonkeyP
     ]
     assert [runs[name].data.tags["role"] for name in ("v1", "v2", "0000")] == ["teacher", "reference", "candidate"]
     assert runs["0002"].data.tags["reason"] == "loss is not finite: box nan"
-    assert (trial.data.metrics["ap_mean"], trial.data.metrics["search_ap_mean"]) == (0.8041, 0.8)
+    assert (trial.data.metrics["ap_val"], trial.data.metrics["ap_search"]) == (0.8041, 0.8)
     assert trial.data.params["neck.channels"] == "32"
     assert runs["v1"].data.params["neck.channels"] == "74", "references stand in the candidates' columns"
     assert folder.history(trial, "loss/box") == [(1, 2.0), (2, 1.0), (3, 2 / 3), (4, 0.5)]
     assert parent.data.params["budget.max_params"] == "256148"
-    assert parent.data.metrics["best_ap_mean"] == 0.8041
+    assert parent.data.metrics["best_ap_val"] == 0.8041
     assert "0000 (best)" in parent.data.tags["mlflow.note.content"]
 
     client = _client(default_uri(folder.path.parent))
@@ -66,7 +66,7 @@ def test_a_study_becomes_nested_runs(folder: Folder, monkeypatch: pytest.MonkeyP
     kept = folder.path.parent / "mlartifacts" / folder.name / parent.info.run_id / "artifacts" / "report" / "report.md"
     assert kept.read_text(encoding="utf-8") == "# Report\n"
     assert not (tmp_path / "mlruns").exists()
-    assert tracker.links()["0000"].endswith(f"runs/{trial.info.run_id}")
+    assert tracker.links()["0000"].endswith(f"runs/{trial.info.run_id}?workflowType=machine_learning")
     assert tracker.url() == f"python -m harness.ui --runs {folder.path.parent}"
 
 
@@ -95,8 +95,8 @@ def test_resume_neither_duplicates_nor_loses(folder: Folder) -> None:
     assert set(runs) == {folder.name, "v1", "v2", "0000", "0001"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     for name in ("v1", "v2", "0000", "0001"):
-        assert [step for step, _ in folder.history(runs[name], "epoch/search_ap_mean")] == [1, 2, 3, 4]
-        assert len(folder.history(runs[name], "search_ap_mean")) == 1
+        assert [step for step, _ in folder.history(runs[name], "epoch/ap_search")] == [1, 2, 3, 4]
+        assert len(folder.history(runs[name], "ap_search")) == 1
     parent = runs[folder.name].data
     assert (parent.params["trials"], parent.tags["now.trials"]) == ("3", "5"), "MLflow's parameters cannot change"
 
@@ -177,7 +177,7 @@ def test_a_refused_value_costs_one_warning_and_no_other_run(folder: Folder) -> N
     assert tracker.close(PATIENCE) == 0
     assert len(folder.warnings) == 1
     assert "refuses values of run '0000'" in folder.warnings[0]
-    assert folder.runs()["0001"].data.metrics["search_ap_mean"] == 0.8
+    assert folder.runs()["0001"].data.metrics["ap_search"] == 0.8
 
 
 def test_a_study_never_waits_and_sends_each_trial_once(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_the_seeds_of_an_ablation_are_nested_below_their_network(folder: Folder)
     assert parents["one-s1"] == parents["one-s2"] == network.info.run_id
     assert (network.data.tags["role"], network.info.status) == ("arm", "FINISHED")
     metrics = network.data.metrics
-    assert (metrics["ap_mean"], metrics["ap_mean_std"], metrics["seeds"]) == (0.75, 0.0707, 2)
+    assert (metrics["ap_val"], metrics["ap_val_std"], metrics["seeds"]) == (0.75, 0.0707, 2)
     assert "protocol.seed" not in network.data.params
     assert runs["one-s2"].data.params["protocol.seed"] == "8"
 

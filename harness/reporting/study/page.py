@@ -168,11 +168,9 @@ def _write_weights(data: StudyData, folder: Path) -> None:
     for record in (data.teacher, data.best):
         if record is None or (record is data.teacher and record.read_from):
             continue
-        known = ("seed", "params", "arch", "train", "distill", "ap", "protocol")
-        label = {"study": data.study.name, "trial": record.label} | {name: getattr(record, name) for name in known}
         source = data.folder / "trials" / record.label / "weights.safetensors"
         name = "best" if record is data.best else record.label
-        write_labelled(source, folder / f"{name}.safetensors", label)
+        write_labelled(source, folder / f"{name}.safetensors", record.header(data.study.name))
 
 
 def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:
