@@ -1,6 +1,5 @@
 """``python -m harness.ablate``: which of the changes from V1 to V2 pays, with seeds, intervals and verdicts."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness import cli
 from harness.core.ablation import Ablation
 from harness.core.hypotheses import HYPOTHESES
-from harness.core.names import load_space
+from harness.core.names import load_space, own_files
 from harness.core.numbers import integer
 from harness.core.protocol import StudyConfig
 from harness.core.secrets import mask_command
@@ -61,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         init_backbone=given.init_backbone,
         tracking_uri=given.tracking_uri,
         command=mask_command(["python", "-m", "harness.ablate", *(sys.argv[1:] if argv is None else argv)]),
+        files=own_files(config.space, given.study or ""),
     )
     if given.publish:
         from harness.reporting.publish import check_target
@@ -110,11 +110,13 @@ def _parser() -> cli.Parser:
         "--hypotheses", nargs="*", metavar="NAME", help=f"the documents' claims: {', '.join(HYPOTHESES)} (default: all)"
     )
     how = parser.add_argument_group("how they are trained")
-    how.add_argument(
+    study = how.add_mutually_exclusive_group()
+    study.add_argument(
         "--study",
         metavar="NAME",
         help="study protocol (default: ablation_v1_v2; with --data FOLDER: ablation_widerface)",
     )
+    cli.add(study, "--study-file")
     how.add_argument("--name", help="the ablation's name; its folder in --runs is ablation-NAME")
     how.add_argument("--seeds", type=integer, metavar="N", help="trainings per network (default: the study's)")
     how.add_argument(
@@ -192,6 +194,4 @@ def _show(config: StudyConfig, planned: "Outlook") -> None:
 
 
 if __name__ == "__main__":
-    # Spawned workers import this module under another name, so this runs in the ablation's process only.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     cli.run(main)

@@ -75,6 +75,7 @@ def _parser() -> cli.Parser:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--space", metavar="NAME", help="a module of search_spaces/")
+    cli.add(what, "--space-file")
     what.add_argument("--arch", metavar="NAME", help=f"one of {', '.join(ARCHS)}")
     what.add_argument("--trial", metavar="STUDY/NUMBER", help="a network of a study in --runs")
     parser.add_argument(

@@ -21,7 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from harness.core.names import load_study
+from harness import __version__
+from harness.core.names import load_study, read_space, read_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import Budget, StudyConfig
 from harness.core.secrets import mask_text
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """The folder of studies, teachers and caches unless ``--runs`` names another."""
+
+SCRIPT = "featherface-harness"
+"""The installed command: its first argument is the name that ``python -m harness.NAME`` has."""
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -75,6 +79,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "",
         "metavar": "TEXT",
         "help": "with --publish: a note on the data, shown at the top of the report",
+    },
+    "--space-file": {
+        "dest": "space",
+        "type": read_space,
+        "metavar": "FILE",
+        "help": "a space of yours: a Python file that defines SPACE, as those in search_spaces/",
+    },
+    "--study-file": {
+        "dest": "study",
+        "type": read_study,
+        "metavar": "FILE",
+        "help": "a study of yours: a Python file that defines STUDY, as those in studies/",
     },
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
     "--size": {"type": integer, "metavar": "PIXELS", "help": "side of the square training crop"},
@@ -126,6 +142,11 @@ DATA = ("size", "train_images", "search_images", "val_images")
 """Options that are fields of ``DataConfig``."""
 
 
+def _spelled(text: str) -> str:
+    """Return a text with its commands as the user called this one: by ``SCRIPT``, or by ``python -m``."""
+    return text.replace("python -m harness.", f"{SCRIPT} ") if Path(sys.argv[0]).name == SCRIPT else text
+
+
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that reports an error in one line with exit code 2; its help ends with the exit codes.
 
@@ -137,12 +158,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
-            prog=f"python -m {prog}",
+            prog=_spelled(f"python -m {prog}"),
             description=description,
-            epilog=f"{epilog.strip()}\n\n{EXIT_CODES}",
+            epilog=f"{_spelled(epilog).strip()}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.add_argument("--version", action="version", version=__version__)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2. Suggest the closest option for one that is unknown."""
@@ -406,6 +428,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     SIGTERM is handled like Ctrl-C. Any other exception is a defect of the harness and keeps its traceback.
     """
     _open_streams()
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # For processes that are started.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = main(argv)

@@ -24,7 +24,7 @@ from harness.detection.framing import Image
 from harness.detection.suppression import Detections
 from harness.errors import InputError
 
-DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
+DEFAULT = Path(__file__).parent / "weights" / "student_scenes.safetensors"
 """The model unless ``--model`` names another: the best student of the committed report."""
 
 LARGEST = 2_048

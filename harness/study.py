@@ -1,13 +1,12 @@
 """``python -m harness.study``: searches for students of V1 within a budget, and compares them with V1 and V2."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness import cli
-from harness.core.names import load_space, load_study, space_names, study_names
+from harness.core.names import load_space, load_study, own_files, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.core.secrets import mask_command
@@ -25,6 +24,7 @@ examples:
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
   python -m harness.study --max-latency-ratio 0.7          candidates predicted to take at most 0.7 of V1's time
+  python -m harness.study --space-file mine.py             a space of yours; runs/NAME/ keeps a copy of the file
   python -m harness.study --list                           names of spaces, studies, samplers and pruners"""
 
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         storage=given.storage,
         tracking_uri=given.tracking_uri,
         command=mask_command(["python", "-m", "harness.study", *(sys.argv[1:] if argv is None else argv)]),
+        files=own_files(config.space, given.study or ""),
     )
     try:
         with cli.Progress() as progress:
@@ -78,10 +79,13 @@ def _parser() -> cli.Parser:
         "harness.study", "Search light face detectors under a parameter budget, distilled from V1.", EXAMPLES
     )
     what = parser.add_argument_group("what is searched")
-    what.add_argument(
+    study, space = what.add_mutually_exclusive_group(), what.add_mutually_exclusive_group()
+    study.add_argument(
         "--study", metavar="NAME", help="study protocol (default: 'default'; with --data FOLDER: 'widerface')"
     )
-    what.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
+    cli.add(study, "--study-file")
+    space.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
+    cli.add(space, "--space-file")
     what.add_argument("--name", help="the study's name and folder in --runs (default: from study, space and data)")
     what.add_argument("--trials", type=integer, metavar="N", help="number of candidates; 0 trains only the references")
     what.add_argument(
@@ -185,6 +189,4 @@ def _list(as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    # Spawned workers import this module under another name, so this runs in the study's process only.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     cli.run(main)

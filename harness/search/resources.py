@@ -1,6 +1,7 @@
 """``Resources``: hardware, files and addresses that a study uses, checked before anything starts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,7 @@ class Resources:
         storage: a database URL; None: a SQLite file in the study's folder.
         tracking_uri: None: a SQLite file in ``runs``; ``none``: no tracking.
         command: the command that repeats this study, for its report; without secrets.
+        files: name → text of the user's files that define its space and protocol, kept in the study's folder.
     """
 
     runs: Path
@@ -45,6 +47,7 @@ class Resources:
     storage: str | None = None
     tracking_uri: str | None = None
     command: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
