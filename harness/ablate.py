@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import cli
 from harness.core.ablation import Ablation
+from harness.core.files import REPORTS
 from harness.core.hypotheses import HYPOTHESES
 from harness.core.names import load_space, own_files
 from harness.core.numbers import integer
@@ -18,7 +18,6 @@ from harness.errors import unknown_name
 if TYPE_CHECKING:
     from harness.search.outlook import Outlook
 
-REPORTS = Path("reports")
 LADDER, LEFT_OUT = "v1_to_v2", "v2"
 
 EXAMPLES = """

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from harness import __version__
+from harness.core.files import RUNS
 from harness.core.names import load_study, read_space, read_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import Budget, StudyConfig
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from harness.search.progress import Board
-
-RUNS = Path("runs")
-"""The folder of studies, teachers and caches unless ``--runs`` names another."""
 
 SCRIPT = "featherface-harness"
 """The installed command: its first argument is the name that ``python -m harness.NAME`` has."""
@@ -231,9 +229,9 @@ def device(name: str) -> str:
     """Return the device that ``--device`` names: ``auto`` is ``cuda`` where there is one, else ``cpu``."""
     if name != "auto":
         return name
-    import torch  # Takes seconds to load, and most refusals come earlier.
+    from harness.models.device import resolve_device  # Takes seconds to load, and most refusals come earlier.
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return str(resolve_device(name))
 
 
 def require_writable(option: str, folder: Path) -> None:

@@ -3,14 +3,24 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from harness import cli
+from harness.core.files import RUNS
+from harness.core.manifest import Manifest
 from harness.core.names import load_space, load_study, own_files, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.core.secrets import mask_command
 from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.table import Table
+
+    from harness.deployment.model import Model
+    from harness.search.resources import Resources
 
 EXAMPLES = """
 Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
@@ -37,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Imported here so that help and refused input answer at once.
     from harness.search.resources import Resources
-    from harness.search.run import run_study
 
     resources = Resources(
         runs=given.runs,
@@ -52,26 +61,105 @@ def main(argv: Sequence[str] | None = None) -> int:
         files=own_files(config.space, given.study or ""),
     )
     try:
-        with cli.Progress() as progress:
-            report = run_study(config, resources, progress)
+        study = Study.run(config, resources)
     except KeyboardInterrupt:
         report = given.runs / config.name / "report" / "report.md"
         if report.exists():
             print(f"report of the trials so far: {report}", file=sys.stderr)
         raise
 
-    from harness.reporting import summary, terminal_table
-
-    found = summary(given.runs / config.name)
+    found = study.summary()
     if given.json:
         cli.emit(found)
         return 0
     cli.show(
-        terminal_table(given.runs / config.name),
+        study.table(),
         f"{100 * found['overhead_share']:.1f} % of the trials' time was neither training, evaluation nor speed "
-        f"measurement\nreport: {report}",
+        f"measurement\nreport: {study.report}",
     )
     return 0
+
+
+class Study:
+    """A study in a folder of studies, finished or not.
+
+    >>> import harness
+    >>> study = harness.Study("toy")
+    >>> study.config.space, study.summary()["trials"]["complete"]
+    ('v2_light', 3)
+    >>> study.results().set_index("label")["params"]["v2"]
+    np.int64(256156)
+    >>> student = study.load("best")
+
+    Args:
+        name: the study's name.
+        runs: the folder of studies.
+
+    Attributes:
+        folder: its folder.
+
+    Raises:
+        InputError: there is no such study; the message lists those that there are.
+    """
+
+    def __init__(self, name: str, runs: str | Path = RUNS) -> None:
+        from harness.reporting.study.data import find_study
+
+        self.folder = find_study(name, Path(runs))
+
+    @classmethod
+    def run(cls, config: StudyConfig, resources: "Resources | None" = None) -> Self:
+        """Run a study, or continue it, with its progress on stderr.
+
+        Args:
+            config: such as ``load_study("quick")``, or a copy by ``dataclasses.replace``.
+            resources: folder of studies, workers, device, tracking; by default ``runs/`` and what the machine has.
+
+        Raises:
+            HarnessError: as ``harness.search.run.run_study``.
+        """
+        from harness.search.resources import Resources
+        from harness.search.run import run_study
+
+        where = resources or Resources(RUNS, device=cli.device("auto"))
+        with cli.Progress() as progress:
+            run_study(config, where, progress)
+        return cls(config.name, where.runs)
+
+    @property
+    def config(self) -> StudyConfig:
+        """Return the study's configuration."""
+        return Manifest.load(self.folder).config
+
+    @property
+    def report(self) -> Path:
+        """Return the path of its report."""
+        return self.folder / "report" / "report.md"
+
+    def results(self) -> "DataFrame":
+        """Return one row per trained network: parameters, AP on both splits, speed, options."""
+        from harness.reporting.study.data import load
+        from harness.reporting.study.tables import results
+
+        return results(load(self.folder))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        from harness.reporting import summary
+
+        return summary(self.folder)
+
+    def table(self) -> "Table":
+        """Return the table that the command prints: V1, V2 and the best student."""
+        from harness.reporting import terminal_table
+
+        return terminal_table(self.folder)
+
+    def load(self, label: str = "best") -> "Model":
+        """Return one of its networks, ready to run: ``best``, ``v1``, ``v2`` or a trial's number."""
+        from harness.deployment.model import load
+
+        return load(f"{self.folder.name}/{label}", runs=self.folder.parent)
 
 
 def _parser() -> cli.Parser:

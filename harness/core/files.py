@@ -8,6 +8,15 @@ import zipfile
 import zlib
 from pathlib import Path
 
+RUNS = Path("runs")
+"""The folder of studies, teachers and caches, in the current folder, unless another is named."""
+
+REPORTS = Path("reports")
+"""The folder of published reports, in the current folder."""
+
+BEST = "best.safetensors"
+"""File of the best student's weights in the folder of a published report."""
+
 BROKEN_ARCHIVE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, struct.error),

@@ -79,10 +79,19 @@ def read_study(path: str) -> str:
     return _read(Path(path), "STUDY", StudyConfig, "studies", _own_studies)
 
 
+def add_space(space: SearchSpace) -> None:
+    """Make a space known by its name in this process, so that a study can search it.
+
+    Raises:
+        InputError: its name is that of another space of this project, or no folder can have it.
+    """
+    _add(space, "", "the space", "search_spaces", _own_spaces)
+
+
 def own_files(space: str, study: str) -> dict[str, str]:
     """Return file name → text of the user's files that a space and a study come from, for the study's folder."""
     found = {"space.py": _own_spaces.get(space), "study.py": _own_studies.get(study)}
-    return {file: own[1] for file, own in found.items() if own is not None}
+    return {file: own[1] for file, own in found.items() if own is not None and own[1]}
 
 
 def _read(path: Path, variable: str, kind: type[T], package: str, own: dict[str, tuple[T, str]]) -> str:
@@ -103,8 +112,12 @@ def _read(path: Path, variable: str, kind: type[T], package: str, own: dict[str,
     if not isinstance(found, kind):
         given = "nothing of that name" if found is None else f"a {type(found).__name__}"
         raise InputError(f"{path} must define {variable}, a {kind.__name__}; it defines {given}")
-    check_name(found.name, f"{path}: the name of {variable}")
-    if found.name in _names(package, {}):
-        raise InputError(f"{path}: {package} has a '{found.name}' already: choose another name")
-    own[found.name] = (found, text)
+    _add(found, text, f"{path}: {variable}", package, own)
     return found.name
+
+
+def _add(found: T, text: str, what: str, package: str, own: dict[str, tuple[T, str]]) -> None:
+    check_name(found.name, f"{what}: its name")
+    if found.name in _names(package, {}):
+        raise InputError(f"{what}: {package} has a '{found.name}' already: choose another name")
+    own[found.name] = (found, text)

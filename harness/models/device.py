@@ -20,11 +20,13 @@ _WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device called ``name``.
+    """Return the device called ``name``; ``auto`` is ``cuda`` where there is one, else ``cpu``.
 
     Raises:
         InputError: there is no such device, or it is neither a CPU nor a CUDA device.
     """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
