@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import types
@@ -105,6 +106,23 @@ def test_the_example_of_a_study(toy: Toy, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     found = examples(importlib.import_module("harness.study"))
     assert (found.failed, found.attempted > 3) == (0, True)
+
+
+def test_the_python_of_the_readme(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = re.search(
+        r"```python\n(import harness\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert found
+    run = 'Study.run(harness.load_study("quick"))'
+    assert run in found[1]
+    (tmp_path / "runs").symlink_to(toy.runs)
+    (tmp_path / "reports").symlink_to(ROOT / "reports")
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("photo.jpg", scene())
+    names: dict[str, Any] = {}
+    exec(found[1].replace(run, 'Study("toy")'), names)
+    assert names["faces"].boxes.shape == (len(names["faces"]), 4)
+    assert len(names["study"].results()) > 3
 
 
 def test_a_study_gives_its_table_and_every_network(toy: Toy) -> None:
