@@ -87,8 +87,8 @@ class Study:
     >>> study = harness.Study("toy")
     >>> study.config.space, study.summary()["trials"]["complete"]
     ('v2_light', 3)
-    >>> study.results().set_index("label")["params"]["v2"]
-    np.int64(256156)
+    >>> int(study.results().set_index("label")["params"]["v2"])
+    256156
     >>> student = study.load("best")
 
     Args:
