@@ -49,9 +49,10 @@ def _parser() -> cli.Parser:
     parser = cli.Parser(
         "harness",
         "Parameter-budget architecture search and ablation harness for light face detectors.",
-        f"commands (COMMAND --help says more):\n{listed}\n\nFiles are written below runs/ in the current folder.",
+        f"commands (COMMAND --help says more):\n{listed}\n\nexamples:\n  python -m harness study --study quick\n"
+        "  python -m harness detect photo.jpg --out found\n\nFiles are written below runs/ in the current folder.",
     )
-    parser.usage = f"{cli.SCRIPT} COMMAND …"
+    parser.usage = f"{parser.prog} COMMAND …"
     return parser
 
 

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -142,7 +143,8 @@ DATA = ("size", "train_images", "search_images", "val_images")
 
 def _spelled(text: str) -> str:
     """Return a text with its commands as the user called this one: by ``SCRIPT``, or by ``python -m``."""
-    return text.replace("python -m harness.", f"{SCRIPT} ") if Path(sys.argv[0]).name == SCRIPT else text
+    called = Path(sys.argv[0]).name == SCRIPT
+    return re.sub(r"python -m harness\b[. ]?", f"{SCRIPT} ", text).strip() if called else text
 
 
 class Parser(argparse.ArgumentParser):
@@ -158,7 +160,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=_spelled(f"python -m {prog}"),
             description=description,
-            epilog=f"{_spelled(epilog).strip()}\n\n{EXIT_CODES}",
+            epilog=f"{_spelled(epilog.strip())}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -229,9 +231,9 @@ def device(name: str) -> str:
     """Return the device that ``--device`` names: ``auto`` is ``cuda`` where there is one, else ``cpu``."""
     if name != "auto":
         return name
-    from harness.models.device import resolve_device  # Takes seconds to load, and most refusals come earlier.
+    from harness.models.device import automatic  # Takes seconds to load, and most refusals come earlier.
 
-    return str(resolve_device(name))
+    return automatic()
 
 
 def require_writable(option: str, folder: Path) -> None:
