@@ -151,9 +151,11 @@ def _files(given: argparse.Namespace) -> Evaluation:
 
 def _network(given: argparse.Namespace) -> Evaluation:
     # Imported only for networks: importing PyTorch takes longer than evaluating prediction files.
+    from harness.models.device import resolve_device
     from harness.models.named import find_network
 
     sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or RUNS
+    device = str(resolve_device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
     named = find_network(given.trial, given.arch, given.weights, runs)
     with cli.Progress() as progress:
@@ -162,7 +164,7 @@ def _network(given: argparse.Namespace) -> Evaluation:
             given.data,
             sides=sides,
             runs=runs,
-            device=given.device or "auto",
+            device=device,
             limit=given.limit,
             ids=ids,
             progress=progress.stage,
