@@ -63,7 +63,7 @@ ui: $(READY)
 
 constraints:
 	@(echo "# Exact versions that the tests ran with (CPython 3.11). Regenerate: make constraints"; \
-		$(BIN)/python -m pip freeze --exclude-editable | sed 's,+.*,,') > constraints.txt
+		$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's,+.*,,') > constraints.txt
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

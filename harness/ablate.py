@@ -1,13 +1,12 @@
 """``python -m harness.ablate``: which of the changes from V1 to V2 pays, with seeds, intervals and verdicts."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import cli
 from harness.core.ablation import Ablation
+from harness.core.files import REPORTS
 from harness.core.hypotheses import HYPOTHESES
 from harness.core.names import load_space
 from harness.core.numbers import integer
@@ -17,7 +16,6 @@ from harness.errors import unknown_name
 if TYPE_CHECKING:
     from harness.search.outlook import Outlook
 
-REPORTS = Path("reports")
 LADDER, LEFT_OUT = "v1_to_v2", "v2"
 
 EXAMPLES = """
@@ -49,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from harness.search.outlook import outlook
     from harness.search.run import run_study
 
-    resources = cli.resources(given, "harness.ablate", argv)
+    resources = cli.resources(given, "harness.ablate", argv, config.space)
     if given.publish:
         from harness.reporting.publish import check_target
 
@@ -99,11 +97,13 @@ def _parser() -> cli.Parser:
         "--hypotheses", nargs="*", metavar="NAME", help=f"the documents' claims: {', '.join(HYPOTHESES)} (default: all)"
     )
     how = parser.add_argument_group("how they are trained")
-    how.add_argument(
+    study = how.add_mutually_exclusive_group()
+    study.add_argument(
         "--study",
         metavar="NAME",
         help="study protocol (default: ablation_v1_v2; with --data FOLDER: ablation_widerface)",
     )
+    cli.add(study, "--study-file")
     how.add_argument("--name", help="the ablation's name; its folder in --runs is ablation-NAME")
     how.add_argument("--seeds", type=integer, metavar="N", help="trainings per network (default: the study's)")
     how.add_argument(
@@ -181,6 +181,4 @@ def _show(config: StudyConfig, planned: "Outlook") -> None:
 
 
 if __name__ == "__main__":
-    # Spawned workers import this module under another name, so this runs in the ablation's process only.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     cli.run(main)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harness import cli
 from harness.core.arch import ARCHS
+from harness.core.files import REPORTS
 from harness.core.names import load_space
 from harness.counting import compare
 from harness.models.costs import count_parts
@@ -17,7 +18,6 @@ from harness.reporting.audit.rows import VERDICTS, merged, number_text, rows
 from harness.reporting.format import NOTHING
 from harness.reporting.webpage import page
 
-REPORTS = Path("reports")
 SPACE = "v2_light"
 AUDITED = ("v1", "v2", "v2_as_written")
 

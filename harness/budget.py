@@ -11,15 +11,15 @@ from harness.core.names import load_space
 from harness.core.numbers import integer
 from harness.core.record import TrialRecord, find_trial
 from harness.counting import SpaceCounts
-from harness.counting.summary import histogram, summarise_arch, summarise_space
+from harness.counting.summary import count, histogram, summarise_arch
 from harness.counting.text import arch_text, space_text
 from harness.models.builder import resolve_arch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BINS, PICTURED = 24, 72
-"""Bins of the histogram in the terminal, and in the picture."""
+PICTURED = 72
+"""Bins of the histogram in the picture."""
 
 NARROWEST = 100
 """Least width of the table of parts, in columns."""
@@ -51,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         **cli.chosen(given, max_params="budget", macs_size="size"),
     )
     if given.space:
-        answer = summarise_space(load_space(given.space), budget, BINS)
+        answer = count(load_space(given.space), budget)
     else:
         answer = summarise_arch(given.trial or given.arch, _arch(given), budget, given.size)
     against = None
     if given.against:
-        against = summarise_arch(given.against, resolve_arch(given.against), budget, given.size)
+        against = count(given.against, budget)
         answer["against"] = against
     cli.require_picture(given.plot)
     if given.plot is not None:
@@ -76,6 +76,7 @@ def _parser() -> cli.Parser:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--space", metavar="NAME", help="a module of search_spaces/")
+    cli.add(what, "--space-file")
     what.add_argument("--arch", metavar="NAME", help=f"one of {', '.join(ARCHS)}")
     what.add_argument("--trial", metavar="STUDY/NUMBER", help="a network of a study in --runs")
     parser.add_argument(

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -23,8 +24,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from harness import __version__
 from harness.core.budget import Budget
-from harness.core.names import load_study
+from harness.core.files import RUNS
+from harness.core.names import load_study, own_files, read_space, read_study
 from harness.core.numbers import integer, number
 from harness.core.protocol import StudyConfig
 from harness.core.secrets import mask_command, mask_text
@@ -37,8 +40,8 @@ if TYPE_CHECKING:
     from harness.search.progress import Board
     from harness.search.resources import Resources
 
-RUNS = Path("runs")
-"""The folder of studies, teachers and caches unless ``--runs`` names another."""
+SCRIPT = "featherface-harness"
+"""The installed command: its first argument is the name that ``python -m harness.NAME`` has."""
 
 MOST = 8
 """Ended trainings that the table of a running study shows."""
@@ -82,6 +85,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "",
         "metavar": "TEXT",
         "help": "with --publish: a note on the data, shown at the top of the report",
+    },
+    "--space-file": {
+        "dest": "space",
+        "type": read_space,
+        "metavar": "FILE",
+        "help": "a space of yours: a Python file that defines SPACE, as those in search_spaces/",
+    },
+    "--study-file": {
+        "dest": "study",
+        "type": read_study,
+        "metavar": "FILE",
+        "help": "a study of yours: a Python file that defines STUDY, as those in studies/",
     },
     "--data": {"metavar": "PATH", "help": "'synthetic', or the folder of a WIDER FACE copy"},
     "--size": {"type": integer, "metavar": "PIXELS", "help": "side of the square training crop"},
@@ -133,6 +148,12 @@ DATA = ("size", "train_images", "search_images", "val_images")
 """Options that are fields of ``DataConfig``."""
 
 
+def _spelled(text: str) -> str:
+    """Return a text with its commands as the user called this one: by ``SCRIPT``, or by ``python -m``."""
+    called = Path(sys.argv[0]).name == SCRIPT
+    return re.sub(r"python -m harness\b[. ]?", f"{SCRIPT} ", text).strip() if called else text
+
+
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that reports an error in one line with exit code 2; its help ends with the exit codes.
 
@@ -144,12 +165,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
-            prog=f"python -m {prog}",
+            prog=_spelled(f"python -m {prog}"),
             description=description,
-            epilog=f"{epilog.strip()}\n\n{EXIT_CODES}",
+            epilog=f"{_spelled(epilog.strip())}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.add_argument("--version", action="version", version=__version__)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2. Suggest the closest option for one that is unknown."""
@@ -216,24 +238,26 @@ def device(name: str) -> str:
     """Return the device that ``--device`` names: ``auto`` is ``cuda`` where there is one, else ``cpu``."""
     if name != "auto":
         return name
-    import torch  # Takes seconds to load, and most refusals come earlier.
+    from harness.models.device import automatic  # Takes seconds to load, and most refusals come earlier.
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return automatic()
 
 
-def resources(given: argparse.Namespace, module: str, argv: Sequence[str] | None) -> "Resources":
+def resources(given: argparse.Namespace, module: str, argv: Sequence[str] | None, space: str) -> "Resources":
     """Return the hardware, files and addresses that the arguments name, and the command that repeats the call.
 
     Args:
         given: the arguments; those with the name of a field of ``Resources`` give its value.
         module: the entry point, such as ``harness.study``.
         argv: its arguments; None for those of this process.
+        space: name of the study's space; files of the user that define it, or the study, go into the study's folder.
     """
     from harness.search.resources import Resources  # Takes seconds to load, and most refusals come earlier.
 
     named = {field.name for field in fields(Resources)} & vars(given).keys()
     words = ["python", "-m", module, *(sys.argv[1:] if argv is None else argv)]
-    own = {"device": device(given.device), "command": mask_command(words)}
+    files = own_files(space, given.study or "")
+    own = {"device": device(given.device), "command": mask_command(words), "files": files}
     return Resources(**{name: getattr(given, name) for name in named} | own)
 
 
@@ -490,6 +514,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     traceback.
     """
     _open_streams()
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # For processes that are started.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = main(argv)

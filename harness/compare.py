@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.files import REPORTS, RUNS
 from harness.core.limits import check_name
 from harness.core.numbers import integer
 from harness.errors import InputError
 from harness.evaluation.stats import RESAMPLES
 
-REPORTS = Path("reports")
 FEWEST = 100
 """Least number of resamples; with fewer, the ends of an interval are too noisy."""
 
@@ -105,7 +105,7 @@ def _command(given: Any, published: dict[str, Path], public: bool) -> str:
         words += ["--published", f"{label}={shown(path)}"]
     if given.resamples != RESAMPLES:
         words += ["--resamples", str(given.resamples)]
-    if given.runs != cli.RUNS:
+    if given.runs != RUNS:
         words += ["--runs", shown(given.runs)]
     if public:
         words += ["--publish", given.publish, *(["--note", given.note] if given.note else [])]

@@ -7,28 +7,21 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from harness import cli
-from harness.core.evaluation import EvalConfig
 from harness.core.files import write_atomically
 from harness.core.numbers import integer, number
 from harness.deployment.draw import LARGEST_JPEG, draw
+from harness.deployment.model import LARGEST, NMS, SCORE, Faces, check_settings, load
 from harness.deployment.pictures import UnreadableError, read_picture
 from harness.deployment.videos import SUFFIXES, Video, writing
 from harness.detection.framing import Image
-from harness.detection.suppression import Detections, faces
 from harness.errors import InputError, printable
-
-DEFAULT = Path(__file__).parent.parent / "reports" / "default-v2_p5-synthetic" / "best.safetensors"
-"""The model unless ``--model`` names another: the best student of the committed report."""
-
-LARGEST = 2_048
-"""Longest side that pictures are reduced to unless ``--side`` says otherwise, pixels: bounds memory and time."""
 
 EXAMPLES = f"""Prints each picture's faces: boxes, scores and landmarks, in pixels of the picture as viewers show it.
 
@@ -45,9 +38,6 @@ Pictures of more than {LARGEST:,} pixels are reduced to these. A network of fixe
 Of an animation, the first picture is read. A folder is searched with its subfolders; a file that cannot be read is
 listed, the others are done, and the exit code is 1; it is 2 if no file could be read.
 """
-
-Find = Callable[[Image], Detections]
-"""A picture → (k, 15) in its pixels."""
 
 
 @dataclass
@@ -74,7 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.out is not None and len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise InputError(f"two files are called {twice}: with --out, give their folders in separate calls")
-    name, find = _model(given)
+    model = load(given.model, arch=given.arch, runs=given.runs, device=given.device, threads=given.threads)
+
+    def find(image: Image) -> Faces:
+        return model.detect(image, score=given.score, nms=given.nms, side=given.side)
+
     found = Found()
     with cli.Progress() as progress:
         for done, (file, label) in enumerate(files):
@@ -84,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             except UnreadableError as error:
                 found.refused.append({"file": label, "reason": str(error)})
         progress.stage("pictures", len(files), len(files))
-    _report(given, {"model": name, "images": found.images, "refused": found.refused})
+    _report(given, {"model": model.name, "images": found.images, "refused": found.refused})
     return (1 if found.images else 2) if found.refused else 0
 
 
@@ -101,12 +95,11 @@ def _parser() -> cli.Parser:
     model.add_argument("--arch", metavar="NAME", help="architecture of a weights file that does not state it")
     model.add_argument("--threads", type=integer, default=0, metavar="N", help="CPU threads (default: one per core)")
     cli.add(model, "--device", "--runs")
-    usual = EvalConfig()
     faces = parser.add_argument_group("the faces")
-    faces.add_argument("--score", type=number, default=0.5, metavar="X", help="least score, 0 to 1 (default: 0.5)")
     faces.add_argument(
-        "--nms", type=number, default=usual.nms_iou, metavar="X", help=f"IoU of suppression (default: {usual.nms_iou})"
+        "--score", type=number, default=SCORE, metavar="X", help=f"least score, 0 to 1 (default: {SCORE})"
     )
+    faces.add_argument("--nms", type=number, default=NMS, metavar="X", help=f"IoU of suppression (default: {NMS})")
     faces.add_argument(
         "--side",
         type=integer,
@@ -125,11 +118,7 @@ def _check(given: argparse.Namespace) -> None:
             raise InputError(f"{path} does not exist")
         if not (path.is_file() or path.is_dir()):
             raise InputError(f"{path} is neither a file nor a folder")
-    for option in ("score", "nms"):
-        if not 0 <= getattr(given, option) <= 1:
-            raise InputError(f"--{option} lies in 0 … 1, got {getattr(given, option)}")
-    if given.side is not None and given.side != 0 and not 32 <= given.side <= 8_192:
-        raise InputError(f"--side is 0, or 32 to 8,192 pixels, got {given.side}")
+    check_settings(given.score, given.nms, given.side)
     if given.threads < 0:
         raise InputError(f"--threads must be positive, got {given.threads}")
     if given.out is not None:
@@ -153,63 +142,9 @@ def _files(paths: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, str]
                 yield file, relative.as_posix()
 
 
-def _model(given: argparse.Namespace) -> tuple[str, Find]:
-    """Return the model's name and the function that finds faces with it.
-
-    Raises:
-        InputError: there is no such model.
-        DataError: its file is unreadable.
-    """
-    evaluation = replace(EvalConfig(), score_threshold=min(given.score, 1 - 1e-7), nms_iou=max(given.nms, 1e-7))
-    model = Path(given.model) if given.model is not None else DEFAULT
-    if model.suffix == ".onnx":
-        return str(model), _onnx(model, evaluation, given)
-    return _torch(model, evaluation, given)
-
-
-def _onnx(model: Path, evaluation: EvalConfig, given: argparse.Namespace) -> Find:
-    from harness.deployment.session import OnnxDetector
-
-    if given.arch is not None:
-        raise InputError("an ONNX file holds its architecture: drop --arch")
-    if given.device not in ("auto", "cpu"):
-        raise InputError(f"an ONNX file runs on the CPU: drop --device {given.device}")
-    detector = OnnxDetector(model, given.threads)
-    return lambda image: detector.detect(image, evaluation, _side(image, given.side))
-
-
-def _torch(model: Path, evaluation: EvalConfig, given: argparse.Namespace) -> tuple[str, Find]:
-    from harness.deployment.packages import need
-
-    torch = need("torch", "give an .onnx file as --model, or install this project")
-    from harness.evaluation.inference import detect
-    from harness.models.device import place, resolve_device
-    from harness.models.fold import freeze
-    from harness.models.named import find_network
-
-    if model.suffix == ".safetensors":
-        named = find_network(None, given.arch, model, given.runs)
-    elif model.suffix or given.arch is not None:
-        raise InputError(f"--model {model} is neither an .onnx nor a .safetensors file, nor STUDY/best")
-    else:
-        named = find_network(given.model, None, None, given.runs)
-    device = resolve_device(cli.device(given.device))
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    detector = named.load()
-    freeze(detector)
-    place(detector, device)
-    return named.name, lambda image: detect(detector, image, evaluation, _side(image, given.side))
-
-
-def _side(image: Image, wanted: int | None) -> int:
-    """Return the longest side that a picture is resized to; 0 keeps its size."""
-    if wanted is not None:
-        return wanted
-    return LARGEST if max(image.shape[:2]) > LARGEST else 0
-
-
-def _detect(file: Path, label: str, find: Find, out: Path | None, found: Found, progress: cli.Progress) -> None:
+def _detect(
+    file: Path, label: str, find: Callable[[Image], Faces], out: Path | None, found: Found, progress: cli.Progress
+) -> None:
     """Add a file's results; a picture or video with the faces drawn is written below ``out``.
 
     Raises:
@@ -221,27 +156,29 @@ def _detect(file: Path, label: str, find: Find, out: Path | None, found: Found, 
     image = read_picture(file)
     if out is not None and max(image.shape) > LARGEST_JPEG:
         raise UnreadableError(f"has more than {LARGEST_JPEG:,} pixels a side, too many for --out, which draws JPEGs")
-    rows = find(image)
-    entry = {"file": label, "width": image.shape[1], "height": image.shape[0], "faces": faces(rows)}
+    faces = find(image)
+    entry = {"file": label, "width": image.shape[1], "height": image.shape[0], "faces": faces.to_list()}
     if out is not None:
         picture = _beside(out, label, ".jpg")
-        write_atomically(picture, cv2.imencode(".jpg", draw(image, rows))[1].tobytes())
+        write_atomically(picture, cv2.imencode(".jpg", draw(image, faces.rows))[1].tobytes())
         entry["picture"] = str(picture)
     found.images.append(entry)
 
 
-def _video(file: Path, label: str, find: Find, out: Path | None, found: Found, progress: cli.Progress) -> None:
+def _video(
+    file: Path, label: str, find: Callable[[Image], Faces], out: Path | None, found: Found, progress: cli.Progress
+) -> None:
     video = Video(file)
     target = None if out is None else _beside(out, label, ".mp4")
     with writing(target, video.fps) as writer:
         number = -1
         for number, image in enumerate(video):
-            rows = find(image)
+            faces = find(image)
             if writer is not None:
-                writer.add(draw(image, rows))
+                writer.add(draw(image, faces.rows))
             size = {"width": image.shape[1], "height": image.shape[0]}
             at = {"frame": number, "seconds": round(number / video.fps, 3)}
-            found.images.append({"file": label, **at, **size, "faces": faces(rows)})
+            found.images.append({"file": label, **at, **size, "faces": faces.to_list()})
             progress.stage(label, number + 1, max(video.frames, number + 1))
     if number < 0:
         raise UnreadableError("is a video without a frame that OpenCV decodes")

@@ -8,25 +8,17 @@ and one non-maximum suppression merges all candidates.
 import argparse
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from harness import cli
-from harness.core.data import DataConfig
+from harness.core.files import RUNS
 from harness.core.limits import LARGEST_SIDE
 from harness.core.numbers import integer
 from harness.data.truth import load_ids
 from harness.errors import InputError
 from harness.evaluation.predictions import write_predictions
-from harness.evaluation.run import Evaluation, evaluate_files, evaluate_network
+from harness.evaluation.run import Evaluation, evaluate_files, evaluate_named
 from harness.reporting.evaluation import draw, text_of
-
-if TYPE_CHECKING:
-    from harness.data.faces import FaceSet
 
 EXAMPLES = """Prints AP on the easy, medium and hard lists, with its protocol.
 
@@ -131,7 +123,7 @@ def _check_outputs(given: argparse.Namespace) -> None:
     if given.write is not None:
         cli.require_writable("--write", given.write)
     if given.data:
-        cli.require_writable("--runs", given.runs or cli.RUNS)
+        cli.require_writable("--runs", given.runs or RUNS)
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
@@ -159,40 +151,24 @@ def _files(given: argparse.Namespace) -> Evaluation:
 
 def _network(given: argparse.Namespace) -> Evaluation:
     # Imported only for networks: importing PyTorch takes longer than evaluating prediction files.
-    from harness.data import load_split
     from harness.models.device import resolve_device
     from harness.models.named import find_network
 
-    sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or cli.RUNS
-    device = resolve_device(cli.device(given.device or "auto"))
+    sides, runs = parse_sides("0" if given.side is None else given.side), given.runs or RUNS
+    device = str(resolve_device(given.device or "auto"))
     ids = load_ids(given.images) if given.images else None
-    count = given.limit or (DataConfig().val_images if given.data == "synthetic" else 0)
     named = find_network(given.trial, given.arch, given.weights, runs)
-    detector = named.load().to(device)
     with cli.Progress() as progress:
-        faces = load_split(DataConfig(source=given.data, val_images=count), "val", runs / "cache", progress.stage)
-        found = evaluate_network(
-            named.name,
-            detector,
-            named.arch,
-            faces,
-            sides,
-            np.arange(len(faces)) if ids is None else _indices(faces, ids, given.images),
-            str(device),
-            runs / "predictions",
-            lambda done, total: progress.stage("detect", done, total),
+        return evaluate_named(
+            named,
+            given.data,
+            sides=sides,
+            runs=runs,
+            device=device,
+            limit=given.limit,
+            ids=ids,
+            progress=progress.stage,
         )
-    return replace(found, details={"arch": named.name, "weights": str(named.weights), **found.details})
-
-
-def _indices(faces: "FaceSet", ids: Sequence[str], path: Path) -> NDArray[np.int64]:
-    row = {name: index for index, name in enumerate(faces.ids)}
-    unknown = [name for name in ids if name not in row]
-    if unknown:
-        raise InputError(
-            f"--images {path} names {len(unknown):,} images that {faces.name} does not hold, the first is {unknown[0]}"
-        )
-    return np.array(sorted(row[name] for name in ids), dtype=np.int64)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """``python -m harness.report NAME``: writes the report of a study in ``runs/``, finished or not."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness import cli
+from harness.core.files import REPORTS
 from harness.core.limits import check_name
-
-REPORTS = Path("reports")
 
 EXAMPLES = """Writes runs/NAME/report/ (report.md, report.html, pictures, results.csv) and prints its table.
 

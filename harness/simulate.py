@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from harness.core.files import REPORTS
 from harness.core.limits import check_name
 from harness.core.machine import available_cores
 from harness.core.names import load_space
@@ -16,7 +17,6 @@ from harness.core.replay import REPLAYED
 from harness.core.table import TABLE, Table
 from harness.errors import InputError, unknown_name
 
-REPORTS = Path("reports")
 SEEDS, SLOW_SEEDS, TRIALS = 50, 10, 64
 SLOW = "gp"
 """The sampler whose searches take far longer than those of the others."""

@@ -1,17 +1,26 @@
 """``python -m harness.study``: searches for students of V1 within a budget, and compares them with V1 and V2."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from harness import cli
+from harness.core.files import RUNS
+from harness.core.manifest import Manifest
 from harness.core.names import load_space, load_study, space_names, study_names
 from harness.core.numbers import integer, number
 from harness.core.protocol import COMPARE_AP, OBJECTIVES, PRUNERS, SAMPLERS, StudyConfig
 from harness.errors import InputError, Preempted
 from harness.search.cluster import Cluster
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.table import Table
+
+    from harness.deployment.model import Model
+    from harness.search.resources import Resources
 
 EXAMPLES = """
 Trains V1 as the teacher (once), the references and the candidates, measures speeds, and prints a table. Writes
@@ -25,6 +34,7 @@ examples:
   python -m harness.study --data PATH/TO/WIDERFACE         WIDER FACE images, with the schedule of studies/widerface.py
   python -m harness.study --objectives ap,params           accuracy against parameters: a Pareto front
   python -m harness.study --max-latency-ratio 0.7          candidates predicted to take at most 0.7 of V1's time
+  python -m harness.study --space-file mine.py             a space of yours; runs/NAME/ keeps a copy of the file
   python -m harness.study --status longer                  how far that study is, in another terminal
   python -m harness.study --list                           names of spaces, studies, samplers and pruners"""
 
@@ -39,12 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = configure(given)
 
     # Imported here so that help and refused input answer at once.
-    from harness.search.run import run_study
-
-    resources = replace(cli.resources(given, "harness.study", argv), cluster=_cluster(given))
+    resources = replace(cli.resources(given, "harness.study", argv, config.space), cluster=_cluster(given))
     try:
-        with cli.Progress() as progress:
-            report = run_study(config, resources, progress)
+        study = Study.run(config, resources)
     except Preempted:
         raise
     except KeyboardInterrupt:
@@ -53,17 +60,98 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"report of the trials so far: {report}", file=sys.stderr)
         raise
 
-    from harness.reporting import summary, terminal_table
     from harness.reporting.publish import places
 
-    found = summary(given.runs / config.name)
+    found = study.summary()
     if given.json:
         cli.emit(found)
         return 0
     share = found["overhead_share"]  # None if all trainings were read from other studies.
     spent = f"{100 * (share or 0):.1f} % of the trials' time was neither training, evaluation nor speed measurement"
-    cli.show(terminal_table(given.runs / config.name), *([] if share is None else [spent]), places(report))
+    cli.show(study.table(), *([] if share is None else [spent]), places(study.report))
     return 0
+
+
+class Study:
+    """A study in a folder of studies, finished or not.
+
+    >>> import harness
+    >>> study = harness.Study("toy")
+    >>> study.config.space, study.summary()["trials"]["complete"]
+    ('v2_light', 3)
+    >>> int(study.results().set_index("label")["params"]["v2"])
+    256156
+    >>> student = study.load("best")
+
+    Args:
+        name: the study's name.
+        runs: the folder of studies.
+
+    Attributes:
+        folder: its folder.
+
+    Raises:
+        InputError: there is no such study; the message lists those that there are.
+    """
+
+    def __init__(self, name: str, runs: str | Path = RUNS) -> None:
+        from harness.reporting.study.data import find_study
+
+        self.folder = find_study(name, Path(runs))
+
+    @classmethod
+    def run(cls, config: StudyConfig, resources: "Resources | None" = None) -> Self:
+        """Run a study, or continue it, with its progress on stderr.
+
+        Args:
+            config: such as ``load_study("quick")``, or a copy by ``dataclasses.replace``.
+            resources: folder of studies, workers, device, tracking; by default ``runs/`` and what the machine has.
+
+        Raises:
+            HarnessError: as ``harness.search.run.run_study``.
+        """
+        from harness.search.resources import Resources
+        from harness.search.run import run_study
+
+        where = resources or Resources(RUNS, device=cli.device("auto"))
+        with cli.Progress() as progress:
+            run_study(config, where, progress)
+        return cls(config.name, where.runs)
+
+    @property
+    def config(self) -> StudyConfig:
+        """Return the study's configuration."""
+        return Manifest.load(self.folder).config
+
+    @property
+    def report(self) -> Path:
+        """Return the path of its report."""
+        return self.folder / "report" / "report.md"
+
+    def results(self) -> "DataFrame":
+        """Return one row per trained network: parameters, AP on both splits, speed, options."""
+        from harness.reporting.study.data import load
+        from harness.reporting.study.tables import results
+
+        return results(load(self.folder))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        from harness.reporting import summary
+
+        return summary(self.folder)
+
+    def table(self) -> "Table":
+        """Return the table that the command prints: V1, V2 and the best student."""
+        from harness.reporting import terminal_table
+
+        return terminal_table(self.folder)
+
+    def load(self, label: str = "best") -> "Model":
+        """Return one of its networks, ready to run: ``best``, ``v1``, ``v2`` or a trial's number."""
+        from harness.deployment.model import load
+
+        return load(f"{self.folder.name}/{label}", runs=self.folder.parent)
 
 
 def _parser() -> cli.Parser:
@@ -71,10 +159,13 @@ def _parser() -> cli.Parser:
         "harness.study", "Search light face detectors under a parameter budget, distilled from V1.", EXAMPLES
     )
     what = parser.add_argument_group("what is searched")
-    what.add_argument(
+    study, space = what.add_mutually_exclusive_group(), what.add_mutually_exclusive_group()
+    study.add_argument(
         "--study", metavar="NAME", help="study protocol (default: 'default'; with --data FOLDER: 'widerface')"
     )
-    what.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
+    cli.add(study, "--study-file")
+    space.add_argument("--space", metavar="NAME", help="search space (default: the study's)")
+    cli.add(space, "--space-file")
     what.add_argument("--name", help="the study's name and folder in --runs (default: from study, space and data)")
     what.add_argument("--trials", type=integer, metavar="N", help="number of candidates; 0 trains only the references")
     what.add_argument(
@@ -218,6 +309,4 @@ def _list(as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    # Spawned workers import this module under another name, so this runs in the study's process only.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     cli.run(main)

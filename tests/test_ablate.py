@@ -11,6 +11,7 @@ from harness.core.names import load_study
 from harness.core.protocol import StudyConfig
 from harness.errors import InputError
 from harness.reporting import build_report
+from harness.reporting.publish import places
 from tests.fake_ablation import write_ablation
 from tests.fake_comparison import write_images
 
@@ -125,4 +126,4 @@ def test_the_report_follows_the_trainings(
     said = capsys.readouterr().out
     assert "4 trainings; 0 are in runs/" in said
     assert "~95% performance CBAM" in said
-    assert said.endswith(f"report: {found['report']}\n")
+    assert said.endswith(f"{places(Path(found['report']))}\n")

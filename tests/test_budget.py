@@ -128,7 +128,7 @@ def test_the_printed_text(capsys: pytest.CaptureFixture[str]) -> None:
         (["--arch", "v2", "--max-megabytes", "x"], "invalid"),
         (["--space", "v2_light", "--max-macs", "1000"], "the smallest values are 227,178 parameters, 3"),
         (["--space", "v2_light", "--max-megabytes", "0.5"], "bytes of weights"),
-        ([], "one of the arguments --space --arch --trial is required"),
+        ([], "one of the arguments --space --space-file --arch --trial is required"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:

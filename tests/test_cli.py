@@ -18,6 +18,8 @@ from harness import cli
 from harness.errors import HarnessError, InputError
 from harness.search.progress import Board, Ended, Running
 
+OWN = Path(__file__).parent / "own.py"
+
 ENTRY_POINTS = sorted(
     path.stem for path in Path(cli.__file__).parent.glob("*.py") if path.stem not in ("__init__", "cli", "errors")
 )
@@ -365,11 +367,14 @@ def test_bytes_are_shown_in_their_units() -> None:
 
 
 @pytest.mark.parametrize("module", ["harness.study", "harness.ablate"])
-def test_options_become_resources(module: str) -> None:
+def test_options_become_resources(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.core.names._own_studies", {})
     argv = ["--runs", "there", "--threads", "2", "--device", "cpu", "--tracking-uri", "http://me:secret@host:5000"]
+    argv += ["--study-file", str(OWN)]
     given = importlib.import_module(module)._parser().parse_args(argv)
-    found = cli.resources(given, module, argv)
+    found = cli.resources(given, module, argv, "v2_light")
     assert (found.runs, found.threads, found.device, found.workers) == (Path("there"), 2, "cpu", None)
     assert (found.tracking_uri, found.teacher) == ("http://me:secret@host:5000", "auto")
     assert found.command.startswith(f"python -m {module} --runs there")
     assert "secret" not in found.command
+    assert found.files == {"study.py": OWN.read_text(encoding="utf-8")}

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness import detect
+import harness
 from harness.data.synthetic.generate import render_scene
+from harness.detect import main
 from harness.errors import DataError, InputError
 from tests.deployment.conftest import Exported, any_size, int8
 from tests.deployment.nets import BEST, ROOT
@@ -23,7 +24,7 @@ __all__ = ["any_size", "int8"]  # Fixtures.
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
     """Return what the command prints."""
-    assert detect.main([*arguments, "--json"]) == code
+    assert main([*arguments, "--json"]) == code
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -122,14 +123,14 @@ def test_what_was_drawn_is_not_searched(capsys: pytest.CaptureFixture[str], tmp_
 
 
 def test_a_file_alone_that_cannot_be_read_is_wrong_input(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    assert detect.main([str(folder / "cut.png")]) == 2
+    assert main([str(folder / "cut.png")]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "cut.png is a damaged or truncated PNG file\n" in printed.err
 
 
 def test_lines_name_files_and_scores(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    assert detect.main([str(folder / "a.png"), "--score", "0.6"]) == 0
+    assert main([str(folder / "a.png"), "--score", "0.6"]) == 0
     score = r"[01]\.\d\d"
     assert re.fullmatch(rf"a\.png: (1 face|\d+ faces) \({score}(, {score})*\)\n", capsys.readouterr().out)
 
@@ -172,8 +173,9 @@ class Absent:
         if name.partition(".")[0] in {absent}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-from harness import cli, detect
-cli.run(detect.main, sys.argv[1:])
+from harness import cli
+from harness.detect import main
+cli.run(main, sys.argv[1:])
 """
 
 
@@ -193,6 +195,21 @@ def test_an_onnx_file_needs_neither_torch_nor_the_other_packages(folder: Path, a
     refused = without(absent, str(folder / "a.png"))
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "error: torch is not installed: give an .onnx file as --model, or install this project\n"
+
+
+@pytest.mark.slow
+def test_python_loads_an_onnx_file_without_torch(folder: Path, any_size: Exported) -> None:
+    script = f"""
+import sys
+sys.modules["torch"] = None
+import harness
+print(harness.load({str(any_size.path)!r}).detect({str(folder / "a.png")!r}, score=0.3).boxes.tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    wanted = harness.load(BEST).detect(scene(0), score=0.3)
+    np.testing.assert_allclose(json.loads(done.stdout), wanted.boxes, atol=0.02)
+    with pytest.raises(DataError, match=r"\(H, W, 3\) uint8"):
+        harness.load(any_size.path).detect(scene(0)[:, :, 0])
 
 
 @pytest.mark.slow
@@ -221,7 +238,8 @@ def test_a_network_of_fixed_size_takes_any_picture(
         (["{a}", "--nms", "-1"], "--nms lies in 0 … 1"),
         (["{a}", "--side", "7"], "--side is 0, or 32 to 8,192 pixels"),
         (["{a}", "--threads", "-1"], "--threads must be positive"),
-        (["{a}", "--model", "weights.pth"], "neither an .onnx nor a .safetensors file"),
+        (["{a}", "--model", "weights.pth"], "there is no weights file"),
+        (["{a}", "--model", "a/best", "--arch", "v2"], "drop --arch"),
         (["{a}", "--model", "absent.safetensors"], "there is no weights file"),
         (["{a}", "--model", "nothing/best"], "unknown study"),
         (["{a}", "--model", "x.onnx", "--arch", "v2"], "drop --arch"),
@@ -234,10 +252,10 @@ def test_bad_input_is_refused(arguments: list[str], told: str, folder: Path, tmp
     (tmp_path / "empty").mkdir()
     names = {"a": folder / "a.png", "out": tmp_path / "out", "empty": tmp_path / "empty"}
     with pytest.raises((InputError, DataError), match=told):
-        detect.main([argument.format(**names) for argument in arguments])
+        main([argument.format(**names) for argument in arguments])
 
 
 def test_the_help_says_what_the_default_model_learned_from(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        detect.main(["--help"])
+        main(["--help"])
     assert "trained on generated scenes" in " ".join(capsys.readouterr().out.split())

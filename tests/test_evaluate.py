@@ -14,9 +14,9 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from harness import evaluate
 from harness.core.arch import ARCHS, ArchConfig
 from harness.errors import InputError
+from harness.evaluate import main
 from harness.evaluation import inference as prediction
 from harness.models.builder import build, resolve_arch
 from harness.models.costs import count
@@ -78,7 +78,7 @@ def network(copy: Path, runs: Path, *more: str, weights: str = "w.safetensors") 
 
 def answer(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, Any]:
     """Return what the command prints, without what differs from run to run."""
-    assert evaluate.main(arguments) == 0
+    assert main(arguments) == 0
     printed = json.loads(capsys.readouterr().out)
     return {name: value for name, value in printed.items() if not name.endswith("seconds")}
 
@@ -86,7 +86,7 @@ def answer(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str
 def test_prediction_files(wider: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = wider / "new" / "pr.png"
     arguments = ["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth")]
-    assert evaluate.main([*arguments, "--json", "--plot", str(picture)]) == 0
+    assert main([*arguments, "--json", "--plot", str(picture)]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["easy"] == 1.0
     assert answer["medium"] == answer["hard"] == 0.5
@@ -98,7 +98,7 @@ def test_prediction_files(wider: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_table(wider: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.main(["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth")])
+    main(["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth")])
     out = capsys.readouterr().out
     assert "100.00    50.00    50.00    66.67" in out
     assert "evaluator widerface-1" in out
@@ -107,9 +107,9 @@ def test_table(wider: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_image_list_narrows_and_changes_the_protocol(wider: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (wider / "list.txt").write_text("0--Parade/b.jpg\n")
     arguments = ["--predictions", str(wider / "found"), "--ground-truth", str(wider / "ground_truth"), "--json"]
-    evaluate.main(arguments)
+    main(arguments)
     whole = json.loads(capsys.readouterr().out)
-    evaluate.main([*arguments, "--images", str(wider / "list.txt")])
+    main([*arguments, "--images", str(wider / "list.txt")])
     part = json.loads(capsys.readouterr().out)
     assert (part["easy"], part["hard"], part["mean"], part["images"]) == (None, 0.0, None, 1)
     assert part["protocol"]["digest"] != whole["protocol"]["digest"]
@@ -121,7 +121,7 @@ def test_several_sides_are_another_protocol(copy: Path, tmp_path: Path, capsys: 
     assert one["protocol"]["eval_side"] == 96
     assert two["protocol"]["eval_side"] == [0, 96]
     assert one["hard"] != two["hard"]
-    evaluate.main([text for text in network(copy, tmp_path, "--side", "0,96") if text != "--json"])
+    main([text for text in network(copy, tmp_path, "--side", "0,96") if text != "--json"])
     assert "eval_side 0 + 96" in capsys.readouterr().out
 
 
@@ -147,14 +147,14 @@ def test_a_network_s_landmarks_are_measured(copy: Path, tmp_path: Path, capsys: 
     assert isinstance(error, dict)
     assert error["faces"] == found["faces"], "every face of a scene has landmarks"
     assert sum(group["faces"] for group in error["by_size"].values()) == error["faces"]
-    evaluate.main([text for text in given if text != "--json"])
+    main([text for text in given if text != "--json"])
     assert f"of {error['faces']:,})" in capsys.readouterr().out
     assert answer(capsys, network(copy, tmp_path))["landmark"] == {}, "WIDER FACE validation images have none"
 
 
 DIE = """
 import os, signal, sys
-from harness import evaluate
+from harness.evaluate import main
 from harness.evaluation import inference
 
 save, saved = inference.save_detections, []
@@ -167,7 +167,7 @@ def save_and_die(path, ids, detections):
 
 inference.CHUNK_IMAGES = 2
 inference.save_detections = save_and_die
-evaluate.main(sys.argv[1:])
+main(sys.argv[1:])
 """
 
 
@@ -209,9 +209,9 @@ def test_a_killed_evaluation_resumes(
 
 def test_a_labelled_file_needs_no_arch(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_labelled(copy / "w.safetensors", tmp_path / "best.safetensors", {"arch": ARCHS["v2"].to_dict()})
-    evaluate.main(network(copy, tmp_path))
+    main(network(copy, tmp_path))
     named = json.loads(capsys.readouterr().out)
-    evaluate.main(["--weights", str(tmp_path / "best.safetensors"), *network(copy, tmp_path)[4:]])
+    main(["--weights", str(tmp_path / "best.safetensors"), *network(copy, tmp_path)[4:]])
     stated = json.loads(capsys.readouterr().out)
     assert stated["arch"] == "best"
     assert stated["protocol"] == named["protocol"]
@@ -229,7 +229,7 @@ def test_published_weights_have_their_published_ap(
     label = read_label(path)
     assert count(ArchConfig.from_dict(label["arch"])) == label["params"]
     runs = tmp_path_factory.getbasetemp() / "published"  # Both networks see the same scenes.
-    evaluate.main(["--weights", str(path), "--data", "synthetic", "--runs", str(runs), "--json"])
+    main(["--weights", str(path), "--data", "synthetic", "--runs", str(runs), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["protocol"]["digest"] == label["protocol"]["digest"]
     for level, ap in label["ap"].items():
@@ -275,7 +275,7 @@ def test_bad_input_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as refusal:
-        evaluate.main(arguments)
+        main(arguments)
     assert "\n" not in str(refusal.value)
 
 
@@ -302,7 +302,7 @@ def test_files_that_do_not_fit_are_refused(copy: Path, wider: Path) -> None:
     }
     for message, arguments in cases.items():
         with pytest.raises(InputError, match=message) as refusal:
-            evaluate.main(arguments)
+            main(arguments)
         assert "\n" not in str(refusal.value)
 
 
@@ -311,12 +311,12 @@ def test_places_that_cannot_be_written_are_refused_first(copy: Path, tmp_path: P
     for option, path in (("--write", "file"), ("--write", "file/new"), ("--plot", "file/pr.png")):
         arguments = [*network(copy, tmp_path / "runs", weights="none.safetensors"), option, str(tmp_path / path)]
         with pytest.raises(InputError, match=rf"^{option}: .*/file.* is not a writable folder"):
-            evaluate.main(arguments)
+            main(arguments)
     (tmp_path / "pr.png").mkdir()
     with pytest.raises(InputError, match=r"pr\.png is a folder: name a file"):
-        evaluate.main([*network(copy, tmp_path / "runs"), "--plot", str(tmp_path / "pr.png")])
+        main([*network(copy, tmp_path / "runs"), "--plot", str(tmp_path / "pr.png")])
     with pytest.raises(InputError, match=r"^--runs: "):
-        evaluate.main(network(copy, tmp_path / "file"))
+        main(network(copy, tmp_path / "file"))
 
 
 @pytest.mark.slow
@@ -346,7 +346,7 @@ def test_a_network_on_real_images_and_its_files_agree(
     given = ["--arch", "v2", "--weights", str(tmp_path / "w.safetensors"), "--side", "160"]
     given += ["--data", str(widerface_root)]
     files = tmp_path / "files"
-    evaluate.main([*given, "--limit", "6", "--runs", str(tmp_path), "--write", str(files), "--json"])
+    main([*given, "--limit", "6", "--runs", str(tmp_path), "--write", str(files), "--json"])
     first = json.loads(capsys.readouterr().out)
     assert first["images"] == 6
     assert first["protocol"]["eval_side"] == 160
@@ -354,7 +354,7 @@ def test_a_network_on_real_images_and_its_files_agree(
     (tmp_path / "list.txt").write_text("\n".join(names))
     truth = str(widerface_root / "ground_truth")
     images = str(tmp_path / "list.txt")
-    evaluate.main(["--predictions", str(files), "--ground-truth", truth, "--images", images, "--json"])
+    main(["--predictions", str(files), "--ground-truth", truth, "--images", images, "--json"])
     second = json.loads(capsys.readouterr().out)
     assert second["hard"] == pytest.approx(first["hard"], abs=1e-9)
     assert second["faces"] == first["faces"]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import export
 from harness.errors import InputError
-from harness.export import parse_size, text_of
+from harness.export import main, parse_size, text_of
 from tests.deployment.nets import BEST
 
 
@@ -42,14 +41,14 @@ def test_sizes() -> None:
 )
 def test_bad_input_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
-        export.main([*arguments, "--runs", str(tmp_path)])
+        main([*arguments, "--runs", str(tmp_path)])
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"{package} is not installed: pip install '\.\[export\]'"):
-        export.main(["--arch", "v2", "--runs", str(tmp_path)])
+        main(["--arch", "v2", "--runs", str(tmp_path)])
 
 
 def test_the_summary_has_every_comparison() -> None:

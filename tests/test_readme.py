@@ -30,7 +30,8 @@ def commands(text: str) -> list[list[str]]:
     """Return the words of every ``python -m harness.…``, ``python -m benchmarks`` and ``make …`` that a text names."""
     found = []
     for line in code_lines(text):
-        for part in re.split(r"&&|;|\|", line.split(" #")[0]):
+        called = re.sub(r"featherface-harness (?=[a-z])", "python -m harness.", line.split(" #")[0])
+        for part in re.split(r"&&|;|\|", called):
             command = re.search(
                 r"(?:^|[\s/])python3? -m ((?:harness\.|benchmarks\b)\S*.*)$|^\s*(?:\$ )?(make\b.*)$", part
             )
@@ -117,6 +118,7 @@ Type `make study`, and make sure to read on; `python -m harness.ui
 $ make study ARGS="--trials 3"   # not make nonsense
 PYTHONPATH=. .venv/bin/python -m harness.study --space v2_light \\
     --data DIR && make ui
+featherface-harness budget --arch v2
 ```
 """
 
@@ -126,6 +128,7 @@ def test_commands_are_found_where_they_stand_as_code() -> None:
         ["make", "study", "ARGS=--trials 3"],
         ["harness.study", "--space", "v2_light", "--data", "DIR"],
         ["make", "ui"],
+        ["harness.budget", "--arch", "v2"],
         ["make", "study"],
         ["harness.ui", "--port", "5001"],
     ]

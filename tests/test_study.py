@@ -141,11 +141,12 @@ def test_the_list_holds_every_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_study_whose_trainings_were_all_read_tells_no_share_of_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harness.search.run.run_study", lambda *_: Path("report.md"))
+    monkeypatch.setattr("harness.search.run.run_study", lambda *_: None)
+    monkeypatch.setattr("harness.reporting.study.data.find_study", lambda name, _: Path(name))
     monkeypatch.setattr("harness.reporting.terminal_table", lambda _: "the table")
     for share, told in ((None, []), (0.25, ["25.0 % of the trials' time was neither training"])):
         monkeypatch.setattr("harness.reporting.summary", lambda _, share=share: {"overhead_share": share})
         assert study.main(["--study", "quick", "--device", "cpu"]) == 0
         first, *middle, report, _ = capsys.readouterr().out.splitlines()
-        assert (first, report) == ("the table", "report: report.md")
+        assert (first, report) == ("the table", "report: quick-v2_light-synthetic/report/report.md")
         assert [line[: len(want)] for line, want in zip(middle, told, strict=True)] == told

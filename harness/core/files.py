@@ -5,6 +5,15 @@ import os
 import stat
 from pathlib import Path
 
+RUNS = Path("runs")
+"""The folder of studies, teachers and caches, in the current folder, unless another is named."""
+
+REPORTS = Path("reports")
+"""The folder of published reports, in the current folder."""
+
+BEST = "best.safetensors"
+"""File of the best student's weights in the folder of a published report."""
+
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it to ``path``; both survive a power cut.

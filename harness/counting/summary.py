@@ -12,11 +12,40 @@ from harness.core.space import Configuration, SearchSpace
 from harness.counting.spaces import SpaceCounts
 from harness.counting.totals import Totals
 from harness.counting.tree import tree
+from harness.models.builder import resolve_arch
 from harness.models.costs import broken, costs
 from harness.models.modules.part import Cost
 
+BINS = 24
+"""Bins of a space's histogram."""
+
 LISTED = 5
 """Number of the largest configurations within the budget that are listed."""
+
+
+def count(what: str | ArchConfig | SearchSpace, budget: Budget | None = None) -> dict[str, Any]:
+    """Return the counts of an architecture or of a search space.
+
+    >>> import harness
+    >>> counted = harness.count("v2")
+    >>> counted["total"], counted["excess"], counted["parts"]["head"]
+    (256156, 8, 3168)
+    >>> harness.count(harness.load_space("v2_light"))["feasible"]
+    1119490
+
+    Args:
+        what: an architecture, its name (``v1``, ``v2``, …), or a space.
+        budget: the bounds to compare with, and the side of the image for MACs; the documented budget by default.
+
+    Raises:
+        InputError: as ``summarise_arch``, or the name is unknown.
+        BudgetError: as ``summarise_space``.
+    """
+    budget = budget or Budget()
+    if isinstance(what, SearchSpace):
+        return summarise_space(what, budget, BINS)
+    name, arch = (what, resolve_arch(what)) if isinstance(what, str) else (what.digest(), what)
+    return summarise_arch(name, arch, budget, budget.macs_size)
 
 
 def summarise_space(space: SearchSpace, budget: Budget, bins: int) -> dict[str, Any]:

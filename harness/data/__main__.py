@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import cli
+from harness.core.files import RUNS
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
 from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
@@ -93,7 +94,7 @@ def check(argv: Sequence[str]) -> int:
         "--sheets",
         type=Path,
         metavar="DIR",
-        default=cli.RUNS / "sheets",
+        default=RUNS / "sheets",
         help="folder for contact sheets (%(default)s)",
     )
     cli.add(parser, "--json")

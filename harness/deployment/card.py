@@ -73,7 +73,7 @@ class Card:
             }
             card = built(cls, values)
             if not 0 <= card.size <= LARGEST_SIDE:
-                raise ValueError(f"its size is {card.size}, not one of 0 to {LARGEST_SIDE:,} pixels")
+                raise ValueError(f"size is {card.size}, not one of 0 to {LARGEST_SIDE:,} pixels")
             return card
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{file} is not a detector that `python -m harness.export` wrote: {error}") from error

@@ -8,9 +8,6 @@ import numpy as np
 from harness.core.files import read_regular
 from harness.detection.framing import Image
 
-MOST_BYTES = 2**30
-"""Largest file that is read."""
-
 WHITE = 255
 """Grey level that transparent pixels are shown on."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harness.core.evaluation import EvalConfig
 from harness.deployment.card import INPUT, Card
 from harness.deployment.packages import DETECT, EXPORT, need
-from harness.detection.framing import Image, frame, plan, restore
+from harness.detection.framing import Image, check_image, frame, plan, restore
 from harness.detection.suppression import Detections, suppress
 from harness.errors import DataError, first_line
 
@@ -76,7 +76,11 @@ class OnnxDetector:
             evaluation: threshold, NMS, limits and padding.
             side: longest side that the image is resized to first; 0 keeps its size. A network of fixed size has its
                 own.
+
+        Raises:
+            DataError: ``image`` is not (H, W, 3) uint8.
         """
+        check_image(image)
         size = self.card.size
         shape = plan(image.shape[0], image.shape[1], size or side, size or evaluation.pad_multiple)
         rows = select(*self.raw(frame([image], [shape])), evaluation)

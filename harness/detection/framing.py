@@ -9,8 +9,19 @@ from numpy.typing import NDArray
 
 from harness.core.retinaface import MEAN
 from harness.detection.suppression import Detections
+from harness.errors import DataError
 
 Image = NDArray[np.uint8]
+
+
+def check_image(image: Image) -> None:
+    """Refuse an array that is not (H, W, 3) uint8.
+
+    Raises:
+        DataError: says what was given.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise DataError(f"an image is (H, W, 3) uint8 in BGR order, got {image.shape} {image.dtype}")
 
 
 class Shape(NamedTuple):

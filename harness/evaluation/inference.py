@@ -20,7 +20,7 @@ from harness.core.evaluation import EvalConfig
 from harness.core.retinaface import MEAN
 from harness.data.faces import FaceSet
 from harness.detection.boxes import decode, decode_landmarks, make_priors
-from harness.detection.framing import Image, Shape, frame, plan, restore
+from harness.detection.framing import Image, Shape, check_image, frame, plan, restore
 from harness.detection.suppression import Detections, suppress
 from harness.errors import DataError, NonFiniteLossError
 from harness.evaluation.predictions import COLUMNS, load_detections, save_detections
@@ -169,8 +169,7 @@ def detect(detector: Detector, image: Image, evaluation: EvalConfig, side: Sides
         DataError: ``image`` is not (H, W, 3) uint8.
         NonFiniteLossError: the network has diverged.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise DataError(f"an image is (H, W, 3) uint8 in BGR order, got {image.shape} {image.dtype}")
+    check_image(image)
     device = str(next(detector.parameters()).device)
     with _evaluating(detector):
         return _detect(detector, [image], as_sides(side), evaluation, device, lambda _: None)[0]

@@ -1,8 +1,9 @@
 """One evaluation: the AP of prediction files or of a network, with its protocol."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,22 @@ from numpy.typing import NDArray
 
 import harness
 from harness.core.arch import ArchConfig
+from harness.core.data import DataConfig
 from harness.core.digest import digest
 from harness.core.evaluation import EvalConfig
+from harness.core.files import RUNS
+from harness.data import load_split
+from harness.data.decode import Progress
 from harness.data.faces import FaceSet
 from harness.data.truth import GroundTruth, load_ground_truth
+from harness.errors import InputError
 from harness.evaluation.ap import APResult, evaluate_ap
 from harness.evaluation.predictions import load_predictions
-from harness.evaluation.protocol import Sides, ap_protocol, files_protocol
+from harness.evaluation.protocol import Sides, ap_protocol, as_sides, files_protocol
 
 if TYPE_CHECKING:
     from harness.models.detector import Detector
+    from harness.models.named import Named
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,96 @@ def evaluate_files(predictions: Path, ground_truth: Path, ids: Sequence[str] | N
     detections = load_predictions(predictions, truth.ids)
     details = {"predictions": str(predictions), "read_seconds": time.perf_counter() - started}
     return _score(predictions.name, detections, truth, files_protocol(truth), details)
+
+
+def evaluate(
+    model: str | Path | None = None,
+    data: str = "synthetic",
+    *,
+    arch: str | None = None,
+    side: Sides = 0,
+    limit: int | None = None,
+    runs: str | Path = RUNS,
+    device: str = "auto",
+) -> Evaluation:
+    """Return the AP of a network on validation images, by WIDER FACE's protocol.
+
+    >>> import harness, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = harness.evaluate(limit=2, runs=folder)
+    >>> sorted(found.result.to_dict()), found.protocol["images"]
+    (['easy', 'hard', 'mean', 'medium'], 2)
+
+    Args:
+        model: a network as for ``harness.load``; not an ONNX file.
+        data: ``synthetic``, or the folder of a WIDER FACE copy.
+        arch: architecture of a weights file that does not state it.
+        side: longest side, or several, that images are resized to; 0 keeps their size.
+        limit: number of validation images, drawn at random; by default 400 generated scenes, or all of a folder.
+        runs: folder of studies, and of the cache of images.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``, which is CUDA where there is one.
+
+    Raises:
+        InputError: there is no such network or device, or the weights do not fit the architecture.
+        DataError: images or weights are missing or unreadable.
+    """
+    from harness.models.named import find_model
+
+    named = find_model(model, arch, Path(runs))
+    found = evaluate_named(named, data, sides=as_sides(side), limit=limit, runs=Path(runs), device=device)
+    if found.chunks is not None:
+        shutil.rmtree(found.chunks, ignore_errors=True)
+    return replace(found, chunks=None)
+
+
+def evaluate_named(
+    named: "Named",
+    data: str,
+    *,
+    sides: tuple[int, ...],
+    runs: Path,
+    device: str,
+    limit: int | None = None,
+    ids: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a network as ``evaluate`` does; the detections stay saved in the result's ``chunks``.
+
+    Args:
+        ids: only these images, as ``event/name``.
+        progress: called with what is done, how much of it, and the total.
+
+    Raises:
+        InputError: also if ``ids`` names an image that the data do not hold.
+    """
+    from harness.models.device import resolve_device
+
+    where, show = resolve_device(device), progress or (lambda *_: None)
+    detector = named.load().to(where)
+    count = limit or (DataConfig().val_images if data == "synthetic" else 0)
+    faces = load_split(DataConfig(source=data, val_images=count), "val", runs / "cache", show)
+    found = evaluate_network(
+        named.name,
+        detector,
+        named.arch,
+        faces,
+        sides,
+        np.arange(len(faces)) if ids is None else _indices(faces, ids),
+        str(where),
+        runs / "predictions",
+        lambda done, total: show("detect", done, total),
+    )
+    return replace(found, details={"arch": named.name, "weights": str(named.weights), **found.details})
+
+
+def _indices(faces: FaceSet, ids: Sequence[str]) -> NDArray[np.int64]:
+    row = {name: index for index, name in enumerate(faces.ids)}
+    unknown = [name for name in ids if name not in row]
+    if unknown:
+        raise InputError(
+            f"--images names {len(unknown):,} images that {faces.name} does not hold, the first is {unknown[0]}"
+        )
+    return np.array(sorted(row[name] for name in ids), dtype=np.int64)
 
 
 def evaluate_network(

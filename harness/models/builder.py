@@ -33,13 +33,24 @@ def validate(arch: ArchConfig) -> None:
     resolve(arch)
 
 
-def build(arch: ArchConfig, budget: Budget | None = None) -> Detector:
+def build(arch: ArchConfig | str, budget: Budget | None = None) -> Detector:
     """Build the detector, with fresh random weights from torch's global generator.
 
+    >>> import harness
+    >>> detector = harness.build("v2")
+    >>> sum(parameter.numel() for parameter in detector.parameters())
+    256156
+
+    Args:
+        arch: an architecture or its name: ``v1``, ``v2``, ….
+        budget: bounds that it must keep.
+
     Raises:
-        InputError: as ``validate``.
+        InputError: as ``validate`` and ``resolve_arch``.
         BudgetError: the architecture is over the budget; no tensor was created.
     """
+    if isinstance(arch, str):
+        arch = resolve_arch(arch)
     if budget is not None:
         check_budget(arch, budget)
     return assemble(arch)

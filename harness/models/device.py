@@ -19,14 +19,19 @@ _WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512
 """oneDNN's names of instruction sets that have no operations for bfloat16."""
 
 
+def automatic() -> str:
+    """Return ``cuda`` where there is a CUDA device, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def resolve_device(name: str) -> torch.device:
-    """Return the device called ``name``.
+    """Return the device called ``name``; ``auto`` is that of ``automatic``.
 
     Raises:
         InputError: there is no such device, or it is neither a CPU nor a CUDA device.
     """
     try:
-        device = torch.device(name)
+        device = torch.device(automatic() if name == "auto" else name)
     except RuntimeError as error:
         raise InputError(f"unknown device '{name}': use cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):

@@ -1,6 +1,7 @@
 """``Resources``: hardware, files and addresses that a study uses, checked before anything starts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,7 @@ class Resources:
         tracking_uri: None: a SQLite file in ``runs``; ``none``: no tracking.
         command: the command that repeats this study, for its report; without secrets.
         cluster: the Ray cluster that trains the networks; it must be joined. None: worker processes of this machine.
+        files: name → text of the user's files that define its space and protocol, kept in the study's folder.
     """
 
     runs: Path
@@ -48,6 +50,7 @@ class Resources:
     tracking_uri: str | None = None
     command: str = ""
     cluster: Cluster | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.core.arch import ARCHS
+from harness.core.files import write_atomically
 from harness.core.manifest import FILE, Images, Manifest, Space, UsedTeacher
 from harness.core.names import load_space
 from harness.core.protocol import ALONE, StudyConfig
@@ -95,6 +96,8 @@ def run_study(config: StudyConfig, resources: Resources, progress: Progress) -> 
         if earlier is None:
             if latencies is not None:
                 latencies.save(folder / LATENCIES)
+            for name, text in resources.files.items():
+                write_atomically(folder / name, text.encode())
             manifest = _begin(config, resources, checked, same, proposer, splits, teacher)
         else:
             manifest = _continue(earlier, config, resources, checked, teacher, len(ledger.trials()), progress)

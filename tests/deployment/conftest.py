@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness import cli, export
+from harness import cli
+from harness.export import main
 from tests.deployment.nets import BEST
 
 
@@ -19,7 +20,7 @@ class Exported(NamedTuple):
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """Return the JSON object that the command prints."""
-    assert export.main([*arguments, "--json"]) == 0
+    assert main([*arguments, "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -29,7 +30,7 @@ def _export(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, *arguments
     monkeypatch.setattr(cli, "emit", said.append)
     path = folder / name
     given = ["--weights", str(BEST), "--out", str(path), "--runs", str(folder), "--json", *arguments]
-    assert export.main(given) == 0
+    assert main(given) == 0
     return Exported(path, said[0])
 
 
@@ -38,7 +39,7 @@ def any_size(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """The committed student for pictures of any size, compared with itself on a few generated scenes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.deployment.compare.THREADS", (1,))
-        patch.setattr(export, "DYNAMIC_SPEED", 64)
+        patch.setattr("harness.deployment.exporting.DYNAMIC_SPEED", 64)
         folder = tmp_path_factory.mktemp("any")
         return _export(folder, patch, "any.onnx", "--size", "dynamic", "--data", "synthetic", "--limit", "12")
 
