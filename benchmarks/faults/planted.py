@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import psutil
@@ -114,4 +114,5 @@ if __name__ == "__main__":
         if not PLANTED.report:  # Not even imported, which takes longest.
             reporting: Any = SimpleNamespace(build_report=_no_report, summary=lambda _: {}, terminal_table=str)
             sys.modules["harness.reporting"] = reporting
+            sys.modules["harness.reporting.publish"] = cast(Any, SimpleNamespace(places=str))
         cli.run(study.main)

@@ -283,18 +283,18 @@ HUGE = SearchSpace(
     (
         Choice("backbone.width", (0.125, 0.25)),
         Choice("attention.name", ("se", "cbam_plus")),
-        IntRange("attention.reduction", 40, 4_039),
+        IntRange("attention.reduction", 40, 1_024),
         Choice("neck.channels", (32, 64)),
         IntRange("neck.repeats", 1, 24),
         Choice("neck.reduction_factor", (1, 2, 4, 8)),
         Choice("neck_attention.name", ("se", "cbam_plus")),
-        IntRange("neck_attention.reduction", 1, 4_000),
+        IntRange("neck_attention.reduction", 1, 1_024),
         Choice("context.groups", (1, 2, 4, 8)),
         Choice("context.reduction", (0, 1, 2, 4)),
         Choice("shuffle.groups", (1, 2, 4, 8, 16)),
         Choice("head.trunk", ("none", "depthwise", "conv")),
         Choice("head.per_level", (False, True)),
-        IntRange("distill.temperature", 1, 400_000),
+        IntRange("distill.temperature", 1, 8_000_000),
     ),
 )
 

@@ -74,7 +74,7 @@ def test_the_terms_add_up_to_the_gradient_of_training(
     batch = first_batch(job, job.seed)
     batch = batch._replace(images=batch.images.double())
     steps_of = "harness.training.loop.shown"
-    monkeypatch.setattr(steps_of, lambda setup, _: iter([(*batch, setup.taught(batch.images))]))
+    monkeypatch.setattr(steps_of, lambda setup, *_: iter([(*batch, setup.taught(batch.images))]))
     setup = training.prepare(job)
     for module in (setup.student, setup.teacher, setup.distiller):
         if module is not None:

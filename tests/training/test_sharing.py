@@ -349,7 +349,7 @@ def test_a_look_is_the_training_from_the_tuned_slices(of_all: SharedJob, tmp_pat
 def test_weights_of_another_space_are_refused(teacher: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not hold the shared weights of the space architectures"):
         load_shared(SPACE, teacher)
-    with pytest.raises(DataError, match="not a readable weights file"):
+    with pytest.raises(DataError, match="there is no weights file"):
         load_shared(SPACE, tmp_path / "missing.safetensors")
 
 
