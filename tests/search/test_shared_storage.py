@@ -3,7 +3,7 @@
 import gc
 import signal
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,15 +82,23 @@ def test_a_study_resumes_after_its_server_crashed(stub: Stub) -> None:
         assert outcome(folder) == undisturbed
 
 
+@pytest.fixture
+def connections_are_left() -> Iterator[None]:
+    """psycopg warns of connections that nobody closes: of an attempt that was too late, or to a server that died."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
 @pytest.mark.server
 @pytest.mark.skipif(postgres.POSTGRES is None or postgres.INITDB is None, reason=postgres.MISSING)
+@pytest.mark.usefixtures("connections_are_left")
 def test_a_new_database_may_be_opened_by_several_at_once_and_its_server_restarted_between_two_statements() -> None:
     with postgres.postgres() as server:
-        with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
-            warnings.simplefilter("ignore", ResourceWarning)  # The attempt that was too late leaves its connection.
+        with ThreadPoolExecutor(4) as pool:
             for opened in pool.map(open_storage, [server.url] * 4):
                 opened.engine.dispose()
-            gc.collect()
         ledger = Ledger(open_storage(server.url), "stub", [StudyDirection.MAXIMIZE])
         with ledger.owned(pytest.fail):
             for number in (signal.SIGINT, signal.SIGQUIT):
