@@ -112,7 +112,9 @@ if __name__ == "__main__":
 
     with patch("harness.search.run.work", planted.work), _wrong_clock():
         if not PLANTED.report:  # Not even imported, which takes longest.
-            reporting: Any = SimpleNamespace(build_report=_no_report, summary=lambda _: {}, terminal_table=str)
-            sys.modules["harness.reporting"] = reporting
+            reports: Any = SimpleNamespace(
+                build_report=_no_report, publish_report=None, summary=lambda _: {}, terminal_table=str
+            )
+            sys.modules["harness.reporting.by_kind"] = reports
             sys.modules["harness.reporting.publish"] = cast(Any, SimpleNamespace(places=str))
         cli.run(study.main)

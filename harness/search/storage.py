@@ -1,7 +1,8 @@
 """The study's database: one writer, and each trial created in one transaction, so that a killed study resumes."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from harness.errors import HarnessError, InputError, first_line
 from harness.search.lease import Lease, owner_of
 
 ACCEPTED = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…"
+_PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds between attempts to open a database whose tables another process makes at the same time."""
+
 HISTORY = "history"
 """User attribute: the number of earlier trials whose results decided this trial's configuration and pruning."""
 
@@ -92,10 +96,11 @@ def open_storage(url: str) -> RDBStorage:
     check_url(url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        try:
-            return _opened(url)
-        except (IntegrityError, ProgrammingError):  # Another process has made the tables at the same time.
-            return _opened(url)
+        for pause in _PAUSES:
+            with suppress(IntegrityError, ProgrammingError):  # Another process makes the tables at the same time.
+                return _opened(url)
+            time.sleep(pause)
+        return _opened(url)
     except (SQLAlchemyError, RuntimeError, ValueError, TypeError) as error:
         reason = mask_text(first_line(error), url)
         raise InputError(f"storage '{mask_url(url)}' cannot be opened: {reason}") from None
