@@ -43,10 +43,11 @@ def register(
     known = client.search_model_versions(f"name = '{study}'")
     version = next((one.version for one in known if one.tags.get("model_id") == model.model_id), None)
     if version is None:
-        # A database's registry would look for a model's id at the address in MLflow's global settings.
-        source = f"models:/{model.model_id}" if is_server(uri) else model.artifact_location
+        # A server wants the model's id; a database's registry would look for it at the address in MLflow's settings.
+        known_by = model.model_id if is_server(uri) else None
+        source = model.artifact_location if known_by is None else f"models:/{known_by}"
         tags = {"model_id": model.model_id, "trial": content.name}
-        version = client.create_model_version(study, source, run_id, tags).version
+        version = client.create_model_version(study, source, run_id, tags, model_id=known_by).version
     client.set_logged_model_tags(
         model.model_id, {"mlflow.modelVersions": json.dumps([{"name": study, "version": int(version)}])}
     )

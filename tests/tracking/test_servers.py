@@ -167,6 +167,21 @@ def test_a_server_that_hangs_does_not_delay_the_end(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.server
+def test_a_server_gets_the_best_student_as_a_registered_model(tmp_path: Path, server: Server) -> None:
+    uri, folder = f"http://{server.address}", Folder(tmp_path / "runs", "registered")
+    folder.weights("0000")
+    sender = folder.tracker(uri)
+    sender.start_study(folder.study)
+    folder.run(sender, ("v1", "0000"), epochs=1)
+    sender.model("0000")
+    sender.finish_study(finish(folder.study))
+    assert sender.close(PATIENCE) == 0
+    assert not folder.warnings
+    version = _client(uri).get_model_version_by_alias("registered", "best")
+    assert version.run_id == folder.runs(uri)["0000"].info.run_id
+
+
+@pytest.mark.server
 @pytest.mark.usefixtures("soon")
 def test_a_server_that_comes_up_gets_everything(tmp_path: Path, server: Server) -> None:
     port = free_port()
