@@ -1,11 +1,11 @@
 # make study          search students under the budget on the built-in data, and write a report
 # make test           format, lint, types, tests
 # make test-fast      the fast tests: no training, no server, no browser, no real data
-# make fuzz           damage 100,000 inputs of every parser: each is read or refused in one line; takes minutes
+# make fuzz           try damaged inputs of every parser, and count what is neither read nor refused in one line
 # make vulnerabilities  ask PyPI for known vulnerabilities of the exact versions
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
-# make faults         kill processes, fill disks, restart servers, and count what studies lose: nothing (minutes)
+# make faults         kill processes, fill disks, restart servers, and count the trials that studies lose (minutes)
 # make ui             open the tracked runs in MLflow on this machine
 # make clean          remove what the commands above made, including studies in runs/
 

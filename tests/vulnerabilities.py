@@ -1,7 +1,7 @@
 """``make vulnerabilities``: asks PyPI, by pip-audit, for known vulnerabilities of the versions in ``constraints.txt``.
 
 Exit code 1 if there are any. Without a network, or behind an index that knows none, it says so and exits with 0:
-pip-audit itself reports "no known vulnerabilities" of packages that an index does not answer for.
+pip-audit would report "no known vulnerabilities" for packages that the index does not know.
 """
 
 import json
@@ -48,7 +48,7 @@ def _ask(requirements: Sequence[str]) -> str:
         except subprocess.TimeoutExpired as error:
             raise UnansweredError(first_line(error)) from error
     if not done.stdout.strip():
-        raise UnansweredError(([*done.stderr.strip().splitlines()] or ["pip-audit says nothing"])[-1])
+        raise UnansweredError(([*done.stderr.strip().splitlines()] or ["pip-audit printed no reason"])[-1])
     return done.stdout
 
 

@@ -12,6 +12,7 @@ import cv2
 
 from harness.core.record import TrialRecord
 from harness.data.synthetic.generate import render_scene
+from harness.deployment.model import SCORE
 from harness.models.weights import file_digest, write_labelled
 from harness.tracking import served
 
@@ -80,5 +81,5 @@ def _signature() -> Any:
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "image")]),
         outputs=Schema([ColSpec(Array(face), "faces")]),
-        params=ParamSchema([ParamSpec("score", DataType.double, served.LEAST_SCORE)]),
+        params=ParamSchema([ParamSpec("score", DataType.double, SCORE)]),
     )

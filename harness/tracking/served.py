@@ -4,8 +4,6 @@ Beside it, the model holds the weights as safetensors and this project's source,
 project need not be installed there.
 """
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -13,18 +11,8 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pandas import DataFrame
 
-from harness.core.evaluation import EvalConfig
+from harness.deployment.model import SCORE, load
 from harness.deployment.pictures import UnreadableError, decode_picture
-from harness.detection.suppression import faces
-from harness.evaluation.inference import detect
-from harness.models.fold import freeze
-from harness.models.named import find_network
-
-LEAST_SCORE = 0.5
-"""Least score of a face unless a request gives ``score``."""
-
-LARGEST = 2_048
-"""Longest side that pictures are reduced to, pixels: bounds memory and time."""
 
 
 class FaceDetector(PythonModel):
@@ -32,8 +20,7 @@ class FaceDetector(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the network and load its weights."""
-        self._network = find_network(None, None, Path(context.artifacts["weights"]), Path()).load()
-        freeze(self._network)
+        self._model = load(context.artifacts["weights"], device="cpu")
 
     def predict(
         self,
@@ -51,18 +38,16 @@ class FaceDetector(PythonModel):
         Raises:
             MlflowException: an entry is no picture, or ``score`` lies outside 0 … 1; a server answers with status 400.
         """
-        least = (params or {}).get("score", LEAST_SCORE)
+        least = (params or {}).get("score", SCORE)
         if not 0 <= least <= 1:
             raise MlflowException.invalid_parameter_value(f"score lies in 0 … 1, got {least}")
-        evaluation = replace(EvalConfig(), score_threshold=min(least, 1 - 1e-7))
         found = []
         for place, content in enumerate(model_input["image"]):
             try:
                 image = decode_picture(content)
             except UnreadableError as error:
                 raise MlflowException.invalid_parameter_value(f"picture {place} {error}") from error
-            side = LARGEST if max(image.shape[:2]) > LARGEST else 0
-            found.append(faces(detect(self._network, image, evaluation, side)))
+            found.append(self._model.detect(image, score=least).to_list())
         return DataFrame({"faces": found})
 
 

@@ -70,4 +70,6 @@ def test_the_time_left_counts_epochs_and_scores() -> None:
     assert seconds_left([record("v2", "running", epochs=1)], 2, 2, [], 0, 0, workers=1) == 0.75 * 3
     read = [record("v2", "complete", 0.9, seconds=0.0)]
     read[0].read_from = "other/v2"
-    assert seconds_left(read, 2, 2, [], 0, 0, workers=1) is None, "a training that was only read says nothing"
+    assert seconds_left(read, 2, 2, [], 0, 0, workers=1) is None, (
+        "a training read from another study gives no time per epoch"
+    )
