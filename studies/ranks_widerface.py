@@ -7,7 +7,6 @@ harness.compare`` says how far the two orders agree. The first candidate is the 
 
 from dataclasses import replace
 
-from harness.core.training import DistillConfig
 from studies.widerface_mini import STUDY as MINI
 
 STUDY = replace(
@@ -15,8 +14,6 @@ STUDY = replace(
     name="ranks_widerface",
     description="Candidates without a teacher, to compare schedules, on WIDER FACE at 320 pixels. Needs --data",
     space="architectures",
-    train=replace(MINI.train, evaluate_every=25),
-    distill=DistillConfig(alpha=0.0),
     trials=8,
     enqueued=(
         {
@@ -34,6 +31,5 @@ STUDY = replace(
         },
     ),
     sampler="random",
-    references=("v2-alone",),
     seeds=1,
 )
