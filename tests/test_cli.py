@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import cli
+from harness import cli, errors
 from harness.errors import HarnessError, InputError
 from harness.search.progress import Board, Ended, Running
 
 OWN = Path(__file__).parent / "own.py"
 
 ENTRY_POINTS = sorted(
-    path.stem for path in Path(cli.__file__).parent.glob("*.py") if path.stem not in ("__init__", "cli", "errors")
+    path.stem for path in Path(errors.__file__).parent.glob("*.py") if path.stem not in ("__init__", "errors")
 )
 COMMANDS: list[tuple[str, ...]] = [*((f"harness.{name}", "--help") for name in ENTRY_POINTS)]
 COMMANDS += [
@@ -114,7 +114,7 @@ def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
 
 
 SPEAKS = r"""
-from harness import cli
+from harness import cli, errors
 text = "\xe9 \xd7 \u65e5"
 cli.run(lambda _: [print(text), cli.show(text), cli.emit({text: text}), 0][3])
 """
@@ -142,7 +142,7 @@ def test_closed_streams_do_no_harm(closed: tuple[int, ...], tmp_path: Path) -> N
     script = f"""
 import sys
 from pathlib import Path
-from harness import cli
+from harness import cli, errors
 
 def main(_):
     file = Path({str(tmp_path / "file")!r}).open("wb")

@@ -82,7 +82,7 @@ def test_every_file_has_its_layer() -> None:
 def test_the_root_holds_entry_points_only() -> None:
     root = {path.stem for path in FILES if len(path.parts) == 2}
     entries = {path.stem for path in FILES if len(path.parts) == 2 and has_main(path)}
-    assert root - entries == {"__init__", "cli", "errors"}
+    assert root - entries == {"__init__", "errors"}
 
 
 def test_imports_point_down() -> None:
