@@ -167,7 +167,7 @@ def _toy_table(given: Any, count: int, progress: cli.Progress) -> Path:
     resources = Resources(given.runs, given.workers, tracking_uri="none")
     maker = Maker(protocol("quick", count, 2), resources, progress, command)
     out = maker.folder / "table.json"
-    with maker.opened():
+    with maker.opened(out):
         maker.train(out)
     return out
 

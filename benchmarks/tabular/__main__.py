@@ -15,8 +15,9 @@ CONFIGURATIONS, QUICK_CONFIGURATIONS, SEEDS = 128, 2, 2
 EXAMPLES = f"""
 Draws configurations of the space "architectures" that fit the budget, and trains each with several seeds by the
 protocol of a study. V2, which exceeds the budget, is trained likewise. Each network is evaluated after every epoch, on
-the search split and on the validation images; no choice depends on either. The table is written after every training,
-and the same command resumes after an interruption. It takes hours.
+the search split and on the validation images; no choice depends on either. The table is written after every training.
+The same command continues it, after an interruption or on another machine: what the table has is not trained again. It
+takes hours.
 
 The study is "{STUDY}", and the table {TABLE}; that of another study is NAME.json beside
 it. A study of WIDER FACE needs --data. Evaluations of photographs take longer than the training, so that
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.Progress() as progress:
         maker = Maker(study, resources, progress, _command(given))
         out = given.out or (maker.folder / "table.json" if given.quick else usual)
-        with maker.opened():
+        with maker.opened(out):
             if given.measure:
                 maker.measure(out)
             else:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from benchmarks.tabular.continued import continued, fill
 from benchmarks.tabular.graded import VAL, Graded, train_graded
 from benchmarks.tabular.prepared import prepare
 from benchmarks.tabular.protocol import DRAWS, drawn, portable
@@ -48,10 +50,15 @@ class Maker:
         self.folder = self._plan.folder
         self._counts = SpaceCounts(self._plan.space)
         self._networks: list[list[TrialRecord]] = []
+        self._made_before: list[dict[str, Any]] = []
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Hold the folder's lock, and read what earlier runs left."""
+    def opened(self, out: Path) -> Iterator[None]:
+        """Hold the folder's lock, and read what earlier runs left there and in the table's file.
+
+        Raises:
+            InputError: the file is a table with another protocol.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with single_writer(self.folder):
             self._networks = [
@@ -61,6 +68,10 @@ class Maker:
             for records in self._networks:
                 for record in records[1:]:
                     record.configuration = records[0].configuration
+            here = replace(self.table(), provenance=[asdict(self._plan.provenance)])
+            if earlier := continued(out, here):
+                fill(self._networks, earlier)
+                self._made_before = earlier.provenance
             yield
 
     def _firsts(self) -> Iterator[TrialRecord]:
@@ -112,7 +123,9 @@ class Maker:
         """Return the table of all trainings that have ended."""
         plan, fits = self._plan, self._counts.is_feasible
         networks = [network(records, fits(records[0].configuration, plan.config.budget)) for records in self._networks]
-        made_by = {digest(one): one for record in self.records if record.state in ENDED for one in record.provenance}
+        ended = [record for record in self.records if record.state in ENDED]
+        makers = [*self._made_before, *(one for record in ended for one in record.provenance)]
+        made_by = {digest(one): one for one in makers}
         teacher = plan.teacher.record
         return Table(
             space=plan.space.name,

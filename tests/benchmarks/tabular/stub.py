@@ -104,6 +104,6 @@ def made(
         seen(path)
 
     monkeypatch.setattr(maker, "write", written)
-    with maker.opened():
+    with maker.opened(out):
         maker.train(out)
     return out, shown

@@ -1,6 +1,7 @@
 """A table that is interrupted, continued, or whose trainings are killed or fail."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from benchmarks.tabular.graded import Graded
 from harness.core.sealed import read_sealed, write_sealed
 from harness.core.table import Table
-from harness.errors import DataError, HarnessError, NonFiniteLossError
+from harness.errors import DataError, HarnessError, InputError, NonFiniteLossError
 from tests.benchmarks.tabular.stub import EPOCHS, Disk, made
 from tests.pool import KilledError, Steps
 
@@ -21,6 +22,7 @@ def test_an_interrupted_run_resumes_to_the_same_table(
 ) -> None:
     whole, _ = made(runs, Disk(), monkeypatch)
     wanted = whole.read_bytes()
+    whole.unlink()
     (next(runs.glob("tabular-*"))).rename(tmp_path / "earlier")
     disk = Disk(interrupt=event)
     with pytest.raises(KeyboardInterrupt):
@@ -51,6 +53,36 @@ def test_finished_trainings_are_read(runs: Path, monkeypatch: pytest.MonkeyPatch
     disk = Disk()
     made(runs, disk, monkeypatch)
     assert disk.started == []
+    assert out.read_bytes() == before
+
+
+def test_another_machine_continues_the_file(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no records, only the table, in which a training has diverged."""
+
+    def disk(interrupt: int | None = None) -> Disk:
+        return Disk(interrupt=interrupt, fail={("0000", 2): NonFiniteLossError("the loss is not finite")})
+
+    out, _ = made(runs, disk(), monkeypatch)
+    wanted = out.read_bytes()
+    out.unlink()
+    next(runs.glob("tabular-*")).rename(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        made(runs, disk(interrupt=13), monkeypatch)
+    assert [len(network.trainings) for network in Table.load(out).networks] == [2, 2]
+    next(runs.glob("tabular-*")).rename(tmp_path / "part")
+    other = disk()
+    made(runs, other, monkeypatch)
+    assert other.started == ["0001", "0001-s2"]
+    assert out.read_bytes() == wanted
+
+
+def test_a_table_with_another_protocol_is_not_overwritten(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = made(runs, Disk(), monkeypatch)
+    other = replace(Table.load(out), training=0, threads=7)
+    other.save(out)
+    before = out.read_bytes()
+    with pytest.raises(InputError, match="is a table with other versions of the training, threads: move it away"):
+        made(runs, Disk(), monkeypatch)
     assert out.read_bytes() == before
 
 

@@ -96,7 +96,7 @@ def test_latencies_are_measured_once_per_network(runs: Path, monkeypatch: pytest
     out, shown = made(runs, Disk(), monkeypatch)
     for _ in range(2):
         maker = Maker(protocol("quick", 2, 2), resources(runs), shown, COMMAND)
-        with maker.opened():
+        with maker.opened(out):
             maker.measure(out)
     assert measured == ["0000", "0001", "v2"]
     for network in Table.load(out).networks:
