@@ -10,6 +10,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from unittest import mock
 
 import harness
@@ -59,6 +60,12 @@ def fill(page: str) -> str:
         KeyError: the page names a part that there is not.
     """
     return PLACE.sub(lambda found: PARTS[found[1]](), page)
+
+
+def targets() -> str:
+    """Return what ``make help`` prints."""
+    lines = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8").splitlines()
+    return "\n".join(["```text", *(line.removeprefix("# ") for line in lines if line.startswith("# make ")), "```"])
 
 
 def commands() -> str:
@@ -115,9 +122,7 @@ def parts() -> str:
             (
                 f"`{entry.name}`",
                 entry.description,
-                "; ".join(
-                    f"`{option.name}`: {option.meaning} ({option.accepted()})" for option in entry.item.options
-                ),
+                "; ".join(f"`{option.name}`: {option.meaning} ({option.accepted()})" for option in entry.item.options),
                 entry.source,
             )
             for entry in registry
@@ -158,6 +163,6 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (commands, names, related, archs, parts, spaces, studies, choices)
+    part.__name__: part for part in (targets, commands, names, related, archs, parts, spaces, studies, choices)
 }
 """Name in a page's comment → what writes the part."""

@@ -182,7 +182,7 @@ def scenes(argv: Sequence[str]) -> int:
         cli.emit({"files": [str(file) for file in files]})
     else:
         _say(
-            f"{given.path}: {given.number:,} scenes",
+            f"scenes in {given.path}: {given.number:,}",
             f"next: python -m harness.detect {shlex.quote(str(given.path))} --out found",
         )
     return 0
