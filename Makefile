@@ -60,7 +60,7 @@ faults: $(READY)
 	@$(BIN)/python -m benchmarks.faults $(ARGS)
 
 docs: $(READY)
-	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/pages
+	@$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs . build/pages
 	@echo "Open build/pages/docs/index.html"
 
 ui: $(READY)
