@@ -6,6 +6,7 @@
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
 # make faults         kill processes, fill disks, restart servers, and count the trials that studies lose (minutes)
+# make docs           build the documentation's pages into build/pages
 # make ui             open the tracked runs in MLflow on this machine
 # make clean          remove what the commands above made, including studies in runs/
 
@@ -17,10 +18,10 @@ ARGS ?=
 # One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults ui clean constraints
+.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults docs ui clean constraints
 
 help:
-	@sed -n '1,10s/^# //p' Makefile
+	@sed -n '1,11s/^# //p' Makefile
 
 install: $(READY)
 
@@ -57,6 +58,10 @@ bench: $(READY)
 
 faults: $(READY)
 	@$(BIN)/python -m benchmarks.faults $(ARGS)
+
+docs: $(READY)
+	@$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs . build/pages
+	@echo "Open build/pages/docs/index.html"
 
 ui: $(READY)
 	@$(BIN)/python -m harness.ui $(ARGS)

@@ -21,7 +21,7 @@ COMMANDS = {
     "simulate": "replay searches without training, on a table of trained networks",
     "budget": "parameters and MACs of a space or a network",
     "audit": "compare every documented number with a counted one",
-    "data": "download WIDER FACE or check a copy",
+    "data": "download WIDER FACE, check a copy, or write generated scenes as pictures",
     "ui": "serve MLflow's pages on loopback",
 }
 """Command → what it does."""

@@ -211,7 +211,7 @@ def _parser() -> cli.Parser:
         "--engine",
         choices=("processes", "ray"),
         default="processes",
-        help="train in processes of this machine (default), or on a Ray cluster (docs/cluster.md)",
+        help="train in processes of this machine (default), or on a Ray cluster (docs/howto/cluster.md)",
     )
     where.add_argument(
         "--address",

@@ -26,7 +26,7 @@ ENTRY_POINTS = sorted(
 COMMANDS: list[tuple[str, ...]] = [*((f"harness.{name}", "--help") for name in ENTRY_POINTS)]
 COMMANDS += [
     ("harness.data.__main__", "--help"),
-    *(("harness.data.__main__", a, "--help") for a in ("check", "download")),
+    *(("harness.data.__main__", a, "--help") for a in ("check", "download", "scenes")),
 ]
 
 

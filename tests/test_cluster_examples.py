@@ -1,4 +1,4 @@
-"""The job script and the manifest of docs/cluster.md, as far as they can be checked without a cluster."""
+"""The job script and the manifest of docs/howto/cluster.md, as far as they can be checked without a cluster."""
 
 import re
 import shlex

@@ -13,8 +13,8 @@ import pytest
 from harness.core.names import space_names, study_names
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("README.md", "CONTRIBUTING.md", "docs/cluster.md", "docs/mlflow.md", "benchmarks/README.md")
-DOCUMENTS = [ROOT / name for name in NAMES if (ROOT / name).exists()]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")]
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -52,8 +52,9 @@ def check_module(name: str, words: list[str], capsys: pytest.CaptureFixture[str]
     module = importlib.import_module(name)
     if hasattr(module, "__path__"):
         module = importlib.import_module(f"{name}.__main__")
+    actions = [word for word in words[:1] if word in getattr(module, "ACTIONS", ())]
     with pytest.raises(SystemExit) as exit_:
-        module.main(["--help"])
+        module.main([*actions, "--help"])
     help_text = capsys.readouterr().out
     assert exit_.value.code == 0
     for word, after in pairwise([*words, ""]):
@@ -141,6 +142,7 @@ def test_commands_are_found_where_they_stand_as_code() -> None:
         (["harness.nonsense"], "there is no harness.nonsense"),
         (["harness.ui", "--nonsense"], "has no --nonsense"),
         (["harness.ui", "--por", "1"], "has no --por"),
+        (["harness.data", "scenes", "DIR", "--sheets", "DIR"], "has no --sheets"),
         (["make", "ui", "ARGS=--nonsense 1"], "has no --nonsense"),
         (["harness.study", "--space", "nonsense"], "--space nonsense: there is none"),
     ],

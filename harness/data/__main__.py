@@ -1,4 +1,4 @@
-"""``python -m harness.data``: download WIDER FACE, or count a copy's images and faces and list all its faults."""
+"""``python -m harness.data``: download WIDER FACE, check a copy, or write generated scenes as pictures."""
 
 import argparse
 import shlex
@@ -7,10 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
+
 from harness import cli
-from harness.core.files import RUNS
+from harness.core.files import RUNS, write_atomically
+from harness.core.limits import LARGEST_SEED, require
+from harness.core.numbers import integer
 from harness.data.check import SplitReport, inspect, write_sheet
 from harness.data.download import ARCHIVES, fetch_widerface
+from harness.data.synthetic.generate import render_scene
 from harness.data.widerface import ON_DISK, AbsentSplitError, find_layout
 from harness.errors import DataError, printable
 
@@ -18,6 +23,7 @@ EXAMPLES = """examples:
   python -m harness.data download widerface PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE
   python -m harness.data check PATH/TO/WIDERFACE --split train --sheets /tmp/sheets --json
+  python -m harness.data scenes scenes
 
 `python -m harness.data ACTION --help` shows the options of an action.
 """
@@ -39,16 +45,27 @@ twice that must be free), verifies their sha256 and unpacks them. The same comma
 leaves existing folders unchanged. WIDER FACE may be used for research only.
 """
 
+SCENES = """examples:
+  python -m harness.data scenes scenes
+  python -m harness.data scenes scenes --number 100 --seed 1 --json
+
+Writes the first validation scenes of studies with that seed as PNG files, 160 pixels a side: pictures to try
+`python -m harness.detect` on, which no network was trained with.
+"""
+
+MOST_SCENES = 10_000
+
 BOXES = "boxes coloured by a face's easiest list: easy green, medium yellow, hard orange, none grey"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two actions, which have their own parsers and ``--help``. Return the exit code."""
+    """Run one of the actions, which have their own parsers and ``--help``. Return the exit code."""
     parser = cli.Parser("harness.data", "Images and faces on disk.", EXAMPLES)
     parser.add_argument(
         "action",
         choices=list(ACTIONS),
-        help="download: download an official data set; check: read all labels, decode all images, list every fault",
+        help="download: download an official data set; check: read all labels, decode all images, list every fault; "
+        "scenes: write generated scenes as pictures",
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the action")
     given = parser.parse_args(argv)
@@ -142,7 +159,36 @@ def check(argv: Sequence[str]) -> int:
     return 0 if accepted else 2
 
 
-ACTIONS: dict[str, Callable[[Sequence[str]], int]] = {"download": download, "check": check}
+def scenes(argv: Sequence[str]) -> int:
+    """Write generated scenes as PNG files; print their folder, or one JSON object with ``--json``. Return 0."""
+    parser = cli.Parser("harness.data scenes", "Write generated scenes with faces as pictures.", SCENES)
+    parser.add_argument("path", type=Path, metavar="DIR", help="target folder; created if it does not exist")
+    parser.add_argument(
+        "--number", type=integer, default=8, metavar="N", help="number of scenes (default: %(default)s)"
+    )
+    cli.add(parser, "--seed", default=0, help="seed of the scenes (default: %(default)s)")
+    cli.add(parser, "--json")
+    given = parser.parse_args(argv)
+    require(0 < given.number <= MOST_SCENES, f"--number lies in 1 … {MOST_SCENES:,}, got {given.number:,}")
+    require(0 <= given.seed <= LARGEST_SEED, f"--seed lies in 0 … {LARGEST_SEED:,}, got {given.seed:,}")
+    cli.require_writable("DIR", given.path)
+    files = [given.path / f"scene-{index:04}.png" for index in range(given.number)]
+    with cli.Progress() as progress:
+        for index, file in enumerate(files):
+            scene = render_scene(given.seed, "val", index)
+            write_atomically(file, cv2.imencode(".png", scene.image)[1].tobytes())
+            progress.stage("scenes", index + 1, given.number)
+    if given.json:
+        cli.emit({"files": [str(file) for file in files]})
+    else:
+        _say(
+            f"scenes in {given.path}: {given.number:,}",
+            f"next: python -m harness.detect {shlex.quote(str(given.path))} --out found",
+        )
+    return 0
+
+
+ACTIONS: dict[str, Callable[[Sequence[str]], int]] = {"download": download, "check": check, "scenes": scenes}
 
 
 def _print(split: str, report: SplitReport, sheet: Path | None) -> None:

@@ -1,7 +1,7 @@
 """A Ray cluster: which one, how much of it a trial takes, and what each of its nodes must have.
 
 Whoever reaches Ray's ports may run code on its nodes. A cluster that is started here listens on loopback only, and asks
-for a token; others are for trusted networks (``docs/cluster.md``).
+for a token; others are for trusted networks (``docs/howto/cluster.md``).
 """
 
 import os

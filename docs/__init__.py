@@ -1,0 +1,1 @@
+"""The sources of the documentation's pages, which ``make docs`` builds."""
