@@ -105,7 +105,8 @@ def _load(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     try:
         arrays = load_arrays(path)
         for name in names:
-            if name in _WHOLE and (arrays[name].ndim != 1 or arrays[name].dtype not in _TYPES):
+            array = arrays[name]
+            if name in _WHOLE and (array.ndim != 1 or array.dtype not in _TYPES):
                 raise ValueError(f"{name} is no row of whole numbers")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error

@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.core.files import read_regular
 from harness.errors import DataError, InputError, first_line
@@ -17,8 +17,8 @@ RECORDS = "records.tar.xz"
 MOST_BYTES = 2**28
 """Most bytes of an archive, and of what it unpacks to: xz packs zeros to a thousandth of a percent."""
 
-_NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)
-"""Names without a folder above, a link's target, or a sign that some file system refuses."""
+_NAME = re.compile(r"(?=.{1,200}$)(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)
+"""Names that lead to no folder above, and that every file system takes."""
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
@@ -55,6 +55,9 @@ def unpacked(path: Path) -> dict[str, bytes]:
                 if stream is None or not _NAME.fullmatch(member.name) or member.name in files:
                     raise ValueError(f"it holds {member.name!r}, which is no file of its own")
                 files[member.name] = stream.read()
+        folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+        if both := sorted(folders & files.keys()):
+            raise ValueError(f"it holds {both[0]!r} as a file and as a folder")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except (OSError, ValueError, EOFError, lzma.LZMAError, tarfile.TarError) as error:

@@ -23,8 +23,8 @@ from harness.reporting.diagnosis import FOLDER as DIAGNOSIS_FOLDER
 from harness.reporting.diagnosis import load_diagnosis
 from harness.reporting.hidden import without_paths
 from harness.reporting.records.making import DETECTORS
-from harness.reporting.study.data import StudyData
-from harness.reporting.study.pictures import EXAMPLES
+from harness.reporting.study.data import Array, StudyData
+from harness.reporting.study.pictures import EXAMPLES, LEAST_SCORE
 
 Files = dict[str, bytes]
 """Name → content, as ``archive.packed`` takes them."""
@@ -103,10 +103,12 @@ def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
 def _examples(data: StudyData) -> bytes:
     """Return the scenes of the report's gallery, and the detections of the networks that it shows."""
     labels = {record.label for record in data.shown().values()}
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for index, example in enumerate(data.examples[:EXAMPLES]):
         arrays[f"image_{index}"], arrays[f"truth_{index}"] = example.image, example.truth
-        arrays |= {f"found_{label}_{index}": found for label, found in example.found.items() if label in labels}
+        for label in sorted(labels & example.found.keys()):
+            found = example.found[label]
+            arrays[f"found_{label}_{index}"] = found[found[:, 4] >= LEAST_SCORE]
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
