@@ -13,7 +13,7 @@ import matplotlib
 from harness.core.limits import check_name
 from harness.core.sealed import read_sealed, sealed
 from harness.core.typed import built
-from harness.errors import DataError, InputError
+from harness.errors import DataError, HarnessError, InputError
 from harness.reporting.ablation import page as ablation
 from harness.reporting.compare import compare, read_studies, write_comparison
 from harness.reporting.publish import REPORT, replaced
@@ -67,9 +67,7 @@ class Recipe:
             if recipe.kind not in (STUDY, ABLATION, COMPARISON) or not recipe.studies:
                 raise TypeError(f"its kind is '{recipe.kind}', of {len(recipe.studies)} studies")
         except (TypeError, InputError) as error:
-            raise DataError(
-                f"{FILE} of the records is of another version of the harness, or damaged: {error}"
-            ) from error
+            raise DataError(f"{path} is of another version of the harness, or damaged: {error}") from error
         return recipe
 
 
@@ -94,7 +92,7 @@ def renew(target: Path) -> Path:
     Raises:
         InputError, DataError: its records are missing or damaged, or no report can be made from them.
     """
-    unpacked(target / RECORDS)
+    unpacked(target / RECORDS)  # An error names this file, and not a copy.
     return _replace(target, (target / RECORDS).read_bytes(), sorted(target.glob(WEIGHTS)))
 
 
@@ -121,7 +119,10 @@ def made(archive: Path, name: str) -> Iterator[Path]:
     with laid_out(files) as runs, tempfile.TemporaryDirectory() as scratch, matplotlib.rc_context():
         matplotlib.rcdefaults()  # A user's own settings would change the pictures.
         target = Path(scratch) / name
-        _make(Recipe.load(runs), runs, target)
+        try:
+            _make(Recipe.load(runs), runs, target)
+        except HarnessError as error:  # It names files in a folder that is gone when it is read.
+            raise DataError(str(error).replace(f"{runs}/", f"{archive.name}: ")) from error
         yield target
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib import rc_context
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # type: ignore[attr-defined]
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # type: ignore[import-not-found]
 
 from harness import compare, report
 from harness.core.ablation import Ablation
@@ -147,7 +147,7 @@ def test_a_changed_record_is_found(own: Path, capsys: pytest.CaptureFixture[str]
     assert report.main(["--check", "fake"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("not made again: reports/fake: ")
-    assert "record.json was changed after it was written" in out
+    assert "records.tar.xz: fake/trials/v2/record.json was changed after it was written" in out
     assert out.count("\n") == 1
     ap = {"easy": 0.9, "medium": 0.8, "hard": 0.7, "mean": 0.8}
     changed(own / "both" / RECORDS, "one/trials/v2/record.json", lambda record: record.update(ap=ap))
@@ -181,7 +181,7 @@ def test_damaged_and_missing_records_are_one_line(own: Path, capsys: pytest.Capt
 )
 def test_a_recipe_of_another_version_is_refused(own: Path, change: dict[str, object]) -> None:
     changed(own / "fake" / RECORDS, "report.json", lambda recipe: recipe.update(change))
-    assert "report.json of the records is of another version" in check(own / "fake").reason
+    assert "records.tar.xz: report.json is of another version" in check(own / "fake").reason
 
 
 def test_unpacked_records_are_studies_again(runs: Path, reports: Path, tmp_path: Path) -> None:
