@@ -34,29 +34,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.resamples < FEWEST:
         parser.error(f"--resamples must be at least {FEWEST}, got {given.resamples}")
     published = dict(_published(item) for item in given.published)
-    targets = {False: given.runs / f"compare-{'-'.join(given.studies)}"}
+    targets = [given.runs / f"compare-{'-'.join(given.studies)}"]
     if given.publish is not None:
         check_name(given.publish, "--publish")
-        targets[True] = REPORTS / given.publish
+        targets.append(REPORTS / given.publish)
 
     # Imported after the cheap checks: pandas and Matplotlib take seconds to load.
     from harness.reporting.compare import check_comparison, compare, read_studies, summary, write_comparison
 
     studies = read_studies(given.studies, given.runs)
-    for target in targets.values():
+    for target in targets:
         check_comparison(target)
     with cli.Progress() as progress:
         found = compare(studies, given.runs, given.ground_truth, published, given.resamples, progress.stage)
-    written = [
-        write_comparison(found, target, _command(given, published, public), given.note, public=public)
-        for public, target in targets.items()
-    ]
+    written = [write_comparison(found, targets[0], _command(given, published, False), given.note, public=False)]
+    if given.publish is not None:
+        written.append(_publish(given, studies, published, targets[1]))
     if given.json:
         report_path, published_path = (*map(str, written), None)[:2]
         cli.emit(summary(found) | {"report": report_path, "published_report": published_path})
         return 0
     _print(found, written)
     return 0
+
+
+def _publish(given: Any, studies: Any, published: dict[str, Path], target: Path) -> Path:
+    """Make the report again from records, which are put beside it."""
+    from harness.reporting.records import COMPARISON, Recipe, publish
+    from harness.reporting.records.collect import compared
+
+    command = _command(given, published, True)
+    recipe = Recipe(
+        COMPARISON, given.studies, given.note, command=command, resamples=given.resamples, detectors=list(published)
+    )
+    return publish(recipe, compared(studies, given.runs, given.ground_truth, published), target)
 
 
 def _parser() -> cli.Parser:

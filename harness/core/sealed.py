@@ -23,9 +23,18 @@ def write_sealed(path: Path, data: dict[str, Any], *, private: bool = False) -> 
         OSError: the disk is full or not writable.
         ValueError: a number is not finite.
     """
+    write_atomically(path, sealed(data), private=private)
+
+
+def sealed(data: dict[str, Any]) -> bytes:
+    """Return the content of the file that ``write_sealed`` writes.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     content = json.loads(json.dumps(data, allow_nan=False))  # As it will be read: keys are texts, tuples are lists.
     text = json.dumps(content | {DIGEST: digest(content, DIGITS)}, indent=1)
-    write_atomically(path, f"{text}\n".encode(), private=private)
+    return f"{text}\n".encode()
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -38,8 +47,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
         content = json.loads(read_regular(path, MOST_BYTES).decode("utf-8"), parse_constant=_refuse)
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
-        sealed = content.pop(DIGEST, None)
-        changed = sealed is not None and sealed != digest(content, DIGITS)
+        said = content.pop(DIGEST, None)
+        changed = said is not None and said != digest(content, DIGITS)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except OSError as error:

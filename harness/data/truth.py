@@ -28,6 +28,26 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
+class Listed:
+    """The faces of an image set without their boxes: all that an AP needs once detections are matched to them.
+
+    Attributes:
+        ids: one name per image.
+        counts: (N,) int64, the number of annotated faces of each image.
+        keep: list name → (F,) bool, True for the faces on the list, image after image.
+    """
+
+    ids: list[str]
+    counts: NDArray[np.int64]
+    keep: dict[str, Mask]
+
+    @property
+    def faces(self) -> int:
+        """Number of all annotated faces, including those on no list."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True, eq=False)
 class GroundTruth:
     """The faces of an image set.
 
@@ -55,6 +75,13 @@ class GroundTruth:
     def faces(self) -> int:
         """Number of all annotated faces, including those on no list."""
         return sum(len(boxes) for boxes in self.boxes)
+
+    @property
+    def listed(self) -> Listed:
+        """The same faces without their boxes."""
+        counts = np.array([len(boxes) for boxes in self.boxes], dtype=np.int64)
+        none = np.zeros(0, dtype=np.bool_)
+        return Listed(list(self.ids), counts, {name: np.concatenate([none, *self.keep[name]]) for name in LISTS})
 
     def pick(self, indices: Iterable[int]) -> "GroundTruth":
         """Return the images ``indices``, in that order."""

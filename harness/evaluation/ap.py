@@ -70,11 +70,13 @@ class Matches:
     """The D detections in images with annotated faces, grouped by image and sorted by descending score.
 
     Attributes:
+        image: (D,) int64, index of the image.
         level: (D,) int64, index of the highest of the 1,000 thresholds that the detection's score reaches.
         face: (D,) int64, index among all faces of the set of the face that the detection is matched to, or -1.
         first: (D,) bool, whether it has the highest score of all detections that are matched to that face.
     """
 
+    image: Integers
     level: Integers
     face: Integers
     first: Mask
@@ -186,11 +188,16 @@ def match(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Matches:
 
     faces = np.concatenate([np.zeros((0, 4)), *truth.boxes])
     face = best_faces(rows[:, :4], image, faces, np.repeat(np.arange(len(counts)), counts))
+    thresholds = 1 - np.arange(1, THRESHOLDS + 1) / THRESHOLDS
+    return Matches(image, np.searchsorted(-thresholds, -score, side="left"), face, first_on_face(face))
+
+
+def first_on_face(face: Integers) -> Mask:
+    """Return which detections (D,), in the order of ``Matches``, are the first on their ``face``; -1 is no face."""
     found, position = np.unique(face, return_index=True)
     first = np.zeros(len(face), dtype=np.bool_)
     first[position[found >= 0]] = True
-    thresholds = 1 - np.arange(1, THRESHOLDS + 1) / THRESHOLDS
-    return Matches(np.searchsorted(-thresholds, -score, side="left"), face, first)
+    return first
 
 
 def curve(matches: Matches, keep: Mask) -> Curve:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.mat import read_tables
-from harness.data.truth import GroundTruth, Mask, load_ground_truth
+from harness.data.truth import GroundTruth, Listed, Mask, load_ground_truth
 from harness.errors import DataError
-from harness.evaluation.ap import THRESHOLDS, match
+from harness.evaluation.ap import THRESHOLDS, Matches, match
 
 FALSE_ALARMS = 1.0
 """False positives per image at which recall is measured."""
@@ -108,11 +108,15 @@ def found_faces(detections: Sequence[NDArray[Any]], truth: GroundTruth) -> Mask:
     Raises:
         DataError: a wrong number of images, a wrong shape, or a value that is not finite; names the image.
     """
-    matches = match(detections, truth)
-    images = sum(len(boxes) > 0 for boxes in truth.boxes)
+    return faces_found(match(detections, truth), truth.listed)
+
+
+def faces_found(matches: Matches, listed: Listed) -> Mask:
+    """Return what ``found_faces`` does, of detections that are matched already to the faces ``listed``."""
+    images = np.count_nonzero(listed.counts)
     false = np.bincount(matches.level[(matches.face < 0) | ~matches.first], minlength=THRESHOLDS).cumsum()
     passed = np.searchsorted(false, FALSE_ALARMS * images, side="right")
-    found = np.zeros(truth.faces, dtype=np.bool_)
+    found = np.zeros(listed.faces, dtype=np.bool_)
     found[matches.face[matches.first & (matches.level < passed)]] = True
     return found
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.truth import LISTS, Array, GroundTruth, Mask
+from harness.data.truth import LISTS, Array, GroundTruth, Listed, Mask
 from harness.errors import InputError
 from harness.evaluation.ap import THRESHOLDS, Matches, match
 
@@ -92,30 +92,31 @@ def resample(
     Raises:
         DataError: a wrong number of images, a wrong shape, or a value that is not finite; names the image.
     """
-    matches = match(detections, truth)
-    images = len(truth.ids)
-    annotated = np.array([len(boxes) for boxes in truth.boxes], dtype=np.int64)
-    counts = np.array([len(rows) for rows in detections], dtype=np.int64)
-    image = np.repeat(np.arange(images), np.where(annotated > 0, counts, 0))
+    return resample_matches(match(detections, truth), truth.listed, resamples, seed)
+
+
+def resample_matches(matches: Matches, listed: Listed, resamples: int = RESAMPLES, seed: int = 0) -> Sampled:
+    """Return what ``resample`` does, of detections that are matched already to the faces ``listed``."""
+    images = len(listed.ids)
     weights = np.concatenate((np.ones((1, images)), multiplicities(images, resamples, seed)))
     draws = {}
     for name in LISTS:
-        keep = np.concatenate([np.zeros(0, dtype=np.bool_), *truth.keep[name]])
-        faces = np.bincount(np.repeat(np.arange(images), annotated)[keep], minlength=images)
-        draws[name] = _average_precisions(*_tables(matches, image, keep, images), faces, weights)
+        keep = listed.keep[name]
+        faces = np.bincount(np.repeat(np.arange(images), listed.counts)[keep], minlength=images)
+        draws[name] = _average_precisions(*_tables(matches, keep, images), faces, weights)
     draws["mean"] = np.mean([draws[name] for name in LISTS], axis=0)
     value = {name: float(drawn[0]) if math.isfinite(drawn[0]) else None for name, drawn in draws.items()}
-    return Sampled(tuple(truth.ids), seed, value, {name: drawn[1:] for name, drawn in draws.items()})
+    return Sampled(tuple(listed.ids), seed, value, {name: drawn[1:] for name, drawn in draws.items()})
 
 
-def _tables(matches: Matches, image: NDArray[np.int64], keep: Mask, images: int) -> tuple[Array, Array]:
+def _tables(matches: Matches, keep: Mask, images: int) -> tuple[Array, Array]:
     """Return, per image and threshold, how many detections first count there: all and correct, (images, THRESHOLDS)."""
     on_face = matches.face >= 0
     listed = np.zeros_like(on_face)
     listed[on_face] = keep[matches.face[on_face]]
 
     def table(chosen: Mask) -> Array:
-        places = image[chosen] * THRESHOLDS + matches.level[chosen]
+        places = matches.image[chosen] * THRESHOLDS + matches.level[chosen]
         return np.bincount(places, minlength=images * THRESHOLDS).reshape(images, THRESHOLDS).astype(np.float64)
 
     return table(listed | ~on_face), table(listed & matches.first)

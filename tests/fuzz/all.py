@@ -1,6 +1,6 @@
 """All parsers that are fuzzed."""
 
-from tests.fuzz import archives, labels, pictures, predictions, studies, weights, words
+from tests.fuzz import archives, labels, pictures, predictions, records, studies, weights, words
 
 PARSERS = (
     *labels.PARSERS,
@@ -9,5 +9,6 @@ PARSERS = (
     *weights.PARSERS,
     *studies.PARSERS,
     *pictures.PARSERS,
+    *records.PARSERS,
     *words.PARSERS,
 )

@@ -36,23 +36,18 @@ def build(folder: Path) -> Path:
     return _write(load(folder), folder / "report", "")
 
 
-def publish(folder: Path, reports: Path, note: str = "", name: str = "") -> Path:
-    """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
+def write_public(folder: Path, target: Path, note: str = "") -> Path:
+    """Write the report to ``target``, without paths of this machine, and return its ``report.md``.
 
     Args:
         folder: the study's folder.
-        reports: folder of all reports.
+        target: the report's name is that of this folder.
         note: a note on the data, shown at the top.
-        name: the study's by default.
 
     Raises:
-        InputError: as ``build``, or ``reports/<name>`` holds something else.
-        DataError: the study's files are missing or broken.
+        InputError, DataError: as ``build``.
     """
-    data = load(folder)
-    target = reports / (name or data.study.study.name)
-    publishing.check_target(target, "shapley", "ablation's report")
-    return _write(data, target, note, public=True)
+    return _write(load(folder), target, note, public=True)
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -13,14 +13,13 @@ from typing import Any
 from harness.core.digest import digest
 from harness.core.protocol import ALONE
 from harness.core.record import TrialRecord
-from harness.data.faces import open_faceset
-from harness.data.truth import GroundTruth, load_ground_truth
+from harness.data.truth import Listed
 from harness.errors import DataError, InputError
 from harness.evaluation.ap import EVALUATOR_VERSION
-from harness.evaluation.attributes import attribute_groups, found_faces, size_groups
-from harness.evaluation.predictions import load_detections, load_predictions
-from harness.evaluation.stats import LEVELS, resample
+from harness.evaluation.attributes import faces_found
+from harness.evaluation.stats import LEVELS, resample_matches
 from harness.reporting.compare.data import KINDS, REFERENCE, STUDENT, TEACHER, Comparison, Group, Member
+from harness.reporting.compare.images import PREDICTIONS, Images, images_of
 from harness.reporting.lock import Protocol, one_protocol
 from harness.reporting.study.data import StudyData, find_study, load
 
@@ -69,22 +68,22 @@ def compare(
         InputError: APs of two protocols would share a column (names the rows), or no network was graded.
         DataError: a file is missing or broken, or predictions do not reproduce the AP of their record.
     """
-    graded = [(data, record) for data in studies for record in data.records if not _reason(data, record)]
+    graded = graded_of(studies)
     if not graded:
         names = ", ".join(data.study.name for data in studies)
         raise InputError(f"nothing to compare: no network of {names} has a validation AP yet")
     protocol = one_protocol({f"{data.study.name}/{record.label}": record.protocol for data, record in graded})
-    truth = _load_truth(*graded[0], runs, ground_truth)
+    images = images_of(studies, predictions_of(*graded[0]), runs, ground_truth)
     remarks = [sentence for data in studies for sentence in _left_out(data)]
     total = len(graded) + len(published)
     alike: dict[str, list[tuple[StudyData, Member]]] = {}
     for index, (data, record) in enumerate(graded):
         progress("resampling", index, total)
-        alike.setdefault(_key(data, record), []).append((data, _member(data, record, truth, resamples)))
+        alike.setdefault(_key(data, record), []).append((data, _member(data, record, images, resamples)))
     others = {}
     for index, (name, path) in enumerate(published.items(), start=len(graded)):
         progress("resampling", index, total)
-        others[name] = resample(load_predictions(path, truth.ids), truth, resamples)
+        others[name] = resample_matches(images.published(path), images.listed, resamples)
     progress("resampling", total, total)
     groups = _distinct({key: _group(found, remarks) for key, found in alike.items()})
     best = {data.study.name: groups.get(_key(data, data.best)) for data in studies if data.best is not None}
@@ -94,17 +93,27 @@ def compare(
         resamples=resamples,
         groups=sorted(groups.values(), key=_place),
         best={study: group for study, group in best.items() if group is not None},
-        faces=size_groups(truth) | ({} if ground_truth is None else attribute_groups(ground_truth, truth)),
+        faces=images.groups,
         published=others,
-        published_protocol=_published_protocol(truth, studies[0]) if others else {},
+        published_protocol=_published_protocol(images.listed, studies[0]) if others else {},
         remarks=remarks,
     )
 
 
-def _published_protocol(truth: GroundTruth, data: StudyData) -> Protocol:
+def graded_of(studies: Sequence[StudyData]) -> list[tuple[StudyData, TrialRecord]]:
+    """Return the networks that a comparison includes: graded, and of the students only those that were selected."""
+    return [(data, record) for data in studies for record in data.records if not _reason(data, record)]
+
+
+def predictions_of(data: StudyData, record: TrialRecord) -> Path:
+    """Return the file of a network's detections on the validation images."""
+    return data.folder / "trials" / record.label / PREDICTIONS
+
+
+def _published_protocol(listed: Listed, data: StudyData) -> Protocol:
     measured = {
-        "images": len(truth.ids),
-        "faces": truth.faces,
+        "images": len(listed.ids),
+        "faces": listed.faces,
         "val_digest": data.study.data["val"].digest,
         "detections": "as published",
         "evaluator": EVALUATOR_VERSION,
@@ -132,34 +141,17 @@ def _left_out(data: StudyData) -> Iterator[str]:
         yield f"Networks of `{name}` that are left out: {counts}."
 
 
-def _load_truth(data: StudyData, record: TrialRecord, runs: Path, ground_truth: Path | None) -> GroundTruth:
-    if ground_truth is not None:
-        ids, _ = load_detections(data.folder / "trials" / record.label / "predictions.npz")
-        return load_ground_truth(ground_truth, ids)
-    wanted = data.study.data["val"].digest
-    for path in sorted(runs.glob("cache/*/meta.json")):
-        # A folder that is still being written has a suffix, and may be incomplete.
-        if not path.parent.suffix and wanted in path.read_text(encoding="utf-8", errors="replace"):
-            faces = open_faceset(path.parent)
-            if faces.digest == wanted:
-                return faces.truth()
-    name = data.study.name
-    raise DataError(
-        f"the validation images of {name} ({wanted}) are not in {runs / 'cache'}: give their --ground-truth, "
-        f"or make them again with the command in {data.folder / 'study.json'}"
-    )
-
-
-def _member(data: StudyData, record: TrialRecord, truth: GroundTruth, resamples: int) -> Member:
-    path = data.folder / "trials" / record.label / "predictions.npz"
-    _, detections = load_detections(path, truth.ids)
-    ap = resample(detections, truth, resamples)
+def _member(data: StudyData, record: TrialRecord, images: Images, resamples: int) -> Member:
+    folder = data.folder / "trials" / record.label
+    matches = images.matches(folder)
+    ap = resample_matches(matches, images.listed, resamples)
     for level in LEVELS:
         found, said = ap.value[level], record.ap[level]
         same = found is said if found is None or said is None else abs(found - said) <= _SAME_AP
         if not same:
+            path = images.file(folder)
             raise DataError(f"{path} gives {found} as AP {level}, its record says {said}: one of them was replaced")
-    return Member(data.study.name, record, ap, found_faces(detections, truth))
+    return Member(data.study.name, record, ap, faces_found(matches, images.listed))
 
 
 def training(data: StudyData, schedule: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from harness.core.record import TrialRecord, write_json
-from harness.errors import InputError
 from harness.evaluation.stats import CONFIDENCE, LEVELS
 from harness.reporting import publish
 from harness.reporting.format import counted, markdown, percent
@@ -43,27 +42,43 @@ def build_report(study_folder: Path) -> Path:
     return _write(data, study_folder / "report", public=False)
 
 
-def publish_report(study_folder: Path, reports: Path, note: str = "", name: str = "", *, weights: bool = False) -> Path:
-    """Write the report to ``reports/<name>/``, without paths of this machine, and return its ``report.md``.
+def write_public(study_folder: Path, target: Path, note: str = "", *, weights: bool = False) -> Path:
+    """Write the report to ``target``, without paths of this machine, and return its ``report.md``.
 
-    ``name`` is the study's by default. ``note`` is a note on the data, shown at the top. With ``weights``, those of the
-    teacher and of the best student are written too, with architecture, protocol and AP in the header. Neither WIDER
-    FACE images nor weights trained on them are ever published: the examples picture and the weights are for synthetic
-    scenes only.
+    WIDER FACE images are never published: the examples picture is for synthetic scenes only.
+
+    Args:
+        study_folder: the study's.
+        target: the report's name is that of this folder.
+        note: a note on the data, shown at the top.
+        weights: weights are published beside it, as its command then says.
 
     Raises:
         DataError: the study's files are missing or broken.
-        InputError: ``reports/<name>`` exists and is no report of a study, an AP column would mix protocols, or weights
-            were trained on photographs.
+        InputError: an AP column would mix protocols.
     """
-    data = load(study_folder)
-    if weights and not data.synthetic:
-        raise InputError(
-            f"the networks of '{data.study.name}' were trained on photographs: publish it without --weights"
-        )
-    target = reports / (name or data.study.name)
-    publish.check_target(target, "trials", "study's report")
-    return _write(data, target, public=True, note=note, weights=weights)
+    return _write(load(study_folder), target, public=True, note=note, weights=weights)
+
+
+def write_weights(data: StudyData, folder: Path) -> list[Path]:
+    """Write the weights of the teacher and of the best student, each with what is known of them in the header.
+
+    A teacher that comes with the harness is not written again.
+
+    Returns:
+        the files.
+    """
+    from harness.models.weights import write_labelled  # Imports PyTorch, which no other part of a report needs.
+
+    written = []
+    for record in (data.teacher, data.best):
+        if record is None or (record is data.teacher and record.read_from):
+            continue
+        source = data.folder / "trials" / record.label / "weights.safetensors"
+        target = folder / f"{'best' if record is data.best else record.label}.safetensors"
+        write_labelled(source, target, record.header(data.study.name))
+        written.append(target)
+    return written
 
 
 def summary(study_folder: Path) -> dict[str, Any]:
@@ -153,24 +168,7 @@ def _write(data: StudyData, target: Path, *, public: bool, note: str = "", weigh
         publish.write_report(folder, text, drawn)
         if public:
             write_json(folder / publish.SUMMARY, _summary(data) | {"note": note})
-        if weights:
-            _write_weights(data, folder)
     return target / publish.REPORT
-
-
-def _write_weights(data: StudyData, folder: Path) -> None:
-    """Write the weights of the teacher and of the best student, each with what is known of them in the header.
-
-    A teacher that comes with the harness is not written again.
-    """
-    from harness.models.weights import write_labelled  # Imports PyTorch, which no other part of a report needs.
-
-    for record in (data.teacher, data.best):
-        if record is None or (record is data.teacher and record.read_from):
-            continue
-        source = data.folder / "trials" / record.label / "weights.safetensors"
-        name = "best" if record is data.best else record.label
-        write_labelled(source, folder / f"{name}.safetensors", record.header(data.study.name))
 
 
 def _render(data: StudyData, drawn: list[publish.Picture], *, published: str, note: str) -> str:

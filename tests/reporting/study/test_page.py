@@ -16,6 +16,7 @@ from harness.errors import DataError, InputError
 from harness.models.builder import build
 from harness.models.weights import load_weights, read_label, save_weights
 from harness.reporting import build_report, publish_report, summary
+from harness.reporting.records.archive import RECORDS, unpacked
 from harness.reporting.study import tables
 from harness.reporting.study.data import load
 from harness.reporting.study.pictures import pictures
@@ -114,7 +115,11 @@ def test_wider_face_images_stay_in_the_folder_of_the_study(tmp_path: Path) -> No
     for path in (report, public):
         assert not {"examples.png", "gallery.png"} & {file.name for file in path.parent.iterdir()}
         assert "data:image/webp" not in path.with_name("report.html").read_text(encoding="utf-8")
-        assert "The study's folder has some in `gallery.png`." in path.read_text(encoding="utf-8")
+        assert "WIDER FACE images are not shown" in path.read_text(encoding="utf-8")
+    said = "The study's folder has some in `gallery.png`."
+    assert said in report.read_text(encoding="utf-8")
+    assert said not in public.read_text(encoding="utf-8"), "its readers do not have that folder"
+    assert "examples" not in "".join(unpacked(public.with_name(RECORDS)))
 
 
 def test_weights_are_published_with_what_is_known_of_them(tmp_path: Path) -> None:
