@@ -18,7 +18,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -420,7 +419,7 @@ class Progress:
     def board(self, board: "Board") -> None:
         """Show the study's trainings and its summary."""
         with self._guard:
-            self._stage, self._board = ("", 0, 0), deepcopy(board)  # Other threads show it while the study changes it.
+            self._stage, self._board = ("", 0, 0), board.copy()  # Other threads show it while the study changes it.
             if not self._console.is_terminal:
                 if board.made > self._made:
                     self.line(board.summary())
