@@ -6,6 +6,7 @@
 # make test-numerics  every test that trains, under three instruction sets, 1 and 2 threads, five seeds
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
 # make faults         kill processes, fill disks, restart servers, and count the trials that studies lose (minutes)
+# make scale          measure searches of thousands of trials and workers whose trainings are simulated (hours)
 # make ui             open the tracked runs in MLflow on this machine
 # make clean          remove what the commands above made, including studies in runs/
 
@@ -17,10 +18,10 @@ ARGS ?=
 # One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults ui clean constraints
+.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults scale ui clean constraints
 
 help:
-	@sed -n '1,10s/^# //p' Makefile
+	@sed -n '1,11s/^# //p' Makefile
 
 install: $(READY)
 
@@ -57,6 +58,9 @@ bench: $(READY)
 
 faults: $(READY)
 	@$(BIN)/python -m benchmarks.faults $(ARGS)
+
+scale: $(READY)
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 ui: $(READY)
 	@$(BIN)/python -m harness.ui $(ARGS)
