@@ -7,6 +7,7 @@
 # make bench          measure ratios of times, each in one interleaved run, and write benchmarks/README.md
 # make faults         kill processes, fill disks, restart servers, and count the trials that studies lose (minutes)
 # make docs           build the documentation's pages into build/pages
+# make scale          measure searches of thousands of trials and workers whose trainings are simulated (hours)
 # make ui             open the tracked runs in MLflow on this machine
 # make clean          remove what the commands above made, including studies in runs/
 
@@ -18,10 +19,10 @@ ARGS ?=
 # One process per core; the tests of a file run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults docs ui clean constraints
+.PHONY: help install study test test-fast fuzz vulnerabilities test-numerics bench faults scale docs ui clean constraints
 
 help:
-	@sed -n '1,11s/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 install: $(READY)
 
@@ -62,6 +63,9 @@ faults: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs . build/pages
 	@echo "Open build/pages/docs/index.html"
+
+scale: $(READY)
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 ui: $(READY)
 	@$(BIN)/python -m harness.ui $(ARGS)

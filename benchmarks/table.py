@@ -37,6 +37,22 @@ These check that a result is correct.
 """
 
 
+SCALE = """
+## Scale
+
+The trainings of these searches are simulated, and all else is real: `python -m benchmarks.scale`
+([figures](results/scale.json)). A trial has 4 epochs. MLflow is in a SQLite file. *Workers wait* is the share of their
+time in which they have no answer, or no training, because the harness is busy.
+
+"""
+
+SCALE_TODO = """
+## Scale
+
+`python -m benchmarks.scale` measures searches of up to 10,000 trials and 1,000 workers whose trainings are simulated
+(not run yet).
+"""
+
 TRAINED = """
 ## Tables of trainings
 
@@ -75,13 +91,24 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
         where = f"[{name}](results/{name}.json)" if (RESULTS / f"{name}.json").exists() else f"{name} (not run yet)"
         validations.append(f"- {where}: {validation.shows}. `{command}`")
     packages = [f"- `python -m benchmarks.{name}` {what}." for name, what in PACKAGES.items()]
-    parts = (HEAD, [*lines, "", *_measured(results)], VALIDATED, validations, TRAINED, packages)
+    parts = (HEAD, [*lines, "", *_measured(results)], VALIDATED, validations, *_scale(), TRAINED, packages)
     return "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
 
 
 def number(value: float) -> str:
     """Return a ratio with three significant digits, and whole from 100 on."""
     return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def _scale() -> tuple[str | list[str], ...]:
+    path = RESULTS / "scale.json"
+    if not path.exists():
+        return (SCALE_TODO,)
+    from benchmarks.scale.page import section
+
+    result = json.loads(path.read_text(encoding="utf-8"))
+    shown = "![cost of a trial, and workers that wait](results/scale.png)"
+    return SCALE, [*section(result), shown, "", *_measured({"": result})]
 
 
 def _measured(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

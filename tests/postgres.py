@@ -18,10 +18,11 @@ PATIENCE = 60
 
 @dataclass
 class Postgres:
-    """A server with an empty database; ``url`` is its address."""
+    """A server with an empty database; ``url`` is its address. Only a ``durable`` one would survive a power cut."""
 
     folder: Path
     user: str | None
+    durable: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,7 +34,7 @@ class Postgres:
         assert POSTGRES is not None
         command = [POSTGRES, "-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
         self.process = subprocess.Popen(
-            [*command, "-c", "fsync=off"],
+            [*command, "-c", f"fsync={'on' if self.durable else 'off'}"],
             user=self.user,
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
@@ -56,14 +57,14 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """Run a server; as another user where this one is root, whom PostgreSQL refuses."""
     assert INITDB is not None
     user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # Not pytest's, whose path is too long for a socket, and private.
     if user:
         shutil.chown(folder, user)
-    server = Postgres(folder, user)
+    server = Postgres(folder, user, durable)
     try:
         subprocess.run(
             [INITDB, "-D", folder / "data", "--no-sync", "-U", "me", "-A", "trust"],

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -90,7 +89,7 @@ class Progress:
     def board(self, board: "Board") -> None:
         """Show the study's trainings and its summary."""
         with self._guard:
-            self._stage, self._board = ("", 0, 0), deepcopy(board)  # Other threads show it while the study changes it.
+            self._stage, self._board = ("", 0, 0), board.copy()  # Other threads show it while the study changes it.
             if not self._console.is_terminal:
                 if board.made > self._made:
                     self.line(board.summary())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -191,7 +192,8 @@ def _corner(side: str, shift: int, x: float, y: float, size: Bbox, gap: float) -
 
 def _clutter(box: Bbox, points: Sequence[Any], taken: Sequence[Bbox], frame: Bbox) -> int:
     """Return a penalty for the points, the other texts and the edge of the axes that a text in ``box`` would cover."""
-    covered = sum(box.padded(4).contains(*point) for point in points)
+    around, (x, y) = box.padded(4), np.asarray(points, float).reshape(-1, 2).T
+    covered = np.count_nonzero((around.x0 <= x) & (x <= around.x1) & (around.y0 <= y) & (y <= around.y1))
     crossed = sum(box.overlaps(other) for other in taken)
     outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
     return int(covered + 3 * crossed + 5 * outside)

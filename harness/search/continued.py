@@ -14,25 +14,28 @@ class Continued(InMemoryStorage):
     """Optuna's storage in memory for one study, whose trials come after ended ones.
 
     Args:
-        ended: trials in ``USABLE`` states, numbered from 0. They are not copied.
+        ended: trials in ``USABLE`` states, numbered from 0; failed ones too, if nobody asks for ``USABLE`` ones. They
+            are not copied.
+        running: running trials, numbered after those; not copied either.
     """
 
-    def __init__(self, ended: Sequence[FrozenTrial]) -> None:
+    def __init__(self, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial] = ()) -> None:
         super().__init__()
-        self._ended = ended
+        self._ended, self._running = ended, running
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Create a trial, whose number continues those of the ended ones, and return its identifier."""
+        """Create a trial, whose number continues those of the given ones, and return its identifier."""
         identifier = super().create_new_trial(study_id, template_trial)
-        self.get_trial(identifier).number += len(self._ended)
+        self.get_trial(identifier).number += len(self._ended) + len(self._running)
         return identifier
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """Return the ended trials and then the study's own, of the given states or of all."""
+        """Return the given trials and then the study's own, of these states or of all."""
         ended, wanted = list(self._ended), [state for state in USABLE if states is None or state in states]
         if len(wanted) < len(USABLE):  # Otherwise no trial has to be looked at.
             ended = [trial for trial in ended if trial.state in wanted] if wanted else []
-        trials = ended + super().get_all_trials(study_id, deepcopy=False, states=states)
+        running = list(self._running) if states is None or TrialState.RUNNING in states else []
+        trials = ended + running + super().get_all_trials(study_id, deepcopy=False, states=states)
         return copy.deepcopy(trials) if deepcopy else trials

@@ -25,12 +25,13 @@ from harness.search.candidates import Proposer
 from harness.search.plan import Plan, label
 from harness.search.pool import Event, Pool
 from harness.search.progress import Board, Progress, Running
-from harness.search.pruning import Rule, rule_for
+from harness.search.pruning import Rule, Rules
 from harness.search.scoring import Scoring, in_order
 from harness.search.seeds import next_seeds
 from harness.search.shared import NAME as SHARED_WEIGHTS
 from harness.search.shared import SharedTraining, keep_slices
 from harness.search.shortlist import differing, looked_at, unlisted
+from harness.search.tally import Tally
 from harness.search.timing import seconds_left
 from harness.search.trials import Trials
 from harness.tracking import Tracker
@@ -78,7 +79,7 @@ class Search:
         finished: trainings that are not repeated.
 
     Attributes:
-        records: label → record of every reference and candidate.
+        records: label → record of every reference and candidate; ``tally``: sums over them.
         changed: called after a trial is told.
         workers: number of trainings at once.
         trained: whether this run trained anything.
@@ -104,6 +105,7 @@ class Search:
         self.finished = finished
         self.changed: Callable[[], None] = lambda: None
         self.records = {record.label: record for record in load_records(plan.folder) if record.role != "teacher"}
+        self.tally = Tally(self.records.values())
         self.trained = False
         self.idle_share = 0.0
         self.trials = trials
@@ -111,6 +113,7 @@ class Search:
         self._running: dict[str, _Training] = {}
         self._busy = 0.0
         self._recovering = False
+        self._rules = Rules(plan.config)
         sharing = plan.config.sharing
         self.scoring = None if sharing is None else self._scoring()
         self._shared = SharedTraining(plan, pool, progress)
@@ -222,7 +225,7 @@ class Search:
                 continue
             if known is not None:
                 record.seconds, record.provenance, record.read_from = known.seconds, known.provenance, known.read_from
-            self.records[record.label] = record
+            self._take(record)
             self._ready.append(record.label)
 
     def _recover(self) -> None:
@@ -237,7 +240,7 @@ class Search:
             record = self.records.get(name) or self.plan.candidate(trial.number, trial.params)
             if not trial.state.is_finished() or (name in self.records and record.state != "running"):
                 continue
-            self.records[name] = record
+            self._take(record)
             self.progress.line(f"{name}: its record was lost, and is made again")
             if trial.state == TrialState.FAIL:
                 record.state, record.reason = "failed", "it failed; the record that said why was lost"
@@ -254,9 +257,13 @@ class Search:
             if trial.state.is_finished():
                 continue
             if name not in self.records:
-                self.records[name] = self.plan.candidate(trial.number, trial.params)
+                self._take(self.plan.candidate(trial.number, trial.params))
             if self.records[name].state == "running":
                 self._ready.append(name)
+
+    def _take(self, record: TrialRecord) -> None:
+        self.records[record.label] = record
+        self.tally.note(record)
 
     def _fill(self) -> bool:
         """Start trainings on idle workers, and return whether any was started."""
@@ -279,7 +286,7 @@ class Search:
             if self.trials.exhausted and not before:
                 self.progress.line(f"all {self.proposer.feasible:,} configurations that fit the budget were tried")
             return False
-        self.records[label(trial.number)] = self.plan.candidate(trial.number, trial.params)
+        self._take(self.plan.candidate(trial.number, trial.params))
         self._ready.append(label(trial.number))
         return True
 
@@ -290,8 +297,7 @@ class Search:
         if not grading:
             if record.number is not None and self.scoring is None:
                 before = self.trials.before(record.number)
-                records = [self.records[label(trial.number)] for trial in before]
-                rule = rule_for(self.plan.config, record, records, before)
+                rule = self._rules.rule(record, before, lambda number: self.records[label(number)])
             # A resumed job reports its past epochs again, so the record starts over, except for its time.
             record.epochs, record.state, record.reason = [], "running", ""
             record.training = fingerprint(job, self.plan.images)
@@ -310,6 +316,7 @@ class Search:
         training = self._running.get(record.label)
         if training is not None:
             record.seconds["total"] = training.spent + time.monotonic() - training.begun
+        self.tally.note(record)
         record.save(self.plan.trial_folder(record.label))
         self.tracker.trial(record)
 
@@ -424,8 +431,7 @@ class Search:
 
         Fewer parameters break a tie.
         """
-        done = [r for r in self.records.values() if r.role == "candidate" and r.state == "complete"]
-        return min(done, key=lambda r: (-mean_ap(r), r.params, r.label), default=None)
+        return self.tally.best
 
     def candidates(self) -> list[TrialRecord]:
         """Return the candidates' records by number."""
@@ -444,17 +450,18 @@ class Search:
         config = self.plan.config
         if config.ablation is not None:
             return len(self.records)
-        candidates = len(self.candidates()) if self.trials.exhausted else self.board.wanted
+        known = sum(self.tally.states(candidates=True).values())
+        candidates = known if self.trials.exhausted else self.board.wanted
         return self._fixed + (candidates + config.seeds - 1 if config.trials else 0)
 
     def _show(self) -> None:
-        config, records = self.plan.config, list(self.records.values())
-        self.board.fill(records, ablation=config.ablation is not None)
+        config = self.plan.config
+        self.board.fill(self.tally, ablation=config.ablation is not None)
         scores = {} if self.scoring is None else self.scoring.scores
         unscored = 0 if self.scoring is None else config.trials - len(scores)
         looks = unlisted(config, self.plan.folder)
         self.board.seconds_left = seconds_left(
-            records, self.trainings, config.train.epochs, scores.values(), unscored, looks, self.workers
+            self.tally, self.trainings, config.train.epochs, scores.values(), unscored, looks, self.workers
         )
         self.progress.board(self.board)
 

@@ -35,6 +35,7 @@ class Memory:
 
     def _forget(self) -> None:
         self._given: list[FrozenTrial] = []
+        self._pending: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
         self.usable: list[FrozenTrial] = []
         self.shared = {name: kind for name, kind in sorted(self.distributions.items()) if not kind.single()}
         self.generations = Generations()
@@ -61,10 +62,18 @@ class Memory:
         self, directions: Sequence[StudyDirection], pending: Sequence[FrozenTrial], sampler: BaseSampler
     ) -> optuna.Study:
         """Return a study of the usable trials followed by those pending, as running ones. Its draws are not kept."""
-        study = optuna.create_study(directions=list(directions), storage=Continued(self.usable), sampler=sampler)
-        for trial in pending:
-            study.add_trial(self._converted(trial, TrialState.RUNNING))
-        return study
+        storage = Continued(self.usable, self._running(pending))
+        return optuna.create_study(directions=list(directions), storage=storage, sampler=sampler)
+
+    def _running(self, pending: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the pending trials as running ones; those of the last call are not converted again."""
+        before, self._pending = self._pending, {}
+        for number, trial in enumerate(pending, start=len(self.usable)):
+            known = before.get(id(trial))  # The trial is kept too, so that no other one gets its id.
+            converted = self._converted(trial, TrialState.RUNNING) if known is None else known[1]
+            converted.number = number
+            self._pending[id(trial)] = trial, converted
+        return [converted for _, converted in self._pending.values()]
 
     def _converted(self, trial: FrozenTrial, state: TrialState) -> FrozenTrial:
         params = {**self._first, **trial.params}
@@ -73,6 +82,6 @@ class Memory:
             values=trial.values if state == TrialState.COMPLETE else None,
             params=params,
             distributions={name: self.distributions[name] for name in params},
-            intermediate_values=trial.intermediate_values,
+            intermediate_values=trial.intermediate_values if state in USABLE else None,
             system_attrs=generation_only(trial.system_attrs),
         )

@@ -1,11 +1,11 @@
 """Progress of a running study: a board with its current state, and the interface that displays it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from harness.core.record import STATES, TrialRecord, ranked
+if TYPE_CHECKING:
+    from harness.search.tally import Tally
 
 
 @dataclass
@@ -61,25 +61,23 @@ class Board:
         """Number of trials that have ended."""
         return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
 
-    def fill(self, records: Sequence[TrialRecord], *, ablation: bool) -> None:
-        """Take states, ended trainings and the best candidate from a study's records, without the teacher's.
+    def fill(self, tally: "Tally", *, ablation: bool) -> None:
+        """Take states, ended trainings and the best candidate from a study's records.
 
         Args:
-            records: of all networks.
+            tally: of the records of all networks but the teacher.
             ablation: whether all of them count, and not only the candidates.
         """
-        counted = records if ablation else [record for record in records if record.number is not None]
-        self.states = {state: sum(record.state == state for record in counted) for state in STATES}
-        self.wanted = len(counted) if ablation else self.wanted
-        best = next(iter(ranked(records)), None)
-        if best is not None and best.search_ap["mean"] is not None:
-            self.best = (best.label, best.search_ap["mean"], best.params)
-        ended = [
-            Ended(one.label, one.role, one.state, one.params, one.search_ap.get("mean"), one.ap.get("mean"))
-            for one in records
-            if one.state != "running"
-        ]
-        self.ended = sorted(ended, key=lambda one: (one.state != "complete", -(one.search_ap or 0.0), one.label))
+        self.states = tally.states(candidates=not ablation)
+        self.wanted = len(tally) if ablation else self.wanted
+        if tally.best is not None:
+            self.best = (tally.best.label, tally.best.search_ap["mean"] or 0.0, tally.best.params)
+        self.ended = tally.ended
+
+    def copy(self) -> "Board":
+        """Return a copy that does not change when this board does."""
+        running = {label: replace(one) for label, one in self.running.items()}
+        return replace(self, states=dict(self.states), running=running, ended=list(self.ended))
 
     def under_way(self) -> str:
         """Return the running trainings and the time left in one line."""

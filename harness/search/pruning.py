@@ -5,7 +5,7 @@ compared with a fixed list of earlier trials, so that a decision is the same aft
 workers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import optuna
@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.core.protocol import StudyConfig
 from harness.core.record import TrialRecord
 from harness.evaluation.objectives import costs
-from harness.evaluation.stopping import Dominance, shown
+from harness.evaluation.stopping import Dominance, Training, shown
+from harness.search.continued import Continued
 
 STARTUP = 10
 """Least number of complete trials for the median rule; a median of fewer is noise."""
@@ -42,46 +43,76 @@ class Rule(Protocol):
         """Record the AP after an epoch, from 1, and return whether the trial is pruned."""
 
 
-def rule_for(
-    config: StudyConfig, record: TrialRecord, earlier: Sequence[TrialRecord], trials: Sequence[FrozenTrial]
-) -> Rule:
-    """Return what decides on a candidate.
+class Rules:
+    """Makes the rules of a study's candidates. What it keeps from one to the next saves time and changes nothing.
 
     Args:
-        config: its study.
-        record: the candidate's.
-        earlier: records of the trials that it is compared with, all ended, in the order of their numbers.
-        trials: the same as Optuna's trials.
+        config: the study.
     """
-    if config.pruner == "dominated":
-        seen = [shown(one, config.objectives) for one in earlier]
-        return Dominance(costs(record, config.objectives), seen)
-    return Judge(config.pruner, trials)
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._config = config
+        self._judges = Judges(config.pruner)
+        self._shown: list[Training] = []
+
+    def rule(self, record: TrialRecord, earlier: Sequence[FrozenTrial], recorded: Callable[[int], TrialRecord]) -> Rule:
+        """Return what decides on a candidate.
+
+        Args:
+            record: the candidate's.
+            earlier: the trials that it is compared with: the study's first ones, all ended.
+            recorded: number of one of them → its record.
+        """
+        if self._config.pruner != "dominated":
+            return self._judges.after(earlier)
+        objectives = self._config.objectives
+        self._shown += [shown(recorded(trial.number), objectives) for trial in earlier[len(self._shown) :]]
+        return Dominance(costs(record, objectives), self._shown[: len(earlier)])
 
 
-class Judge:
-    """One of Optuna's pruners, which compare one objective.
+class Judges:
+    """Optuna's pruners with the trials of one study, each of which is entered once.
 
     Args:
         pruner: a name that ``make_pruner`` knows.
-        earlier: the trials it is compared with, all ended, in the order of their numbers.
     """
 
-    def __init__(self, pruner: str, earlier: Sequence[FrozenTrial]) -> None:
-        self._study = optuna.create_study(
-            direction="maximize",
-            storage=optuna.storages.InMemoryStorage(),
-            sampler=optuna.samplers.RandomSampler(seed=0),
-            pruner=make_pruner(pruner),
-        )
-        for ended in earlier if pruner != "none" else ():
-            trial = self._study.ask()
-            for epoch, reached in sorted(ended.intermediate_values.items()):
-                trial.report(reached, epoch)
-                if pruner == "halving":
-                    trial.should_prune()  # Enters the trial into the rungs that it reached.
-            self._study.tell(trial, ended.value if ended.state == TrialState.COMPLETE else None, state=ended.state)
-        self._trial = self._study.ask()
+    def __init__(self, pruner: str) -> None:
+        self._name, self._pruner = pruner, make_pruner(pruner)
+        self._entered: list[FrozenTrial] = []
+
+    def after(self, earlier: Sequence[FrozenTrial]) -> "Judge":
+        """Return a judge that compares with trials: the study's first ones, all ended."""
+        if self._name == "none":
+            return Judge(self._study([]))
+        for trial in earlier[len(self._entered) :]:
+            self._entered.append(self._with_rungs(trial))
+        return Judge(self._study(self._entered[: len(earlier)]))
+
+    def _study(self, ended: list[FrozenTrial]) -> optuna.Study:
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        return optuna.create_study(direction="maximize", storage=Continued(ended), sampler=sampler, pruner=self._pruner)
+
+    def _with_rungs(self, ended: FrozenTrial) -> FrozenTrial:
+        """Return an ended trial with the rungs that it reached, which follow from the trials before it."""
+        study = self._study(self._entered)
+        trial = study.ask()
+        for epoch, reached in sorted(ended.intermediate_values.items()):
+            trial.report(reached, epoch)
+            if self._name == "halving":
+                trial.should_prune()  # Enters the trial into the rungs that it reached.
+        return study.tell(trial, ended.value if ended.state == TrialState.COMPLETE else None, state=ended.state)
+
+
+class Judge:
+    """One of Optuna's pruners for one trial.
+
+    Args:
+        study: the trials that it is compared with; its own is added.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._trial = study.ask()
 
     def stops(self, epoch: int, value: float) -> bool:
         """Record the objective after an epoch, from 1, and return whether the trial is pruned."""

@@ -24,7 +24,7 @@ from harness.models.costs import value
 from harness.search.candidates import Proposer, identity, suggest
 from harness.search.costs import Costs
 from harness.search.generations import POPULATION
-from harness.search.pruning import Judge, make_pruner
+from harness.search.pruning import Judges, make_pruner
 from harness.search.samplers import derive_seed
 from harness.search.stopped import stopped
 from harness.search.surrogate import Surrogate
@@ -159,13 +159,14 @@ def _propose(job: Job, counts: SpaceCounts, trainer: Trainer) -> None:
     proposer = Proposer(world.space, counts, world.budget, name, world.directions, job.seed)
     ended: list[FrozenTrial] = []
     seen: set[str] = set()
+    judges = Judges(job.pruner)
     for number in range(job.trials):
         proposal = proposer.propose(number, ended, [], seen)
         if proposal is None:
             return
         seen.add(identity(proposal.configuration))
         costs = world.costs.of(proposal.configuration, counts)
-        result = trainer.train(proposal.configuration, Judge(job.pruner, ended).stops, costs)
+        result = trainer.train(proposal.configuration, judges.after(ended).stops, costs)
         ended.append(
             create_trial(
                 state=result.state,

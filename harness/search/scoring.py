@@ -4,6 +4,7 @@ Candidates are trials as in ``loop``: each is told its score instead of the AP o
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 
 from optuna.trial import TrialState
@@ -53,6 +54,7 @@ class Scoring:
         self._progress = progress
         self._job, self._params, self._objectives = job, params, objectives
         self.scores = load_scores(folder)
+        self._best = reduce(_better, self.scores.values(), None)
         self._waiting = [t.number for t in trials.all if t.number not in self.scores]
 
     def run(self) -> None:
@@ -89,6 +91,7 @@ class Scoring:
             scored = Scored(number, configuration, params, event.content.ap, seconds=event.content.seconds)
         append_score(self._folder, scored)
         self.scores[number] = scored
+        self._best = _better(self._best, scored)
         self._tell()
 
     def _tell(self) -> None:
@@ -101,11 +104,22 @@ class Scoring:
                 self.trials.tell(TrialState.COMPLETE, self._objectives(scored))
 
     def _show(self) -> None:
-        best = self.ranked()[:1]
-        what = f", best {label(best[0].number)}: AP {100 * (best[0].ap['mean'] or 0):.1f}" if best else ""
+        best = self._best
+        what = f", best {label(best.number)}: AP {100 * (best.ap['mean'] or 0):.1f}" if best else ""
         self._progress.stage(f"candidates scored{what}", len(self.scores), self.trials.wanted)
 
 
 def in_order(scored: Sequence[Scored]) -> list[Scored]:
     """Return candidates by mean AP, best first; fewer parameters break a tie."""
-    return sorted(scored, key=lambda one: (-(one.ap["mean"] or 0.0), one.params, one.number))
+    return sorted(scored, key=_rank)
+
+
+def _rank(one: Scored) -> tuple[float, int, int]:
+    return -(one.ap["mean"] or 0.0), one.params, one.number
+
+
+def _better(best: Scored | None, other: Scored) -> Scored | None:
+    """Return the better of two candidates, of which the second may have no score."""
+    if other.ap.get("mean") is None:
+        return best
+    return other if best is None else min(best, other, key=_rank)

@@ -16,7 +16,6 @@ from harness.errors import HarnessError, Preempted
 from harness.evaluation.fronts import dominated
 from harness.evaluation.objectives import normalised
 from harness.search import finish
-from harness.search.candidates import identity
 from harness.search.loop import Search
 from harness.search.speeds import Stopwatch
 from harness.search.timing import timing
@@ -45,6 +44,8 @@ class Session:
         self._begun = begun
         self._before = manifest.standing.timing.get("total", 0.0)
         self._idle_share = manifest.standing.timing.get("idle_share")
+        self._sources: Counter[str] = Counter()
+        self._counted = self._wasted = 0
         self.teacher = self._keep_teacher()
         search.changed = self.write
 
@@ -80,36 +81,38 @@ class Session:
 
     def write(self) -> None:
         """Update ``study.json``."""
-        candidates = self.search.candidates()
-        states = Counter(record.state for record in candidates)
+        states = self.search.tally.states(candidates=True)
         sharing, scoring = self.plan.config.sharing, self.search.scoring
         wanted = self.plan.config.trials if sharing is None else sharing.finalists
         if self.search.trials.exhausted:
-            wanted = len(candidates)
-        proposed = [trial.params for trial in self.search.trials.all]
+            wanted = sum(states.values())
         best = self.search.best
-        fits = self.search.proposer.counts.is_feasible
         total = self._before + (time.monotonic() - self._begun if self.search.trained else 0.0)
         standing = Standing(
             trials={state: states[state] for state in ("complete", "pruned", "failed", "running")} | {"wanted": wanted},
             trainings=self.search.trainings,
             scored=0 if scoring is None else len(scoring.scores),
             proposals=self._proposals(),
-            wasted=sum(not fits(configuration, self.plan.config.budget) for configuration in proposed),
-            repeated=len(proposed) - len({identity(configuration) for configuration in proposed}),
+            wasted=self._wasted,
+            repeated=self.search.trials.repeated,
             best=None if best is None else best.label,
-            timing=timing(list(self.search.records.values()), total, self._idle_share),
+            timing=timing(self.search.tally, total, self._idle_share),
         )
         self.manifest = replace(self.manifest, standing=standing)
         self.manifest.save(self.folder)
 
     def _proposals(self) -> dict[str, int]:
-        """Count the candidates by source, and the proposals that were rejected before they became trials."""
-        counts: Counter[str] = Counter()
-        for trial in self.search.trials.all:
-            counts[trial.user_attrs["source"]] += 1
-            counts.update({f"rejected_{reason}": n for reason, n in trial.user_attrs["rejected"].items()})
-        return dict(counts)
+        """Count the candidates by source, and the proposals that were rejected before they became trials.
+
+        Those of the last call are not counted again.
+        """
+        fits = self.search.proposer.counts.is_feasible
+        for trial in self.search.trials.all[self._counted :]:
+            self._sources[trial.user_attrs["source"]] += 1
+            self._sources.update({f"rejected_{reason}": n for reason, n in trial.user_attrs["rejected"].items()})
+            self._wasted += not fits(trial.params, self.plan.config.budget)
+        self._counted = len(self.search.trials.all)
+        return dict(self._sources)
 
     def _keep_teacher(self) -> TrialRecord:
         """Copy the teacher into the study under its label, so that the study's folder is self-contained."""
@@ -134,6 +137,8 @@ class Session:
         for done, record in enumerate(due):
             self.search.progress.stage("measuring speed", done, len(due))
             self.stopwatch.measure(record)
+            if record is not self.teacher:
+                self.search.tally.note(record)
             record.save(self.plan.trial_folder(record.label))
             self.tracker.trial(record)
 

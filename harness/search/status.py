@@ -12,6 +12,7 @@ from harness.errors import InputError, unknown_name
 from harness.search.progress import Board, Running
 from harness.search.shortlist import unlisted
 from harness.search.storage import running_process
+from harness.search.tally import Tally
 from harness.search.timing import seconds_left
 
 
@@ -90,7 +91,8 @@ def status(name: str, runs: Path, storage: str | None) -> Status:
         standing.trials["wanted"],
         unit="trials" if config.ablation is None else "trainings",
     )
-    board.fill(records, ablation=config.ablation is not None)
+    tally = Tally(records)
+    board.fill(tally, ablation=config.ablation is not None)
     under_way = [record for record in records if record.state == "running"]
     for one in under_way if owner else ():
         aps = [epoch["ap"]["mean"] for epoch in one.epochs if epoch["ap"].get("mean") is not None]
@@ -101,7 +103,7 @@ def status(name: str, runs: Path, storage: str | None) -> Status:
         unscored = max(0, candidates - len(scores))
         looks = unlisted(config, folder)
         board.seconds_left = seconds_left(
-            records, standing.trainings, config.train.epochs, scores.values(), unscored, looks, manifest.workers
+            tally, standing.trainings, config.train.epochs, scores.values(), unscored, looks, manifest.workers
         )
     ended = not under_way and len(records) >= standing.trainings and report.exists()
     return Status(

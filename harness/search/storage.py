@@ -145,6 +145,7 @@ class Ledger:
             pruner=optuna.pruners.NopPruner(),
         )
         self._storage = storage
+        self._known: list[FrozenTrial] | None = None
         self._lease: Lease | None = None
 
     @contextmanager
@@ -161,6 +162,7 @@ class Ledger:
         self._lease = Lease(self._storage.engine, self._study._study_id, self._study.study_name)
         try:
             self._lease.acquire(say)
+            self._known = None
             yield self
         finally:
             self._lease.release()
@@ -186,8 +188,16 @@ class Ledger:
         self._study.set_user_attr(key, value)
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number."""
-        return self._study.get_trials(deepcopy=False)
+        """Return all trials by number.
+
+        They are read once: afterwards only this process changes them, and Optuna would read all running ones again.
+        """
+        return list(self._trials())
+
+    def _trials(self) -> list[FrozenTrial]:
+        if self._known is None:
+            self._known = self._study.get_trials(deepcopy=False)
+        return self._known
 
     def add(
         self,
@@ -198,29 +208,35 @@ class Ledger:
     ) -> int:
         """Create a running trial in one transaction and return its number."""
         self._hold()
-        number = len(self.trials())
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=dict(configuration),
-                distributions=dict(distributions),
-                user_attrs=dict(user_attrs),
-                system_attrs=dict(system_attrs),
-            )
+        known = self._trials()
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(configuration),
+            distributions=dict(distributions),
+            user_attrs=dict(user_attrs),
+            system_attrs=dict(system_attrs),
         )
-        return number
+        self._study.add_trial(trial)
+        trial.number = len(known)
+        trial._trial_id = self._study._storage.get_trial_id_from_study_id_trial_number(
+            self._study._study_id, trial.number
+        )
+        known.append(trial)
+        return trial.number
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Write the objective after an epoch; an existing value of that epoch is kept."""
         self._hold()
-        trial = self.trials()[number]
+        trial = self._trials()[number]
         if epoch not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            trial.intermediate_values[epoch] = value
 
     def tell(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
         """End a trial."""
         self._hold()
-        self._study.tell(number, list(values) if values is not None else None, state=state)
+        known = self._trials()
+        known[number] = self._study.tell(number, list(values) if values is not None else None, state=state)
 
 
 @contextmanager

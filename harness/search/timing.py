@@ -1,12 +1,12 @@
 """Time that a study spends, by purpose."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from harness.core.record import TrialRecord
 from harness.core.scores import Scored
+from harness.search.tally import SPENT, Tally
 
 
-def timing(records: Sequence[TrialRecord], total: float, idle_share: float | None) -> dict[str, float]:
+def timing(tally: Tally, total: float, idle_share: float | None) -> dict[str, float]:
     """Return seconds by purpose and two shares.
 
     ``overhead_share`` is 1 - (train + evaluate + speed) / total, summed over all trained networks except the teacher. A
@@ -15,12 +15,11 @@ def timing(records: Sequence[TrialRecord], total: float, idle_share: float | Non
     in which they had no trial: while an earlier result was missing, and at the end of the study.
 
     Args:
-        records: references and candidates; those whose training was read from another study took no time.
+        tally: of references and candidates; those whose training was read from another study took no time.
         total: seconds since the study began, over all its runs.
         idle_share: the share in this run; None before its end.
     """
-    records = [record for record in records if not record.read_from]
-    sums = {name: sum(r.seconds.get(name, 0.0) for r in records) for name in ("train", "evaluate", "speed", "total")}
+    sums = {name: tally.seconds(name) for name in SPENT}
     worked = sums["train"] + sums["evaluate"] + sums["speed"]
     spent = {name: round(sums[name], 3) for name in ("train", "evaluate", "speed")}
     shares = {} if not sums["total"] else {"overhead_share": round(1 - worked / sums["total"], 5)}
@@ -30,7 +29,7 @@ def timing(records: Sequence[TrialRecord], total: float, idle_share: float | Non
 
 
 def seconds_left(
-    records: Sequence[TrialRecord],
+    tally: Tally,
     trainings: int,
     epochs: int,
     scores: Iterable[Scored],
@@ -43,7 +42,7 @@ def seconds_left(
     None before the first epoch, or before the first score where candidates are scored.
 
     Args:
-        records: of all networks but the teacher, those that wait for a worker included.
+        tally: of all networks but the teacher, those that wait for a worker included.
         trainings: number of trainings of the study.
         epochs: of a training.
         scores: candidates that were scored.
@@ -52,17 +51,14 @@ def seconds_left(
         workers: number of trainings at once.
     """
     took = [scored.seconds for scored in scores]
-    own = [record for record in records if record.epochs and not record.read_from]
-    done = sum(len(record.epochs) for record in own)
-    if not done or (unscored and not took):
+    here = [] if tally.epochs else [epoch for record in tally.own() for epoch in record.epochs]
+    if not (tally.epochs or here) or (unscored and not took):
         return None
-    ended = [record for record in own if record.state != "running"]
-    if ended:
-        cost = sum(record.seconds.get("total", 0.0) for record in ended) / sum(len(record.epochs) for record in ended)
+    if tally.epochs:
+        cost = tally.spent("total") / tally.epochs
     else:
-        epochs_here = [epoch for record in own for epoch in record.epochs]
-        cost = sum(epoch["seconds"] + epoch.get("evaluate_seconds", 0.0) for epoch in epochs_here) / done
-    running = sum(max(0, epochs - len(record.epochs)) for record in records if record.state == "running")
-    waiting = max(0, trainings - len(records)) * epochs
+        cost = sum(epoch["seconds"] + epoch.get("evaluate_seconds", 0.0) for epoch in here) / len(here)
+    running = sum(max(0, epochs - len(record.epochs)) for record in tally.running.values())
+    waiting = max(0, trainings - len(tally)) * epochs
     scoring = unscored * sum(took) / len(took) if took else 0.0
     return ((running + waiting + looks) * cost + scoring) / workers

@@ -40,6 +40,11 @@ class Trials:
         return len(self.all)
 
     @property
+    def repeated(self) -> int:
+        """Number of trials whose configuration an earlier one has."""
+        return len(self.all) - len(self._seen)
+
+    @property
     def study(self) -> optuna.Study:
         """The Optuna study, for reading."""
         return self._ledger.study

@@ -22,6 +22,9 @@ from harness.tracking.state import TrackingState
 from harness.tracking.store import RejectedError, Store
 from harness.tracking.view import experiment_tags
 
+SAVE_EVERY = 10.0
+"""Seconds between two times that ``tracking.json`` is written while a study runs; what it lacks is on the server."""
+
 ARM = "arm:"
 """Prefix of the label of the run of an ablation's network."""
 
@@ -50,6 +53,8 @@ class Sender:
         self._finished: bool | None = None
         self._records: dict[str, TrialRecord] = {}
         self._store: Store | None = None
+        self._records_read = False
+        self._saved = -SAVE_EVERY
         self._rejected: set[str] = set()
 
     def set_study(self, study: Manifest, finished: bool | None) -> None:
@@ -88,7 +93,9 @@ class Sender:
         study = self._study
         if study is None:
             return
-        self._read_records()
+        if not self._records_read:
+            self._read_records()
+            self._records_read = True
         self._save()
         store = self._connected()
         try:
@@ -108,7 +115,10 @@ class Sender:
             self._save()
 
     def _save(self) -> None:
-        self.state.save(self._folder / "tracking.json")
+        """Write the state, which is of the size of the study, at its beginning and end and sometimes between them."""
+        if self._finished is not None or time.monotonic() - self._saved >= SAVE_EVERY:
+            self.state.save(self._folder / "tracking.json")
+            self._saved = time.monotonic()
 
     def _note_times(self, record: TrialRecord, seen: int, lasted: int) -> None:
         self.state.started.setdefault(record.label, seen - lasted)
@@ -247,7 +257,7 @@ def without_curves(record: TrialRecord) -> TrialRecord:
 
 
 def _fingerprint(record: TrialRecord) -> str:
-    text = json.dumps(asdict(without_curves(record)), sort_keys=True)
+    text = json.dumps(asdict(replace(record, curves={})), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -3,6 +3,7 @@
 from harness.core.record import TrialRecord
 from harness.core.scores import Scored
 from harness.search.progress import Board, Running
+from harness.search.tally import Tally
 from harness.search.timing import seconds_left
 
 BOARD = Board(
@@ -50,26 +51,26 @@ RECORDS = [
 
 def test_a_board_is_filled_from_records() -> None:
     board = Board("toy", wanted=6)
-    board.fill(RECORDS, ablation=False)
+    board.fill(Tally(RECORDS), ablation=False)
     assert board.states == {"running": 1, "complete": 2, "pruned": 1, "failed": 1}
     assert [one.label for one in board.ended] == ["v2", "0002", "0000", "0003", "0001"], "those without a final AP last"
     assert (board.best, board.wanted) == (("0002", 0.6, 9_000), 6)
-    board.fill(RECORDS, ablation=True)
+    board.fill(Tally(RECORDS), ablation=True)
     assert (board.states["complete"], board.wanted) == (3, 6)
 
 
 def test_the_time_left_counts_epochs_and_scores() -> None:
     """Five trainings of 4 s had 8 epochs: 2.5 s each. One epoch runs, and 4 trainings of 2 epochs wait."""
-    assert seconds_left(RECORDS, 10, 2, [], 0, 0, workers=1) == 2.5 * (1 + 4 * 2)
-    assert seconds_left(RECORDS, 10, 2, [], 0, 0, workers=3) == 2.5 * (1 + 4 * 2) / 3
+    assert seconds_left(Tally(RECORDS), 10, 2, [], 0, 0, workers=1) == 2.5 * (1 + 4 * 2)
+    assert seconds_left(Tally(RECORDS), 10, 2, [], 0, 0, workers=3) == 2.5 * (1 + 4 * 2) / 3
     scores = [Scored(0, {}, 1, seconds=1.0), Scored(1, {}, 1, seconds=2.0)]
-    assert seconds_left(RECORDS, 6, 2, scores, 8, 0, workers=1) == 2.5 + 8 * 1.5
-    assert seconds_left(RECORDS, 6, 2, scores, 8, 24, workers=1) == 2.5 * (1 + 24) + 8 * 1.5
-    assert seconds_left(RECORDS, 6, 2, [], 8, 0, workers=1) is None
-    assert seconds_left([record("v2", "running", epochs=0)], 6, 2, [], 0, 0, workers=1) is None
-    assert seconds_left([record("v2", "running", epochs=1)], 2, 2, [], 0, 0, workers=1) == 0.75 * 3
+    assert seconds_left(Tally(RECORDS), 6, 2, scores, 8, 0, workers=1) == 2.5 + 8 * 1.5
+    assert seconds_left(Tally(RECORDS), 6, 2, scores, 8, 24, workers=1) == 2.5 * (1 + 24) + 8 * 1.5
+    assert seconds_left(Tally(RECORDS), 6, 2, [], 8, 0, workers=1) is None
+    assert seconds_left(Tally([record("v2", "running", epochs=0)]), 6, 2, [], 0, 0, workers=1) is None
+    assert seconds_left(Tally([record("v2", "running", epochs=1)]), 2, 2, [], 0, 0, workers=1) == 0.75 * 3
     read = [record("v2", "complete", 0.9, seconds=0.0)]
     read[0].read_from = "other/v2"
-    assert seconds_left(read, 2, 2, [], 0, 0, workers=1) is None, (
+    assert seconds_left(Tally(read), 2, 2, [], 0, 0, workers=1) is None, (
         "a training read from another study gives no time per epoch"
     )

@@ -117,3 +117,33 @@ def test_a_failure_without_words_is_called_by_its_name() -> None:
     error.__cause__ = TimeoutError()
     with pytest.raises(HarnessError, match="failed: TimeoutError; fix that"), storage_errors("postgresql://host/db"):
         raise error
+
+
+def test_what_a_ledger_keeps_is_what_the_database_holds(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    book.add(CONFIGURATION, AXES, {"history": 0, "source": "uniform", "rejected": {}}, {"generation": 1})
+    book.add({"neck.channels": 24, "context.name": "none"}, AXES, {"rejected": {"repeated": 2}}, {})
+    for number, values in ((0, (0.1, 1 / 3)), (1, (0.7,))):
+        for epoch, value in enumerate(values, start=1):
+            book.report(number, epoch, value)
+    book.add({"neck.channels": 32, "context.name": "none"}, AXES, {}, {})
+    book.add({"neck.channels": 36, "context.name": "none"}, AXES, {}, {})
+    book.report(2, 1, 0.5)
+    running = book.trials()
+    book.tell(0, TrialState.COMPLETE, [1 / 3])
+    book.tell(1, TrialState.PRUNED, None)
+    book.tell(2, TrialState.FAIL, None)
+    kept, read = book.trials(), ledger(tmp_path).trials()
+    for name in ("number", "_trial_id", "state", "values", "distributions", "intermediate_values", "user_attrs"):
+        assert [getattr(one, name) for one in kept] == [getattr(one, name) for one in read], name
+    assert [one.system_attrs for one in kept] == [one.system_attrs for one in read]
+    assert [list(one.params.items()) for one in kept] == [list(one.params.items()) for one in read]
+    assert [one.state for one in running] == [TrialState.RUNNING] * 4, "a list that was given does not change"
+
+
+def test_trials_are_read_again_by_the_next_owner(tmp_path: Path) -> None:
+    book, other = ledger(tmp_path), ledger(tmp_path)
+    assert not other.trials()
+    book.add(CONFIGURATION, AXES, {}, {})
+    with other.owned(pytest.fail):
+        assert len(other.trials()) == 1

@@ -5,17 +5,21 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.core.ablation import Ablation, Arm, Difference
 from harness.core.arch import ARCHS
+from harness.core.record import TrialRecord
 from harness.errors import InputError
 from harness.tracking import NullTracker, default_uri, open_tracker, resync
 from harness.tracking.content import Content, trial_content
 from harness.tracking.sender import Sender
+from harness.tracking.state import TrackingState
 from harness.tracking.store import Store, _client
 from tests.tracking.fake_run import PATIENCE, Folder, finish, make_record, make_study, wait_until
 
@@ -292,3 +296,49 @@ def test_the_seeds_of_an_ablation_are_nested_below_their_network(folder: Folder)
     tracker.finish_study(folder.study)
     assert tracker.close(PATIENCE) == 0
     assert {name: run.info.run_id for name, run in folder.runs().items()} == {n: r.info.run_id for n, r in runs.items()}
+
+
+class Nowhere:
+    """A server that takes everything and keeps nothing."""
+
+    experiment_id = "1"
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def find_runs(self, _: str) -> dict[str, str]:
+        return {}
+
+    def create_run(self, name: str, *_: Any) -> str:
+        return f"run of {name}"
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_: None
+
+
+def test_a_trial_costs_the_same_after_many_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a study runs, no other trial's record is read and the state of all is not written for each."""
+    folder, done = tmp_path / "mine", Counter[str]()
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            done[name] += 1
+            return function(*given)
+
+        return called
+
+    monkeypatch.setattr(TrialRecord, "load", counted("load", TrialRecord.load))
+    monkeypatch.setattr(TrackingState, "save", counted("save", TrackingState.save))
+    monkeypatch.setattr("harness.tracking.sender.Store", Nowhere)
+    make_record("0000", 4).save(folder / "trials" / "0000")
+    sender = Sender(default_uri(tmp_path), folder, "mine", pytest.fail)
+    sender.set_study(make_study("mine"), None)
+    for number in range(1, 20):
+        record = make_record(f"{number:04d}", 4)
+        record.save(folder / "trials" / record.label)
+        sender.add_trial(record, number)
+        sender.send()
+    assert done == {"load": 1, "save": 1}
+    sender.set_study(make_study("mine"), True)
+    sender.send()
+    assert len(TrackingState.load(folder / "tracking.json", default_uri(tmp_path)).sent) == 20

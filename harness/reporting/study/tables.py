@@ -176,7 +176,7 @@ def trials(data: StudyData) -> pd.DataFrame:
     """Return every network trained to the end, as text: candidates by rank, then teacher, references and repeats."""
     _check(data.records)
     rows = [(str(rank), record) for rank, record in enumerate(data.ranked, start=1)]
-    unscored = [r for r in data.candidates("complete") if r not in data.ranked]
+    unscored = [r for r in data.candidates("complete") if r.search_ap.get("mean") is None]
     rows += [(NOTHING, record) for record in unscored]
     outside = [r for r in data.records if r.role != "candidate" and r.state == "complete"]
     rows += [(f"other seed of {r.repeat_of}" if r.repeat_of else r.role, r) for r in outside]
