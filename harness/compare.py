@@ -18,7 +18,7 @@ FEWEST = 100
 EXAMPLES = """Writes runs/compare-STUDY-…/report.md and, as a page, report.html; prints the networks and the findings.
 
 examples:
-  python -m harness.compare widerface_mini widerface_mini_featherface --ground-truth PATH/TO/WIDERFACE/ground_truth
+  python -m harness.compare from_v1 from_released --ground-truth PATH/TO/WIDERFACE/ground_truth
   python -m harness.compare one other --ground-truth DIR --published RetinaFace-MobileNet0.25=RESULTS.tar.gz
 """
 

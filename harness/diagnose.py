@@ -22,9 +22,9 @@ Writes diagnosis.md, gradients.png and diagnosis.json to runs/STUDY/diagnosis/, 
 file that the study did not keep.
 
 examples:
-  python -m harness.diagnose widerface_mini                     the distilled references and the best student
-  python -m harness.diagnose widerface_mini v2 v2-alone 0004    these trainings
-  python -m harness.diagnose widerface_mini --init-backbone BACKBONE.safetensors --batches 64"""
+  python -m harness.diagnose widerface_long                     the distilled references and the best student
+  python -m harness.diagnose widerface_long v2 v2-alone         these trainings
+  python -m harness.diagnose widerface_long --init-backbone BACKBONE.safetensors --batches 64"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

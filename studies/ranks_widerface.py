@@ -1,8 +1,7 @@
 """Candidates trained long on WIDER FACE without a teacher, against which shorter schedules are held. Needs ``--data``.
 
 The same command with ``--epochs N --name NAME`` trains the same candidates with another schedule, and ``python -m
-harness.compare`` says how far the two orders agree. The first candidate is the best student of an earlier search
-(``reports/widerface_mini_search/``).
+harness.compare`` says how far the two orders agree. The first candidate was the best student of an earlier search.
 """
 
 from dataclasses import replace
