@@ -456,7 +456,7 @@ class Search:
 
     def _show(self) -> None:
         config = self.plan.config
-        self.board.fill(self.tally, ablation=config.ablation is not None)
+        self.tally.fill(self.board, ablation=config.ablation is not None)
         scores = {} if self.scoring is None else self.scoring.scores
         unscored = 0 if self.scoring is None else config.trials - len(scores)
         looks = unlisted(config, self.plan.folder)

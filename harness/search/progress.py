@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from harness.search.tally import Tally
+from typing import Protocol
 
 
 @dataclass
@@ -60,19 +57,6 @@ class Board:
     def made(self) -> int:
         """Number of trials that have ended."""
         return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
-
-    def fill(self, tally: "Tally", *, ablation: bool) -> None:
-        """Take states, ended trainings and the best candidate from a study's records.
-
-        Args:
-            tally: of the records of all networks but the teacher.
-            ablation: whether all of them count, and not only the candidates.
-        """
-        self.states = tally.states(candidates=not ablation)
-        self.wanted = len(tally) if ablation else self.wanted
-        if tally.best is not None:
-            self.best = (tally.best.label, tally.best.search_ap["mean"] or 0.0, tally.best.params)
-        self.ended = tally.ended
 
     def copy(self) -> "Board":
         """Return a copy that does not change when this board does."""

@@ -92,7 +92,7 @@ def status(name: str, runs: Path, storage: str | None) -> Status:
         unit="trials" if config.ablation is None else "trainings",
     )
     tally = Tally(records)
-    board.fill(tally, ablation=config.ablation is not None)
+    tally.fill(board, ablation=config.ablation is not None)
     under_way = [record for record in records if record.state == "running"]
     for one in under_way if owner else ():
         aps = [epoch["ap"]["mean"] for epoch in one.epochs if epoch["ap"].get("mean") is not None]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from harness.core.record import STATES, TrialRecord
-from harness.search.progress import Ended
+from harness.search.progress import Board, Ended
 
 SPENT = ("train", "evaluate", "speed", "total")
 """Entries of a record's ``seconds``."""
@@ -78,6 +78,19 @@ class Tally:
             found += self._states[False]
             found["running"] = len(self.running)
         return {state: found[state] for state in STATES}
+
+    def fill(self, board: Board, *, ablation: bool) -> None:
+        """Give a board the states, the ended trainings and the best candidate.
+
+        Args:
+            board: of the study.
+            ablation: whether all networks count, and not only the candidates.
+        """
+        board.states = self.states(candidates=not ablation)
+        board.wanted = len(self) if ablation else board.wanted
+        if self.best is not None:
+            board.best = (self.best.label, self.best.search_ap["mean"] or 0.0, self.best.params)
+        board.ended = self.ended
 
     def seconds(self, name: str) -> float:
         """Return the sum of one of ``SPENT``, without trainings that were read from another study."""

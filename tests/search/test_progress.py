@@ -51,11 +51,11 @@ RECORDS = [
 
 def test_a_board_is_filled_from_records() -> None:
     board = Board("toy", wanted=6)
-    board.fill(Tally(RECORDS), ablation=False)
+    Tally(RECORDS).fill(board, ablation=False)
     assert board.states == {"running": 1, "complete": 2, "pruned": 1, "failed": 1}
     assert [one.label for one in board.ended] == ["v2", "0002", "0000", "0003", "0001"], "those without a final AP last"
     assert (board.best, board.wanted) == (("0002", 0.6, 9_000), 6)
-    board.fill(Tally(RECORDS), ablation=True)
+    Tally(RECORDS).fill(board, ablation=True)
     assert (board.states["complete"], board.wanted) == (3, 6)
 
 

@@ -50,10 +50,10 @@ def test_sums_follow_the_records() -> None:
 def test_a_copy_of_a_board_stays_as_it_is() -> None:
     board, record = Board("toy"), TrialRecord("0000", "candidate", 0)
     tally = Tally([record])
-    board.fill(tally, ablation=False)
+    tally.fill(board, ablation=False)
     copy = board.copy()
     record.state = "complete"
     tally.note(record)
-    board.fill(tally, ablation=False)
+    tally.fill(board, ablation=False)
     assert (copy.made, len(copy.ended)) == (0, 0)
     assert (board.made, len(board.ended)) == (1, 1)
