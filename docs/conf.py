@@ -34,7 +34,8 @@ nitpick_ignore_regex = [("py:.*", r"(?!harness\.).*")]
 
 html_theme = "furo"
 html_copy_source = False
-html_show_sphinx = False
+html_show_copyright = html_show_sphinx = False
+html_show_search_summary = False  # It would be fetched, which browsers forbid for pages on a disk.
 
 
 def setup(app: "Sphinx") -> None:

@@ -19,7 +19,7 @@ from harness.search.status import status
 from tests.toy import ROOT, Toy
 
 PAGE = ROOT / "docs" / "howto" / "dashboard.md"
-PATIENCE = 120.0
+PATIENCE = 400.0
 
 
 def ask(address: str) -> Any:
@@ -42,7 +42,7 @@ def test_the_dashboard_shows_a_study_and_changes_nothing(toy: Toy, tmp_path: Pat
     assert found
     words = shlex.split(found[1].replace("8080", port).replace("runs/first", str(toy.folder)))
     assert words[1:3] == ["--host", "127.0.0.1"]
-    before = status("toy", toy.runs, None).to_dict()
+    before = status(toy.folder.name, toy.runs, None).to_dict()
     server = subprocess.Popen(
         [str(Path(sys.executable).with_name(words[0])), *words[1:]],
         stdout=subprocess.DEVNULL,
@@ -51,10 +51,11 @@ def test_the_dashboard_shows_a_study_and_changes_nothing(toy: Toy, tmp_path: Pat
     )
     try:
         [summary] = ask(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
-        assert summary["study_name"] == "toy"
+        assert summary["study_name"] == toy.folder.name
         trials = ask(f"http://127.0.0.1:{port}/api/studies/{summary['study_id']}?after=0")["trials"]
-        assert [trial["state"] for trial in trials] == ["Complete"] * 3
+        assert len(trials) == len(list(toy.folder.glob("trials/0*"))) > 2
+        assert {trial["state"] for trial in trials} <= {"Complete", "Pruned"}
     finally:
         server.terminate()
         server.wait(PATIENCE)
-    assert status("toy", toy.runs, None).to_dict() == before
+    assert status(toy.folder.name, toy.runs, None).to_dict() == before
