@@ -315,7 +315,9 @@ class Search:
     def _keep(self, record: TrialRecord) -> None:
         training = self._running.get(record.label)
         if training is not None:
-            record.seconds["total"] = training.spent + time.monotonic() - training.begun
+            # The seconds of an epoch that SIGTERM interrupted are in the checkpoint, and not in the record of before.
+            known = record.seconds.get("train", 0.0) + record.seconds.get("evaluate", 0.0)
+            record.seconds["total"] = max(training.spent + time.monotonic() - training.begun, known)
         self.tally.note(record)
         record.save(self.plan.trial_folder(record.label))
         self.tracker.trial(record)

@@ -51,7 +51,9 @@ def test_a_study_that_is_preempted_leaves_without_a_report_and_goes_on_later(stu
     with pytest.raises(Preempted):
         stub.study(Plan(interrupt=6, preempts=True))
     assert not (stub.runs / "stub" / "report").exists()
-    assert outcome(stub.study()) == undisturbed
+    folder = stub.study()
+    assert outcome(folder) == undisturbed
+    assert Manifest.load(folder).standing.timing["overhead_share"] >= 0, "a training takes no longer than its trial"
 
 
 def test_a_killed_worker_costs_nothing(stub: Stub) -> None:
