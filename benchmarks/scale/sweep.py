@@ -15,7 +15,7 @@ from benchmarks.scale.case import Case
 from tests import postgres
 
 ROOT = Path(__file__).parents[2]
-SIZES, QUICK_SIZES = (100, 300, 1_000, 3_000, 10_000), (4, 6, 8)
+SIZES, QUICK_SIZES = (100, 300, 1_000, 3_000, 10_000), (2, 4)
 """Numbers of trials."""
 
 MOST_REPORTED = 1_000
@@ -24,7 +24,7 @@ MOST_REPORTED = 1_000
 FEW, LONG = 8, 600.0
 """Workers, and seconds of a training, where the number of trials varies: all is sent before the next training ends."""
 
-WORKERS, QUICK_WORKERS = (1, 10, 30, 100, 300, 1_000), (1, 4)
+WORKERS, QUICK_WORKERS = (1, 10, 30, 100, 300, 1_000), (2,)
 SHORT = 60.0
 """Seconds of a training where the number of workers varies: a minute, so that 1,000 workers are more than enough."""
 
@@ -47,7 +47,7 @@ def sweep(folder: Path, *, quick: bool, say: Callable[[str], None]) -> dict[str,
     sizes, numbers = (QUICK_SIZES, QUICK_WORKERS) if quick else (SIZES, WORKERS)
     found: dict[str, Any] = {"sizes": [], "workers": []}
     with _server() as new_database:
-        stores = [SQLITE] if new_database is None else [SQLITE, POSTGRESQL]
+        stores = [SQLITE] if new_database is None else [SQLITE, POSTGRESQL][quick:]
         wanted = [("sizes", store, size, FEW, LONG) for size in sizes for store in stores]
         wanted += [("workers", stores[-1], max(LEAST, ROUNDS * n), n, SHORT) for n in numbers]
         if quick:

@@ -36,7 +36,7 @@ def without_paths(studies: Sequence[Manifest], *commands: str) -> Callable[[str]
         for command, public in lines.items():
             text = text.replace(command, public)
         text = _replaced(text, known)
-        text = re.sub(rf"((?:{'|'.join(_ADDRESSES)})[ =])\S+", r"\1URL", text)
+        text = re.sub(rf"((?:{'|'.join(_ADDRESSES)})[ =])(?!none\b)\S+", r"\1URL", text)
         text = _QUOTED.sub(r"\1PATH/TO/\2\1", text)
         text = _replaced(text, above)
         return _PLAIN.sub(r"PATH/TO/\1", text)

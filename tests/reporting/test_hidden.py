@@ -19,6 +19,7 @@ from tests.fake_manifest import fake_manifest
         ("--init-backbone /home/me/b.pth", "--init-backbone PATH/TO/b.pth"),
         ("--storage postgresql://me:secret@db.lab/optuna --seed 1", "--storage URL --seed 1"),
         ("--tracking-uri sqlite:////home/me/mlflow.db", "--tracking-uri URL"),
+        ("--tracking-uri none --seed 1", "--tracking-uri none --seed 1"),
         ("--data ../photos --seed 1", "--data PATH/TO/WIDERFACE --seed 1"),
         ("see https://example.org/a/b", "see https://example.org/a/b"),
         ("18 / 3, AP/FPS and `loss/*`", "18 / 3, AP/FPS and `loss/*`"),
