@@ -12,7 +12,7 @@ BENCHMARKS = {
     "evaluator_widerface": "a plain loop / the evaluator, on a published detector's files for WIDER FACE",
     "counting": "building networks to count their parameters / listing the space",
     "scenes": "generating a synthetic scene / training V2 on one image",
-    "proposals": "proposing a trial after 100 to 10,000 others / training V2 on 1,000 scenes for 3 epochs",
+    "proposals": "proposing a trial after 100 others / training V2 on 1,000 scenes for 3 epochs",
     "reports": "writing a study's report / training V2 on 1,000 scenes for 3 epochs",
 }
 """Module → the two times whose ratio it measures."""
