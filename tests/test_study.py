@@ -77,7 +77,7 @@ def test_without_sharing_fewer_candidates_are_trained() -> None:
 
 def test_a_study_of_several_objectives_keeps_its_own_pruner(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(load_study("quick"), objectives=("ap", "params"), pruner="dominated")
-    monkeypatch.setattr(cli, "load_study", lambda _: own)
+    monkeypatch.setattr("harness.cli.given.load_study", lambda _: own)
     assert asked().pruner == "dominated"
     assert asked("--objectives", "ap,latency").pruner == "dominated"
 
