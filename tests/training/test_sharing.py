@@ -118,7 +118,8 @@ def test_a_step_adds_the_mean_gradient_of_its_networks(of_all: SharedJob) -> Non
     for name, gradient in found.items():
         separate = setup.trained[name].grad
         assert separate is not None
-        assert (3 * gradient - separate).norm() <= 0.02 * separate.norm() + 1e-5, name
+        # Float32 is a few percent off where terms cancel, more or less by processor; a network too few, a third.
+        assert (3 * gradient - separate).norm() <= 0.1 * separate.norm() + 1e-5, name
 
 
 @pytest.mark.trains
