@@ -85,7 +85,7 @@ def commands() -> str:
 
 def _help(main: Callable[[list[str]], int], words: list[str]) -> str:
     told = io.StringIO()
-    # Help texts show defaults from the environment. The pages must not show the addresses of the machine that builds them.
+    # Help texts show defaults from the environment. Pages must not show addresses of the machine that builds them.
     fixed = {"COLUMNS": str(COLUMNS), "HARNESS_STORAGE": "", "HARNESS_TRACKING_URI": ""}
     with mock.patch.dict(os.environ, fixed), contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
         main([*words, "--help"])
